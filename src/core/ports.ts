@@ -1,0 +1,411 @@
+// The ports: what the engine (sync/) asks of the disk, the store and the network, and what the network asks of a folder.
+// disk/, store/ and p2p/ implement them on the real thing, test/support on fakes; one contract suite runs on both.
+// Everything that waits takes `{ signal }` last and rejects with the signal's reason.
+import type { Chunk, ContentList } from './content.ts'
+import type { Kind } from './entry.ts'
+import type { ActorId, ContentId, DeviceId, DocId, FolderId, Hash, NodeId } from './ids.ts'
+import type { RowChanges, RowTable } from './rows.ts'
+
+export interface Waiting {
+  readonly signal: AbortSignal
+}
+
+/** Data about one path: shown to the user, retried in the next cycle; never thrown. `path` is relative to the folder, with `/`. */
+export interface Problem {
+  readonly code: ProblemCode
+  readonly path: string
+  readonly message: string
+}
+
+export type ProblemCode =
+  | 'unreadable' // EACCES, EIO, …: what stands there is unknown, it and all below it is left alone
+  | 'unsupported' // FIFO, socket, device
+  | 'mount' // another file system: not entered
+  | 'bad-name' // not valid UTF-8, or a name that cannot be shared
+  | 'cannot-hold' // this disk cannot have an entry of that name or kind
+  | 'busy' // it changed while it was read
+  | 'changed' // a step found something else than expected: a local change, scanned first
+  | 'no-space'
+  | 'failed' // any other error of the disk, retried
+  | 'degraded' // watching is limited here; polled instead
+  | 'held'
+
+// ------------------------------------------------------------------------------------------------ the user's folder (disk/)
+
+/** What stat said. Times in whole microseconds; `birthUs` is 0 where the disk has none. `mode` = nine permission bits. */
+export interface Stat {
+  readonly dev: number
+  readonly ino: number
+  readonly birthUs: number
+  readonly size: number
+  readonly mtimeUs: number
+  readonly ctimeUs: number
+  readonly mode: number
+  readonly links: number
+}
+
+export interface Observed {
+  readonly name: string
+  readonly kind: Kind
+  readonly stat: Stat
+}
+
+/** One directory as it was read. `.kith` is never in it. Names that are not valid UTF-8, FIFOs, mounts … are in `problems`, not in `entries`. */
+export interface Listing {
+  readonly path: string
+  readonly stat: Stat
+  readonly entries: readonly Observed[]
+  /** About single entries; `unreadable` entries keep their rows. */
+  readonly problems: readonly Problem[]
+}
+
+/** A directory that is gone, or could not be read: an error is not a deletion. */
+export interface Unlisted {
+  readonly path: string
+  readonly gone: boolean
+  readonly problem: Problem | null
+}
+
+export interface HashRequest {
+  readonly path: string
+  readonly kind: 'file' | 'symlink'
+  /** What was observed; the result says `busy` where the file no longer matches it before or after reading. */
+  readonly stat: Stat
+}
+
+export type HashResult =
+  | {
+      readonly ok: true
+      readonly request: HashRequest
+      readonly list: ContentList
+      /** The whole bytes of a text (valid UTF-8, or UTF-16 with BOM) of at most 2 MB, to be kept as a base; else null. */
+      readonly text: Uint8Array | null
+    }
+  | { readonly ok: false; readonly request: HashRequest; readonly problem: Problem }
+
+/** Where bytes of a content lie on this device. */
+export type ContentPlace =
+  | { readonly at: 'file'; readonly path: string; readonly stat: Stat; readonly kind: 'file' | 'symlink' }
+  | { readonly at: 'version'; readonly content: ContentId }
+  | { readonly at: 'stage'; readonly content: ContentId }
+
+/** `Expected`: what must stand there (dev, ino, birth; for files and symlinks also size, mtime, ctime), or null for nothing. */
+export type Expected = Stat | null
+
+/** What the plan asks of the disk. Every step re-checks `expect` right before it acts and stands alone. Paths are relative to the root. */
+export type DiskStep =
+  | { readonly do: 'mkdir'; readonly path: string; readonly mode: number }
+  /** Never replaces: fails with `changed` where something (other than itself under another spelling) stands at `to`. */
+  | { readonly do: 'move'; readonly path: string; readonly kind: Kind; readonly expect: Stat; readonly to: string }
+  /** Moves it to `.kith/parked/TOKEN`; an `unpark` of the same batch takes it out. What is still parked when the batch ends goes back. */
+  | { readonly do: 'park'; readonly path: string; readonly kind: Kind; readonly expect: Stat; readonly token: string }
+  | { readonly do: 'unpark'; readonly token: string; readonly kind: Kind; readonly to: string }
+  /** Publishes a finished stage; `keep`: another step needs the same stage, so publish a copy of it. What it replaces is kept in versions
+   * under `expectContent`. */
+  | {
+      readonly do: 'put'
+      readonly path: string
+      readonly kind: 'file' | 'symlink'
+      readonly content: ContentId
+      readonly mode: number
+      readonly mtime: number
+      readonly expect: Expected
+      readonly expectContent: ContentId
+      readonly keep: boolean
+    }
+  /** chmod / utimes of what is there. `mtime` null leaves it (directories). */
+  | {
+      readonly do: 'touch'
+      readonly path: string
+      readonly kind: Kind
+      readonly expect: Stat
+      readonly mode: number
+      readonly mtime: number | null
+    }
+  /** A file or symlink goes to versions under `content`; a directory must be empty, else `changed`. */
+  | {
+      readonly do: 'remove'
+      readonly path: string
+      readonly kind: Kind
+      readonly expect: Stat
+      readonly content: ContentId
+    }
+
+/** `stat`: what stands at the step's final path afterwards (null after remove and park). Durable when the batch resolves. */
+export type StepResult =
+  | { readonly ok: true; readonly stat: Stat | null }
+  | { readonly ok: false; readonly problem: Problem }
+
+export type RootState =
+  | { readonly state: 'ok' }
+  | { readonly state: 'missing' | 'emptied' | 'replaced' | 'unreadable'; readonly message: string }
+
+export interface WatchEvents {
+  /** A hint that something in this directory changed (not below it). Only the scanner decides. */
+  onDirty(path: string): void
+  /** A hint about everything: events may have been lost. */
+  onDoubt(reason: string): void
+  /** These directories cannot be watched and are polled. */
+  onDegraded(problem: Problem): void
+}
+
+export interface Watch {
+  /** Directories found by a scan: watch them. Idempotent. */
+  add(paths: readonly string[]): void
+  /** A directory was renamed or removed on disk by us or by the user. */
+  remove(path: string): void
+  close(): Promise<void>
+}
+
+/** One content being brought to this device, in `.kith/stage`. Resumable: after a restart `missing` says what is still to come. */
+export interface StageFile {
+  readonly content: ContentId
+  /** Indexes into `list.chunks` not yet there. */
+  missing(): readonly number[]
+  /** Verifies each chunk by its hash and writes it; returns the indexes that were wrong. */
+  write(chunks: readonly { index: number; bytes: Uint8Array }[], options: Waiting): Promise<readonly number[]>
+  /** Copies chunks from where they lie on this device (clone ranges where the disk can); verified; returns the indexes that failed. */
+  copy(
+    chunks: readonly { index: number; place: ContentPlace; offset: number }[],
+    options: Waiting,
+  ): Promise<readonly number[]>
+  /** Verifies the whole, fsyncs; afterwards `has(content)`. Throws KithError `content-mismatch`. */
+  finish(options: Waiting): Promise<void>
+  /** Closes the handle and keeps what is there for a later resume. */
+  close(): Promise<void>
+}
+
+export interface Stage {
+  /** Is the whole content staged, verified and ready for a `put`? */
+  has(content: ContentId): boolean
+  /** Whole contents of at most SMALL_CONTENT_BYTES (or merged texts); verified; returns those that were wrong. */
+  putWhole(items: readonly { content: ContentId; bytes: Uint8Array }[], options: Waiting): Promise<readonly ContentId[]>
+  /** Stages a content from where it lies whole on this device, verified; false if it is not there any more as said. */
+  putLocal(content: ContentId, size: number, place: ContentPlace, options: Waiting): Promise<boolean>
+  /** Checks free space first: throws KithError `no-space`. */
+  open(list: ContentList, options: Waiting): Promise<StageFile>
+  /** Removes everything staged that is not in `wanted`. */
+  sweep(wanted: ReadonlySet<ContentId>): Promise<void>
+}
+
+export interface FolderDisk {
+  readonly root: string
+  readonly stage: Stage
+  /** Marker and identity of the root: is it the one this folder was added with? `hadEntries`: rows exist, so an empty root is suspicious. */
+  check(options: { hadEntries: boolean }): Promise<RootState>
+  /** Puts back what a crash left parked, looks at late writers, prepares `.kith`. Before the first scan. */
+  recover(): Promise<void>
+  /** Reads directories; with `recursive` all below them too, parents before children. Order otherwise free. */
+  scan(paths: readonly string[], options: Waiting & { recursive: boolean }): AsyncIterable<Listing | Unlisted>
+  /** Current stat of one path without following; null if nothing is there. Throws on any other error. */
+  look(path: string): Promise<Observed | null>
+  /** Hashes, chunks and reads in workers. Results come in any order. */
+  hash(requests: readonly HashRequest[], options: Waiting): AsyncIterable<HashResult>
+  /** Bytes of a content from where it lies; null if it is not there any more as said (stat changed, version swept). */
+  read(place: ContentPlace, offset: number, length: number, options: Waiting): Promise<Uint8Array | null>
+  hasVersion(content: ContentId): boolean
+  /** Keeps bytes as a version (a base whose row moved on). Durable when it resolves. */
+  keepVersion(content: ContentId, bytes: Uint8Array): Promise<void>
+  /** Executes steps in order (what does not depend on each other in parallel); one result a step. Directory fsyncs are done. */
+  apply(steps: readonly DiskStep[], options: Waiting): Promise<readonly StepResult[]>
+  watch(events: WatchEvents): Watch
+  /** Writes the marker anew: a person said that this root, as it is now, is the folder. */
+  accept(): Promise<void>
+  close(): Promise<void>
+}
+
+// ------------------------------------------------------------------------------------------------ the private database (store/)
+
+export interface DocUpdate {
+  readonly doc: DocId
+  /** Yjs update, V1. */
+  readonly update: Uint8Array
+}
+
+export type JournalAction = 'created' | 'edited' | 'moved' | 'deleted' | 'merged' | 'restored'
+
+/** One applied change, local or remote. `time`: this device's wall clock, ms. */
+export interface JournalEntry {
+  readonly time: number
+  readonly device: DeviceId
+  readonly action: JournalAction
+  readonly node: NodeId
+  readonly path: string
+  readonly content: ContentId
+  readonly size: number
+}
+
+/** A text kept so that a later concurrent edit can be merged. */
+export interface Base {
+  readonly content: ContentId
+  readonly bytes: Uint8Array
+}
+
+/** What a folder remembers of itself. */
+export interface FolderMeta {
+  /** This incarnation. */
+  readonly actor: ActorId
+  /** No dot at or above this was ever used; persisted ahead. */
+  readonly seqCeiling: number
+  /** True until a `get` (or a rejoin) has pulled the documents of another device: nothing is published before. */
+  readonly pulling: boolean
+  /** A halt that only a person ends. */
+  readonly halt: { readonly code: string; readonly message: string } | null
+  /** Counter and random of the last local batch: how others notice that this home was rolled back. */
+  readonly stamp: { readonly counter: number; readonly random: string }
+}
+
+/** Everything of one commit; atomic, and on the platter when it resolves. */
+export interface FolderBatch {
+  readonly updates?: readonly DocUpdate[]
+  /** Replace all that was stored of the document (compaction, rejoin). */
+  readonly snapshots?: readonly DocUpdate[]
+  readonly rows?: RowChanges
+  readonly lists?: readonly ContentList[]
+  readonly bases?: readonly Base[]
+  /** (node, dot) of a version whose content is kept as base. */
+  readonly dots?: readonly { node: NodeId; actor: ActorId; seq: number; content: ContentId }[]
+  readonly journal?: readonly JournalEntry[]
+  readonly meta?: FolderMeta
+}
+
+export interface FolderStore {
+  readonly folder: FolderId
+  /** Null for a folder that was never committed. */
+  meta(): Promise<FolderMeta | null>
+  /** The stored updates of every document that has any: snapshot first, then the log, in order. */
+  loadDocs(): AsyncIterable<DocUpdate>
+  loadDoc(doc: DocId): Promise<readonly Uint8Array[]>
+  /** Bytes in the log since the snapshot, for compaction. */
+  logBytes(doc: DocId): number
+  loadRows(): Promise<RowTable>
+  /** Throws KithError `store-failed` / `no-space`; then nothing of the batch is stored. */
+  commit(batch: FolderBatch): Promise<void>
+  /** The recipe of a content that was hashed or fetched here. */
+  list(content: ContentId): Promise<ContentList | null>
+  segment(hash: Hash): Promise<Uint8Array | null>
+  /** Where a chunk occurs: content, offset and length within it. */
+  chunk(hash: Hash): { content: ContentId; offset: number; length: number } | null
+  base(content: ContentId): Promise<Uint8Array | null>
+  /** The content of a dot that this device once showed or published. */
+  contentOfDot(node: NodeId, actor: ActorId, seq: number): ContentId | null
+  /** Newest first. */
+  journal(filter: { node?: NodeId; since?: number }): AsyncIterable<JournalEntry>
+  /** Forgets the folder. */
+  erase(): Promise<void>
+}
+
+// ------------------------------------------------------------------------------------------------ the network (p2p/)
+
+/** What a folder tells its peers about itself; `digest` is over all documents (32 bytes, hex). */
+export interface FolderState {
+  readonly digest: string
+  /** What the documents show and this disk does not hold yet. */
+  readonly needFiles: number
+  readonly needBytes: number
+  /** The first full scan since start is done, nothing is dirty, every cycle has been committed. */
+  readonly settled: boolean
+}
+
+export interface Need {
+  readonly files: number
+  readonly bytes: number
+}
+
+/** What the network asks of a folder. Implemented by sync/folder. Never throws for what a peer sent: it answers. */
+export interface SharedFolder {
+  readonly id: FolderId
+  readonly name: string
+  /** One 32-byte digest per document that is not empty. Equal digests ⇔ equal documents. */
+  digests(): ReadonlyMap<DocId, Uint8Array>
+  stateVector(doc: DocId): Uint8Array
+  /** What a peer with that state vector lacks (includes the delete set). */
+  missing(doc: DocId, stateVector: Uint8Array): Uint8Array
+  /**
+   * Checks (the gate), makes durable, merges. Resolves when it is all on the platter. Directories documents first.
+   * `gaps`: documents whose update lacks what it builds on: ask for the difference. `refused`: malformed, and why.
+   */
+  receive(updates: readonly DocUpdate[], from: DeviceId): Promise<{ gaps: readonly DocId[]; refused: string | null }>
+  state(): FolderState
+  /** A peer's state arrived, or its link ended (null). */
+  onPeerState(device: DeviceId, state: FolderState | null): void
+  /** All documents were compared with this peer and are equal now. */
+  onCompared(device: DeviceId): void
+  /** Content a peer asks for; null where this folder does not hold it. */
+  readWhole(content: ContentId, options: Waiting): Promise<Uint8Array | null>
+  readTop(content: ContentId): Promise<{ top: Uint8Array; size: number } | null>
+  readSegment(hash: Hash): Promise<Uint8Array | null>
+  readChunk(hash: Hash, options: Waiting): Promise<Uint8Array | null>
+}
+
+/** What a folder asks of the network, given to it when it is shared. */
+export interface FolderNetwork {
+  /** Linked devices that hold this folder. */
+  peers(): readonly DeviceId[]
+  /** Durable updates, to every linked device but the one they came from. In order on each link. */
+  announce(updates: readonly DocUpdate[], from: DeviceId | null): void
+  /** `state()` changed: tell the peers (coalesced). */
+  stateChanged(): void
+  /** Small contents, pipelined, from whichever peers have them. Yields what came, unverified; ends when all were answered or no peer is left. */
+  fetchWhole(
+    contents: readonly ContentId[],
+    options: Waiting,
+  ): AsyncIterable<{ content: ContentId; bytes: Uint8Array; from: DeviceId }>
+  /** Top and segments of a listed content, verified against the id; null if no peer has it. */
+  fetchList(content: ContentId, options: Waiting): Promise<ContentList | null>
+  /** Chunks, unverified (the stage verifies), from all peers that have them, bounded in memory: the next is asked for as the consumer goes on. */
+  fetchChunks(
+    content: ContentId,
+    chunks: readonly Chunk[],
+    options: Waiting,
+  ): AsyncIterable<{ hash: Hash; bytes: Uint8Array; from: DeviceId }>
+  /** A device sent bytes that do not match their hash; after three it is set aside. */
+  reportBad(device: DeviceId): void
+}
+
+export interface DeviceState {
+  readonly id: DeviceId
+  readonly name: string
+  readonly connected: boolean
+  readonly address: string | null
+  /** ms since 1970 */
+  readonly lastSeen: number | null
+  /** Seen by mDNS but not linked (yet). */
+  readonly sighted: boolean
+}
+
+export interface FolderOffer {
+  readonly id: FolderId
+  readonly name: string
+  readonly devices: readonly DeviceId[]
+}
+
+export interface PairingOffer {
+  readonly code: string
+  readonly ticket: string
+  readonly expiresAt: number
+  /** The device that used it; rejects with KithError `pairing-expired`, `pairing-tries`, or the signal's reason. */
+  readonly paired: Promise<{ id: DeviceId; name: string }>
+  cancel(): void
+}
+
+/** The network as the daemon sees it. */
+export interface Network {
+  readonly device: DeviceId
+  start(): Promise<void>
+  stop(): Promise<void>
+  /** Multiaddrs listened on, without the peer id. */
+  addresses(): readonly string[]
+  devices(): readonly DeviceState[]
+  offerPairing(options: Waiting): Promise<PairingOffer>
+  /** Throws KithError `pairing-wrong-code`, `pairing-not-found`, `pairing-refused`, … */
+  join(code: string, options: Waiting & { address?: string }): Promise<{ id: DeviceId; name: string }>
+  /** Revokes: links are cut and the statement is on its way when it resolves. */
+  removeDevice(device: DeviceId): Promise<void>
+  renameDevice(device: DeviceId, name: string): Promise<void>
+  addAddress(device: DeviceId, address: string): Promise<void>
+  /** Folders that linked devices offer (and were last known to offer), joined here or not. */
+  offers(): readonly FolderOffer[]
+  share(folder: SharedFolder): FolderNetwork
+  unshare(folder: FolderId): Promise<void>
+}

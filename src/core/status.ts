@@ -1,0 +1,67 @@
+// What a folder says of itself, and what the daemon asks of it. Implemented by sync/folder; shown by daemon/api.
+import type { ContentId, DeviceId, FolderId } from './ids.ts'
+import type { FolderNetwork, Need, Problem, SharedFolder } from './ports.ts'
+
+export type FolderActivity = 'idle' | 'scanning' | 'syncing' | 'paused' | 'error'
+
+export interface PeerStatus {
+  readonly id: DeviceId
+  /** Digests equal, nothing missing on either side, both settled. For an absent device the last known, with `asOf` (ms). */
+  readonly inSync: boolean
+  readonly asOf: number | null
+  readonly need: Need
+}
+
+export interface FolderStatus {
+  readonly id: FolderId
+  readonly name: string
+  readonly path: string
+  readonly state: FolderActivity
+  /** Only when it does not sync. `code` is stable: root-missing, root-emptied, root-replaced, disk-full, … */
+  readonly error: { readonly code: string; readonly message: string } | null
+  readonly problems: readonly Problem[]
+  readonly files: number
+  readonly directories: number
+  readonly bytes: number
+  readonly need: Need
+  readonly conflicts: number
+  /** Every device that was ever seen to hold this folder. */
+  readonly peers: readonly PeerStatus[]
+}
+
+export interface ConflictVersion {
+  readonly id: string
+  readonly device: DeviceId | null
+  /** ms since 1970 */
+  readonly time: number
+  readonly path: string
+  readonly content: ContentId
+}
+
+/** One file of which more than one version is kept beside one another. `path` is the winner's. */
+export interface Conflict {
+  readonly path: string
+  readonly versions: readonly ConflictVersion[]
+}
+
+/** One folder's engine as the daemon sees it. */
+export interface FolderEngine extends SharedFolder {
+  readonly path: string
+  start(): Promise<void>
+  /** Idempotent; aborts, drains, leaves no timer or handle. */
+  stop(): Promise<void>
+  /** Called once, after `start`. */
+  attach(network: FolderNetwork): void
+  status(): FolderStatus
+  pause(): Promise<void>
+  resume(): Promise<void>
+  /** Answers a halt: the root as it is now is right ("these deletes are real"). Throws KithError `folder-halted` where nothing is held. */
+  approve(): Promise<void>
+  /** Answers a halt: bring the files back. */
+  reject(): Promise<void>
+  /** A full scan that starts after the call; resolves when its cycle was committed. Rejects with the halt as KithError. */
+  rescan(options: { signal: AbortSignal }): Promise<void>
+  /** Resolves at the next change of `status()`. */
+  changed(options: { signal: AbortSignal }): Promise<void>
+  conflicts(): readonly Conflict[]
+}
