@@ -21,7 +21,9 @@ export const ERRORS = {
   'folder-unknown': { status: 404, exit: 1, retry: false },
   'folder-exists': failed,
   'folder-ambiguous': failed,
+  'folder-joined': failed,
   'device-unknown': { status: 404, exit: 1, retry: false },
+  'device-ambiguous': failed,
   'config-invalid': failed,
   // pairing and membership
   'pairing-wrong-code': failed,
@@ -36,6 +38,7 @@ export const ERRORS = {
   'daemon-start-failed': failed,
   'home-unsafe': failed,
   'home-newer': failed,
+  'home-damaged': failed,
   'wait-timeout': { status: 408, exit: 4, retry: true },
   // folders
   'root-missing': failed,
@@ -44,6 +47,7 @@ export const ERRORS = {
   'mass-change': failed,
   rollback: failed,
   'folder-halted': failed,
+  'folder-paused': failed,
   'disk-full': { status: 507, exit: 1, retry: true },
   'no-space': { status: 507, exit: 1, retry: true },
   'permission-denied': failed,
