@@ -1,5 +1,6 @@
 // What a content id names. Type 1: a content of one chunk, SHA-256 of its bytes. Type 2: SHA-256 over the encoded top list, which
 // names segments, which name chunks; chunks and segments are cut by content (FastCDC; a segment ends where its last chunk's hash says).
+// A content of up to SMALL_CONTENT_BYTES is always one chunk (an empty one too: one chunk of length 0).
 import type { ContentId, Hash } from './ids.ts'
 
 /** First byte of a content id: SHA-256, one chunk. */
@@ -10,6 +11,8 @@ export const LISTED = 2
 export const SMALL_CONTENT_BYTES = 64 * 1024
 /** No chunk is longer. */
 export const MAX_CHUNK_BYTES = 256 * 1024
+/** Only the last chunk of a content, or the only one, is shorter. */
+export const MIN_CHUNK_BYTES = 16 * 1024
 
 export interface Chunk {
   readonly hash: Hash
