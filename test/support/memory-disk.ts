@@ -1,0 +1,233 @@
+// The port FolderDisk on a volume in memory: one process's view of it. Every wait passes through `pause`, so that a simulation can
+// let others act in between, or let the process die there.
+import { contentOf, matches } from '../../src/core/content-list.ts'
+import type { ContentId } from '../../src/core/ids.ts'
+import type {
+  ContentPlace,
+  DiskStep,
+  FolderDisk,
+  HashRequest,
+  HashResult,
+  Listing,
+  Observed,
+  Problem,
+  RootState,
+  StepResult,
+  Unlisted,
+  Waiting,
+  Watch,
+  WatchEvents,
+} from '../../src/core/ports.ts'
+import { MemoryStage, noSpace } from './memory-stage.ts'
+import { problem, putBackParked, refused, StepBatch } from './memory-steps.ts'
+import type { Inode, KithArea, MemoryVolume } from './memory-volume.ts'
+import { isAsExpected, statOf, VolumeError } from './memory-volume.ts'
+import { MemoryWatch, type WatchFaults } from './memory-watch.ts'
+import { noPause, type Pause } from './process-life.ts'
+import { textOf } from './text.ts'
+
+interface Deps {
+  readonly volume: MemoryVolume
+  readonly pause?: Pause
+  /** What becomes of watcher events; none is lost or late without it. */
+  readonly watchFaults?: WatchFaults
+  /** Told of each step that was done, for a trace. */
+  readonly onStep?: (step: DiskStep, result: StepResult) => void
+}
+
+export class MemoryDisk implements FolderDisk {
+  readonly root: string
+  readonly stage: MemoryStage
+  readonly #deps: Deps
+  readonly #volume: MemoryVolume
+  readonly #pause: Pause
+  #batch: StepBatch | null = null
+
+  constructor(deps: Deps, options: { root?: string } = {}) {
+    this.#deps = deps
+    this.#volume = deps.volume
+    this.#pause = deps.pause ?? noPause
+    this.root = options.root ?? '/memory'
+    this.stage = new MemoryStage({
+      volume: this.#volume,
+      area: () => this.#area(),
+      pause: this.#pause,
+      read: (place, offset, length) => this.#readNow(place, offset, length),
+    })
+  }
+
+  async check(options: { hadEntries: boolean }): Promise<RootState> {
+    await this.#pause('check')
+    const root = this.#volume.root
+    if (root === null) return { state: 'missing', message: `${this.root} is not there.` }
+    if (root.unreadable) return { state: 'unreadable', message: `${this.root} cannot be read.` }
+    const marker = root.kith?.marker ?? null
+    if (options.hadEntries && root.children.size === 0) {
+      return { state: 'emptied', message: `${this.root} is empty, and was not.` }
+    }
+    if (marker === null) {
+      if (!options.hadEntries) return { state: 'ok' }
+      return { state: 'replaced', message: `${this.root} has lost its marker.` }
+    }
+    if (marker.dev !== root.dev || marker.ino !== root.ino) {
+      return { state: 'replaced', message: `${this.root} is another directory than before.` }
+    }
+    return { state: 'ok' }
+  }
+
+  async recover(): Promise<void> {
+    await this.#pause('recover')
+    putBackParked(this.#volume, this.#area())
+  }
+
+  async *scan(paths: readonly string[], options: Waiting & { recursive: boolean }): AsyncIterable<Listing | Unlisted> {
+    const waiting = [...paths]
+    for (;;) {
+      const path = waiting.shift()
+      if (path === undefined) return
+      await this.#pause('scan')
+      options.signal.throwIfAborted()
+      const listing = this.#list(path)
+      yield listing
+      if (!options.recursive || !('entries' in listing)) continue
+      for (const entry of listing.entries) {
+        if (entry.kind === 'directory') waiting.push(path === '' ? entry.name : `${path}/${entry.name}`)
+      }
+    }
+  }
+
+  async look(path: string): Promise<Observed | null> {
+    await this.#pause('look')
+    if (this.#volume.blocked(parentOf(path))) throw new VolumeError('EACCES', path)
+    const place = this.#volume.place(path)
+    if (place === null || place.inode === null) return null
+    return { name: place.name, kind: place.inode.kind, stat: statOf(place.inode) }
+  }
+
+  async *hash(requests: readonly HashRequest[], options: Waiting): AsyncIterable<HashResult> {
+    for (const request of requests) {
+      await this.#pause('hash')
+      options.signal.throwIfAborted()
+      const before = this.#volume.at(request.path)
+      if (before === null || !isAsExpected(before, request.kind, request.stat)) {
+        yield { ok: false, request, problem: problem('busy', request.path) }
+        continue
+      }
+      if (this.#volume.blocked(request.path)) {
+        yield { ok: false, request, problem: problem('unreadable', request.path) }
+        continue
+      }
+      const bytes = before.data
+      await this.#pause('hash')
+      const after = this.#volume.at(request.path)
+      if (after !== before || !isAsExpected(after, request.kind, request.stat)) {
+        yield { ok: false, request, problem: problem('busy', request.path) }
+      } else {
+        yield { ok: true, request, list: contentOf(bytes), text: request.kind === 'file' ? textOf(bytes) : null }
+      }
+    }
+  }
+
+  async read(place: ContentPlace, offset: number, length: number, options: Waiting): Promise<Uint8Array | null> {
+    await this.#pause('read')
+    options.signal.throwIfAborted()
+    return this.#readNow(place, offset, length)
+  }
+
+  hasVersion(content: ContentId): boolean {
+    return this.#volume.root?.kith?.versions.has(content) ?? false
+  }
+
+  async keepVersion(content: ContentId, bytes: Uint8Array): Promise<void> {
+    await this.#pause('keep version')
+    if (bytes.length > this.#volume.freeBytes) throw noSpace()
+    if (!matches(content, bytes)) throw new Error('keepVersion: the bytes are not of that content')
+    this.#area().versions.set(content, bytes.slice())
+  }
+
+  async apply(steps: readonly DiskStep[], options: Waiting): Promise<readonly StepResult[]> {
+    const results: StepResult[] = []
+    for (const step of steps) {
+      // One batch at a time; a process that dies in a pause leaves the rest undone, and what is parked where it is.
+      await this.#pause(step.do)
+      options.signal.throwIfAborted()
+      if (this.#volume.root === null) {
+        results.push(refused('failed', 'path' in step ? step.path : step.to))
+        continue
+      }
+      this.#batch ??= new StepBatch(this.#volume, this.#area())
+      const result = this.#batch.run(step)
+      this.#deps.onStep?.(step, result)
+      results.push(result)
+    }
+    await this.#pause('sync')
+    if (this.#volume.root !== null) putBackParked(this.#volume, this.#area())
+    this.#batch = null
+    return results
+  }
+
+  watch(events: WatchEvents): Watch {
+    return new MemoryWatch(this.#volume, events, this.#deps.watchFaults ?? null)
+  }
+
+  async accept(): Promise<void> {
+    await this.#pause('accept')
+    const root = this.#volume.root
+    if (root === null) throw new VolumeError('ENOENT', this.root)
+    this.#area().marker = { dev: root.dev, ino: root.ino }
+  }
+
+  async close(): Promise<void> {
+    await this.#pause('close')
+  }
+
+  /** The power goes while this process runs: unfinished stages are lost, and the last acts of the running batch, `undone` of them. */
+  powerCut(undone: (acts: number) => number): void {
+    if (this.#batch !== null) this.#batch.undo(undone(this.#batch.undoable))
+    this.#batch = null
+    const kith = this.#volume.root?.kith ?? null
+    if (kith === null) return
+    for (const [content, staged] of [...kith.stage]) if (staged.whole === null) kith.stage.delete(content)
+  }
+
+  #area(): KithArea {
+    const root = this.#volume.root
+    if (root === null) return { marker: null, versions: new Map(), stage: new Map(), parked: new Map() }
+    root.kith ??= { marker: null, versions: new Map(), stage: new Map(), parked: new Map() }
+    return root.kith
+  }
+
+  #list(path: string): Listing | Unlisted {
+    if (this.#volume.blocked(path)) return { path, gone: false, problem: problem('unreadable', path) }
+    const directory = this.#volume.at(path)
+    if (directory === null || directory.kind !== 'directory') return { path, gone: true, problem: null }
+    const entries: Observed[] = []
+    const problems: Problem[] = []
+    for (const [name, inode] of directory.children) entries.push({ name, kind: inode.kind, stat: statOf(inode) })
+    return { path, stat: statOf(directory), entries, problems }
+  }
+
+  #readNow(place: ContentPlace, offset: number, length: number): Uint8Array | null {
+    const whole = this.#whole(place)
+    if (whole === null || offset > whole.length) return null
+    return whole.slice(offset, offset + length)
+  }
+
+  #whole(place: ContentPlace): Uint8Array | null {
+    switch (place.at) {
+      case 'file': {
+        const inode: Inode | null = this.#volume.at(place.path)
+        if (inode === null || this.#volume.blocked(place.path)) return null
+        return isAsExpected(inode, place.kind, place.stat) ? inode.data : null
+      }
+      case 'version':
+        return this.#volume.root?.kith?.versions.get(place.content) ?? null
+      case 'stage':
+        return this.#volume.root?.kith?.stage.get(place.content)?.whole ?? null
+    }
+  }
+}
+
+function parentOf(path: string): string {
+  return path.includes('/') ? path.slice(0, path.lastIndexOf('/')) : ''
+}

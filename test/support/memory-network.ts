@@ -1,0 +1,269 @@
+// The port FolderNetwork between simulated devices of one folder. It does what the real network does (digests, state vectors, relayed
+// updates, peer states, content) over links that are slow, break, lose what was on its way, repeat, and reorder across documents.
+// It knows folders only through SharedFolder, and content only through what a peer's folder answers.
+import type { Chunk, ContentList } from '../../src/core/content.ts'
+import { buildList } from '../../src/core/content-list.ts'
+import type { ContentId, DeviceId, Hash } from '../../src/core/ids.ts'
+import type { FolderNetwork, SharedFolder, Waiting } from '../../src/core/ports.ts'
+import { decodeTopHashes, MemoryLink } from './memory-link.ts'
+import type { Random } from './random.ts'
+import type { VirtualClock } from './virtual-clock.ts'
+
+export interface NetworkFaults {
+  /** A message takes up to this long. */
+  readonly delayMs: number
+  /** An update message is lost; the next comparison finds it. */
+  readonly loss: number
+  /** An update message arrives twice. */
+  readonly repeat: number
+  /** Updates of different documents overtake one another. */
+  readonly reorder: number
+}
+
+export const NO_FAULTS: NetworkFaults = { delayMs: 0, loss: 0, repeat: 0, reorder: 0 }
+
+interface Deps {
+  readonly clock: VirtualClock
+  readonly random: Random
+  /** One line about what happened, for a trace. */
+  readonly trace?: (line: string) => void
+}
+
+interface Station {
+  readonly device: DeviceId
+  readonly folder: SharedFolder
+}
+
+export class MemoryNetwork {
+  readonly #deps: Deps
+  faults: NetworkFaults
+  readonly #stations = new Map<DeviceId, Station>()
+  readonly #cut = new Set<string>()
+  readonly #links = new Map<string, MemoryLink>()
+  /** Devices whose content answers wait until `allow`; see `withhold`. */
+  readonly #gates = new Map<DeviceId, Gate>()
+  /** Pieces of content that did not match, by who sent them. */
+  readonly bad = new Map<DeviceId, number>()
+  /** What a folder threw, or refused, where it must not. A test looks here at the end. */
+  readonly failures: unknown[] = []
+
+  constructor(deps: Deps, faults: NetworkFaults = NO_FAULTS) {
+    this.#deps = deps
+    this.faults = faults
+  }
+
+  /** A device's process shares its folder. One folder a device; `detach` ends it. */
+  attach(device: DeviceId, folder: SharedFolder): FolderNetwork {
+    const station: Station = { device, folder }
+    this.#stations.set(device, station)
+    this.#deps.trace?.(`net ${device} is up`)
+    const port = this.#port(station)
+    for (const other of this.#stations.values()) if (other !== station) this.#connect(station, other)
+    return port
+  }
+
+  /** The process died, or stopped. */
+  detach(device: DeviceId): void {
+    if (!this.#stations.delete(device)) return
+    this.#deps.trace?.(`net ${device} is gone`)
+    for (const [key, link] of [...this.#links]) if (link.joins(device)) this.#disconnect(key, link, device)
+  }
+
+  /** Cuts or joins two devices. */
+  setLinked(a: DeviceId, b: DeviceId, linked: boolean): void {
+    const key = pair(a, b)
+    if (linked === !this.#cut.has(key)) return
+    this.#deps.trace?.(`net ${a} ${linked ? 'joins' : 'leaves'} ${b}`)
+    if (!linked) {
+      this.#cut.add(key)
+      const link = this.#links.get(key)
+      if (link !== undefined) this.#disconnect(key, link, null)
+      return
+    }
+    this.#cut.delete(key)
+    const one = this.#stations.get(a)
+    const two = this.#stations.get(b)
+    if (one !== undefined && two !== undefined) this.#connect(one, two)
+  }
+
+  linked(a: DeviceId, b: DeviceId): boolean {
+    return a !== b && this.#links.has(pair(a, b))
+  }
+
+  healAll(): void {
+    for (const key of [...this.#cut]) {
+      const [a, b] = key.split(' ') as [DeviceId, DeviceId]
+      this.setLinked(a, b, true)
+    }
+    this.faults = { ...NO_FAULTS, delayMs: this.faults.delayMs }
+    for (const device of [...this.#gates.keys()]) this.allow(device)
+  }
+
+  /** From now on no content reaches this device: requests wait, or end when their link does. */
+  withhold(device: DeviceId): void {
+    if (!this.#gates.has(device)) this.#gates.set(device, new Gate())
+  }
+
+  allow(device: DeviceId): void {
+    const gate = this.#gates.get(device)
+    this.#gates.delete(device)
+    gate?.open()
+  }
+
+  withholds(device: DeviceId): boolean {
+    return this.#gates.has(device)
+  }
+
+  /** Nothing is on its way on any link. */
+  get idle(): boolean {
+    return [...this.#links.values()].every(link => link.idle)
+  }
+
+  #connect(one: Station, two: Station): void {
+    const key = pair(one.device, two.device)
+    if (this.#cut.has(key) || this.#links.has(key)) return
+    const [first, second] = one.device < two.device ? [one, two] : [two, one]
+    const link = new MemoryLink(
+      { ...this.#deps, faults: () => this.faults, onFailure: error => this.failures.push(error) },
+      first,
+      second,
+    )
+    this.#links.set(key, link)
+    link.open()
+  }
+
+  #disconnect(key: string, link: MemoryLink, gone: DeviceId | null): void {
+    this.#links.delete(key)
+    link.close(gone)
+  }
+
+  #linksOf(device: DeviceId): MemoryLink[] {
+    return [...this.#links.values()].filter(link => link.joins(device))
+  }
+
+  #port(station: Station): FolderNetwork {
+    const { device } = station
+    const alive = (): boolean => this.#stations.get(device) === station
+    return {
+      peers: () => (alive() ? this.#linksOf(device).map(link => link.other(device)) : []),
+      announce: (updates, from) => {
+        if (!alive()) return
+        for (const link of this.#linksOf(device)) {
+          if (link.other(device) !== from) link.send(device, { type: 'updates', updates: [...updates] })
+        }
+      },
+      stateChanged: () => {
+        if (!alive()) return
+        for (const link of this.#linksOf(device)) link.stateChanged(device)
+      },
+      fetchWhole: (contents, options) => this.#fetchWhole(device, contents, options),
+      fetchList: (content, options) => this.#fetchList(device, content, options),
+      fetchChunks: (_content, chunks, options) => this.#fetchChunks(device, chunks, options),
+      reportBad: from => {
+        this.bad.set(from, (this.bad.get(from) ?? 0) + 1)
+      },
+    }
+  }
+
+  /** Asks one peer; null where it does not have it, the link ended, or nobody may have it now. */
+  async #ask<T>(
+    device: DeviceId,
+    link: MemoryLink,
+    options: Waiting,
+    answer: (folder: SharedFolder) => Promise<T | null>,
+  ): Promise<T | null> {
+    const ended = Promise.race([link.closed, aborted(options.signal)])
+    const gate = this.#gates.get(device)
+    if (gate !== undefined) await Promise.race([gate.opened, ended])
+    if (options.signal.aborted) throw options.signal.reason
+    if (!link.isOpen) return null
+    const ms = this.#deps.random.int(this.faults.delayMs + 1)
+    const asked = new Promise<T | null>(resolve => {
+      this.#deps.clock.after(ms, () => {
+        if (!link.isOpen) resolve(null)
+        else {
+          answer(link.folderOf(link.other(device))).then(resolve, error => {
+            if (!options.signal.aborted) this.failures.push(error)
+            resolve(null)
+          })
+        }
+      })
+    })
+    const got = await Promise.race([asked, ended.then(() => null)])
+    if (options.signal.aborted) throw options.signal.reason
+    return link.isOpen ? got : null
+  }
+
+  async *#fetchWhole(
+    device: DeviceId,
+    contents: readonly ContentId[],
+    options: Waiting,
+  ): AsyncIterable<{ content: ContentId; bytes: Uint8Array; from: DeviceId }> {
+    const missing = new Set(contents)
+    for (const link of this.#linksOf(device)) {
+      for (const content of [...missing]) {
+        const bytes = await this.#ask(device, link, options, folder => folder.readWhole(content, options))
+        if (bytes === null) continue
+        missing.delete(content)
+        yield { content, bytes, from: link.other(device) }
+      }
+    }
+  }
+
+  async #fetchList(device: DeviceId, content: ContentId, options: Waiting): Promise<ContentList | null> {
+    for (const link of this.#linksOf(device)) {
+      const top = await this.#ask(device, link, options, folder => folder.readTop(content))
+      if (top === null) continue
+      const segments = new Map<Hash, Uint8Array>()
+      for (const hash of decodeTopHashes(top.top)) {
+        const bytes = await this.#ask(device, link, options, folder => folder.readSegment(hash))
+        if (bytes === null) break
+        segments.set(hash, bytes)
+      }
+      try {
+        return buildList(content, top.top, segments)
+      } catch {
+        // An incomplete or lying peer: the next one.
+      }
+    }
+    return null
+  }
+
+  async *#fetchChunks(
+    device: DeviceId,
+    chunks: readonly Chunk[],
+    options: Waiting,
+  ): AsyncIterable<{ hash: Hash; bytes: Uint8Array; from: DeviceId }> {
+    const missing = new Set(chunks.map(chunk => chunk.hash))
+    for (const link of this.#linksOf(device)) {
+      for (const hash of [...missing]) {
+        const bytes = await this.#ask(device, link, options, folder => folder.readChunk(hash, options))
+        if (bytes === null) continue
+        missing.delete(hash)
+        yield { hash, bytes, from: link.other(device) }
+      }
+    }
+  }
+}
+
+class Gate {
+  readonly opened: Promise<void>
+  open: () => void = () => undefined
+
+  constructor() {
+    this.opened = new Promise(resolve => {
+      this.open = resolve
+    })
+  }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise(resolve => {
+    if (signal.aborted) resolve()
+    else signal.addEventListener('abort', () => resolve(), { once: true })
+  })
+}
+
+function pair(a: DeviceId, b: DeviceId): string {
+  return a < b ? `${a} ${b}` : `${b} ${a}`
+}
