@@ -1,0 +1,140 @@
+// Carries a plan out: steps to the disk in batches, and after each batch one commit of what was really done. A refused step is a
+// problem and a directory to look at again, never an exception.
+import type { ContentList } from '../core/content.ts'
+import type { Emit } from '../core/events.ts'
+import type { ActorId, ContentId, DeviceId, FolderId, NodeId } from '../core/ids.ts'
+import { NO_CONTENT } from '../core/ids.ts'
+import type { Base, FolderBatch, FolderDisk, JournalEntry, Problem, StepResult, Waiting } from '../core/ports.ts'
+import type { RowTable } from '../core/rows.ts'
+import type { Fetcher } from './fetcher.ts'
+import { parentPath } from './local-changes.ts'
+import { isText, MERGE_LIMIT_BYTES } from './merge-text.ts'
+import type { Plan, PlannedStep } from './plan.ts'
+
+/** Contents published per batch: their fsyncs share the directory's and the database's. */
+const PUT_BATCH = 256
+const REMOVE_BATCH = 512
+
+export interface ApplierDeps {
+  readonly folder: FolderId
+  readonly rows: RowTable
+  readonly disk: FolderDisk
+  readonly fetcher: Pick<Fetcher, 'takeList' | 'takeBytes'>
+  readonly now: () => number
+  readonly commit: (batch: FolderBatch) => Promise<void>
+  readonly deviceOf: (node: NodeId) => DeviceId
+  readonly emit: Emit
+}
+
+export interface ApplyOutcome {
+  readonly applied: number
+  readonly failed: readonly { readonly planned: PlannedStep; readonly problem: Problem }[]
+}
+
+export class Applier {
+  readonly #deps: ApplierDeps
+
+  constructor(deps: ApplierDeps) {
+    this.#deps = deps
+  }
+
+  async apply(plan: Plan, options: Waiting): Promise<ApplyOutcome> {
+    const failed: { planned: PlannedStep; problem: Problem }[] = []
+    let applied = 0
+    const run = async (steps: readonly PlannedStep[]): Promise<void> => {
+      if (steps.length === 0) return
+      options.signal.throwIfAborted()
+      applied += await this.#batch(steps, failed, options)
+    }
+    // What is parked goes back when its batch ends, so all structure is one batch.
+    await run(plan.structure)
+    for (let at = 0; at < plan.puts.length; at += PUT_BATCH) await run(plan.puts.slice(at, at + PUT_BATCH))
+    for (let at = 0; at < plan.removals.length; at += REMOVE_BATCH)
+      await run(plan.removals.slice(at, at + REMOVE_BATCH))
+    if (plan.notes.length > 0) {
+      for (const row of plan.notes) if (this.#deps.rows.get(row.id) !== undefined) this.#deps.rows.put(row)
+      await this.#deps.commit({})
+    }
+    return { applied, failed }
+  }
+
+  async #batch(
+    steps: readonly PlannedStep[],
+    failed: { planned: PlannedStep; problem: Problem }[],
+    options: Waiting,
+  ): Promise<number> {
+    const { rows, disk } = this.#deps
+    const texts = await this.#texts(steps, options)
+    const results: readonly StepResult[] = await disk.apply(
+      steps.map(s => s.step),
+      options,
+    )
+    const lists: ContentList[] = []
+    const journal: JournalEntry[] = []
+    const bases: Base[] = []
+    const dots: { node: NodeId; actor: ActorId; seq: number; content: ContentId }[] = []
+    let done = 0
+    for (const [i, planned] of steps.entries()) {
+      const result = results[i]
+      if (result === undefined) continue
+      if (!result.ok) {
+        failed.push({ planned, problem: result.problem })
+        continue
+      }
+      planned.done(result.stat)
+      done++
+      const { step } = planned
+      if (step.do === 'put') {
+        const list = this.#deps.fetcher.takeList(step.content)
+        if (list !== undefined) lists.push(list)
+        const text = texts.get(step.content)
+        const row = rows.at(planned.path)
+        if (text !== undefined && row !== undefined) {
+          bases.push({ content: step.content, bytes: text })
+          for (const ref of row.nodes)
+            for (const { dot } of ref.versions)
+              dots.push({ node: ref.id, actor: dot.actor, seq: dot.seq, content: step.content })
+        }
+      }
+      this.#note(planned, journal)
+    }
+    await this.#deps.commit({ lists, bases, dots, journal })
+    return done
+  }
+
+  #note(planned: PlannedStep, journal: JournalEntry[]): void {
+    const { action, path, step } = planned
+    if (action === null) return
+    const row = this.#deps.rows.at(path)
+    const node = row?.nodes[0]?.id ?? planned.directory
+    const content = step.do === 'put' || step.do === 'remove' ? step.content : NO_CONTENT
+    journal.push({
+      time: this.#deps.now(),
+      device: this.#deps.deviceOf(node),
+      action,
+      node,
+      path,
+      content,
+      size: row?.size ?? 0,
+    })
+    this.#deps.emit({ type: 'file:applied', folder: this.#deps.folder, path, action })
+  }
+
+  /** The bytes of the texts among what is about to be published: their bases, should both sides edit them. */
+  async #texts(steps: readonly PlannedStep[], options: Waiting): Promise<Map<ContentId, Uint8Array>> {
+    const texts = new Map<ContentId, Uint8Array>()
+    for (const { step } of steps) {
+      if (step.do !== 'put' || step.kind !== 'file' || texts.has(step.content)) continue
+      const held = this.#deps.fetcher.takeBytes(step.content)
+      const bytes =
+        held ?? (await this.#deps.disk.read({ at: 'stage', content: step.content }, 0, MERGE_LIMIT_BYTES + 1, options))
+      if (bytes !== null && bytes.byteLength <= MERGE_LIMIT_BYTES && isText(bytes)) texts.set(step.content, bytes)
+    }
+    return texts
+  }
+}
+
+/** Where a refused step wants another look, and whether it was a local change (then the look comes first). */
+export function lookAfter(problem: Problem, planned: PlannedStep): { path: string; local: boolean } {
+  return { path: parentPath(planned.path), local: problem.code === 'changed' || problem.code === 'busy' }
+}

@@ -1,0 +1,317 @@
+// Brings wanted contents to the stage: from this device where it has them, else from linked devices. It owns no list of work: the plan
+// says again and again what is wanted, and what is no longer wanted is dropped. Everything is verified by the stage.
+
+import type { Clock } from '../core/clock.ts'
+import type { ContentList } from '../core/content.ts'
+import { isSingle, SMALL_CONTENT_BYTES } from '../core/content.ts'
+import { singleList } from '../core/content-list.ts'
+import { isKithError } from '../core/errors.ts'
+import type { ContentId, DeviceId, Hash } from '../core/ids.ts'
+import type { Log } from '../core/log.ts'
+import type { ContentPlace, FolderDisk, FolderNetwork, FolderStore, StageFile, Waiting } from '../core/ports.ts'
+import type { RowTable } from '../core/rows.ts'
+import type { Want } from './plan.ts'
+
+/** One request for small contents names at most this many, and this many bytes. */
+const SMALL_BATCH = 512
+const SMALL_BATCH_BYTES = 8 * 1024 * 1024
+/** Small contents are handed to the stage in pieces of this size, so that publishing starts while the rest arrives. */
+const SMALL_PIECE = 128
+const SMALL_PIECE_BYTES = 2 * 1024 * 1024
+/** Chunks are verified and written in pieces of this many bytes. */
+const WRITE_PIECE_BYTES = 4 * 1024 * 1024
+/** Small contents kept in memory between their arrival and their publishing. */
+const RECENT_BYTES = 16 * 1024 * 1024
+/** After everything failed: the next try, doubling. */
+const RETRY_FIRST_MS = 500
+const RETRY_LAST_MS = 30_000
+
+export interface FetcherDeps {
+  readonly disk: FolderDisk
+  readonly store: Pick<FolderStore, 'list' | 'chunk' | 'base'>
+  readonly clock: Clock
+  readonly log: Log
+  /** The rows as they are now: the table is replaced when it had to be loaded again. */
+  readonly rows: () => RowTable
+  readonly network: () => FolderNetwork | null
+  /** Staged and ready to be published. */
+  readonly onStaged: (contents: readonly ContentId[]) => void
+  /** The disk has no room: the folder says so and waits. */
+  readonly onNoSpace: (message: string) => void
+}
+
+export class Fetcher {
+  readonly #deps: FetcherDeps
+  readonly #stop = new AbortController()
+  #wanted = new Map<ContentId, Want>()
+  /** Recipes of what was fetched, until the commit that publishes it. */
+  readonly #lists = new Map<ContentId, ContentList>()
+  /** Small contents that just came, so that the base of a text need not be read again. */
+  readonly #recent = new Map<ContentId, Uint8Array>()
+  #recentBytes = 0
+  #running: Promise<void> | null = null
+  #again = false
+  #retryMs = RETRY_FIRST_MS
+  #wake: (() => void) | null = null
+
+  constructor(deps: FetcherDeps) {
+    this.#deps = deps
+  }
+
+  /** What the disk lacks, whole and current. */
+  want(wants: ReadonlyMap<ContentId, Want>): void {
+    this.#wanted = new Map(wants)
+    for (const content of [...this.#lists.keys()])
+      if (!this.#wanted.has(content) && !this.#deps.disk.stage.has(content)) this.#lists.delete(content)
+    this.kick()
+  }
+
+  /** A peer came or caught up: try now what failed before. */
+  kick(): void {
+    this.#retryMs = RETRY_FIRST_MS
+    this.#again = true
+    this.#wake?.()
+    if (this.#running === null && !this.#stop.signal.aborted && this.#wanted.size > 0) this.#running = this.#run()
+  }
+
+  /** The recipe of a content staged here, for the commit that publishes it. */
+  takeList(content: ContentId): ContentList | undefined {
+    const list = this.#lists.get(content)
+    this.#lists.delete(content)
+    return list
+  }
+
+  /** The bytes of a content that was just staged, where they are still at hand. */
+  takeBytes(content: ContentId): Uint8Array | undefined {
+    const bytes = this.#recent.get(content)
+    if (bytes !== undefined && this.#recent.delete(content)) this.#recentBytes -= bytes.byteLength
+    return bytes
+  }
+
+  #remember(content: ContentId, bytes: Uint8Array): void {
+    if (this.#recent.has(content)) return
+    this.#recent.set(content, bytes)
+    this.#recentBytes += bytes.byteLength
+    for (const oldest of this.#recent.keys()) {
+      if (this.#recentBytes <= RECENT_BYTES) break
+      this.takeBytes(oldest)
+    }
+  }
+
+  async stop(): Promise<void> {
+    this.#stop.abort(new Error('the folder stopped'))
+    await this.#running
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#stop
+    try {
+      while (!signal.aborted && this.#wanted.size > 0) {
+        this.#again = false
+        const before = this.#missing().length
+        await this.#round({ signal })
+        const left = this.#missing().length
+        if (left === 0 && !this.#again) break
+        if (left === before && !this.#again) await this.#pause(signal)
+      }
+    } catch (error) {
+      if (!signal.aborted) this.#deps.log.error({ err: error }, 'fetching stopped')
+    } finally {
+      this.#running = null
+    }
+    // Something may have been wanted between the last look and now.
+    if (this.#again && !signal.aborted && this.#wanted.size > 0) this.kick()
+  }
+
+  /** Waits for the retry time, or for a kick. */
+  async #pause(signal: AbortSignal): Promise<void> {
+    const done = new AbortController()
+    this.#wake = () => done.abort(new Error('kicked'))
+    try {
+      await this.#deps.clock.sleep(this.#retryMs, { signal: AbortSignal.any([signal, done.signal]) })
+      this.#retryMs = Math.min(this.#retryMs * 2, RETRY_LAST_MS)
+    } catch {
+      // kicked or stopped: the loop looks which
+    } finally {
+      this.#wake = null
+    }
+  }
+
+  #missing(): Want[] {
+    const out: Want[] = []
+    for (const want of this.#wanted.values()) if (!this.#deps.disk.stage.has(want.content)) out.push(want)
+    return out
+  }
+
+  async #round(options: Waiting): Promise<void> {
+    const missing = await this.#fromHere(this.#missing(), options)
+    const small = missing.filter(w => w.size <= SMALL_CONTENT_BYTES)
+    const large = missing.filter(w => w.size > SMALL_CONTENT_BYTES).sort((a, b) => a.size - b.size)
+    const results = await Promise.allSettled([this.#fetchSmall(small, options), this.#fetchLarge(large, options)])
+    for (const result of results) if (result.status === 'rejected') this.#failed(result.reason, options)
+  }
+
+  #failed(error: unknown, { signal }: Waiting): void {
+    if (signal.aborted) return
+    if (isKithError(error) && error.code === 'no-space') this.#deps.onNoSpace(error.message)
+    else this.#deps.log.warn({ err: error }, 'a transfer failed and will be tried again')
+  }
+
+  /** Contents that lie whole on this device: copied, nothing is sent. */
+  async #fromHere(missing: readonly Want[], options: Waiting): Promise<Want[]> {
+    const rest: Want[] = []
+    const staged: ContentId[] = []
+    for (const want of missing) {
+      options.signal.throwIfAborted()
+      if (await this.#stageLocal(want, options)) staged.push(want.content)
+      else rest.push(want)
+      if (staged.length >= SMALL_PIECE) this.#deps.onStaged(staged.splice(0))
+    }
+    if (staged.length > 0) this.#deps.onStaged(staged)
+    return rest
+  }
+
+  async #stageLocal(want: Want, options: Waiting): Promise<boolean> {
+    const { stage } = this.#deps.disk
+    if (want.size === 0)
+      return (await stage.putWhole([{ content: want.content, bytes: new Uint8Array() }], options)).length === 0
+    for (const place of this.#places(want.content)) {
+      try {
+        if (await stage.putLocal(want.content, want.size, place, options)) return true
+      } catch (error) {
+        if (options.signal.aborted || (isKithError(error) && error.code === 'no-space')) throw error
+        this.#deps.log.warn({ err: error }, 'a local copy could not be used')
+      }
+    }
+    const base = await this.#deps.store.base(want.content)
+    return base !== null && (await stage.putWhole([{ content: want.content, bytes: base }], options)).length === 0
+  }
+
+  *#places(content: ContentId): Iterable<ContentPlace> {
+    const rows = this.#deps.rows()
+    for (const row of rows.byContent(content)) {
+      const path = rows.path(row.id)
+      if (path !== undefined && (row.kind === 'file' || row.kind === 'symlink'))
+        yield { at: 'file', path, stat: row.stat, kind: row.kind }
+    }
+    if (this.#deps.disk.hasVersion(content)) yield { at: 'version', content }
+  }
+
+  async #fetchSmall(wants: readonly Want[], options: Waiting): Promise<void> {
+    const network = this.#deps.network()
+    if (network === null || wants.length === 0) return
+    for (let at = 0; at < wants.length; ) {
+      const batch: Want[] = []
+      let bytes = 0
+      for (; at < wants.length && batch.length < SMALL_BATCH && bytes < SMALL_BATCH_BYTES; at++) {
+        const want = wants[at]
+        if (want === undefined || !this.#wanted.has(want.content)) continue
+        batch.push(want)
+        bytes += want.size
+      }
+      await this.#fetchSmallBatch(network, batch, options)
+    }
+  }
+
+  async #fetchSmallBatch(network: FolderNetwork, batch: readonly Want[], options: Waiting): Promise<void> {
+    let piece: { content: ContentId; bytes: Uint8Array; from: DeviceId }[] = []
+    let size = 0
+    const flush = async (): Promise<void> => {
+      const items = piece
+      piece = []
+      size = 0
+      if (items.length === 0) return
+      const wrong = new Set(await this.#deps.disk.stage.putWhole(items, options))
+      for (const item of items)
+        if (wrong.has(item.content)) network.reportBad(item.from)
+        else this.#remember(item.content, item.bytes)
+      this.#deps.onStaged(items.map(i => i.content).filter(c => !wrong.has(c)))
+    }
+    for await (const item of network.fetchWhole(
+      batch.map(w => w.content),
+      options,
+    )) {
+      piece.push(item)
+      size += item.bytes.byteLength
+      if (piece.length >= SMALL_PIECE || size >= SMALL_PIECE_BYTES) await flush()
+    }
+    await flush()
+  }
+
+  async #fetchLarge(wants: readonly Want[], options: Waiting): Promise<void> {
+    const network = this.#deps.network()
+    if (network === null) return
+    for (const want of wants) {
+      if (!this.#wanted.has(want.content)) continue
+      const list = isSingle(want.content)
+        ? singleList(want.content, want.size)
+        : ((await this.#deps.store.list(want.content)) ?? (await network.fetchList(want.content, options)))
+      if (list === null) continue
+      const file = await this.#deps.disk.stage.open(list, options)
+      try {
+        await this.#fill(file, list, network, options)
+        if (file.missing().length > 0) continue
+        await file.finish(options)
+        this.#lists.set(want.content, list)
+      } finally {
+        await file.close()
+      }
+      this.#deps.onStaged([want.content])
+    }
+  }
+
+  async #fill(file: StageFile, list: ContentList, network: FolderNetwork, options: Waiting): Promise<void> {
+    await this.#copyChunks(file, list, options)
+    const indexes = new Map<Hash, number[]>()
+    for (const index of file.missing()) {
+      const chunk = list.chunks[index]
+      if (chunk === undefined) continue
+      const at = indexes.get(chunk.hash)
+      if (at === undefined) indexes.set(chunk.hash, [index])
+      else at.push(index)
+    }
+    const chunks = [...indexes.values()].flatMap(([first]) => (first === undefined ? [] : (list.chunks[first] ?? [])))
+    if (chunks.length === 0) return
+    let piece: { index: number; bytes: Uint8Array }[] = []
+    let from = new Map<number, DeviceId>()
+    let size = 0
+    const flush = async (): Promise<void> => {
+      if (piece.length === 0) return
+      for (const index of await file.write(piece, options)) {
+        const device = from.get(index)
+        if (device !== undefined) network.reportBad(device)
+      }
+      piece = []
+      from = new Map()
+      size = 0
+    }
+    for await (const { hash, bytes, from: device } of network.fetchChunks(list.content, chunks, options)) {
+      for (const index of indexes.get(hash) ?? []) {
+        piece.push({ index, bytes })
+        from.set(index, device)
+      }
+      size += bytes.byteLength
+      if (size >= WRITE_PIECE_BYTES) await flush()
+      if (!this.#wanted.has(list.content)) return // superseded meanwhile; what is there is kept for a resume until the sweep
+    }
+    await flush()
+  }
+
+  /** Chunks that lie in other contents on this device: an insert or append sends almost nothing. */
+  async #copyChunks(file: StageFile, list: ContentList, options: Waiting): Promise<void> {
+    const copies: { index: number; place: ContentPlace; offset: number }[] = []
+    const places = new Map<ContentId, ContentPlace | null>()
+    for (const index of file.missing()) {
+      const chunk = list.chunks[index]
+      const known = chunk && this.#deps.store.chunk(chunk.hash)
+      if (!known) continue
+      let place = places.get(known.content)
+      if (place === undefined) {
+        place = [...this.#places(known.content)][0] ?? null
+        places.set(known.content, place)
+      }
+      if (place !== null) copies.push({ index, place, offset: known.offset })
+    }
+    if (copies.length > 0) await file.copy(copies, options)
+  }
+}

@@ -1,0 +1,281 @@
+// SYNCED against LOCAL: what a person did, as the difference between the rows and the directories that were just read. Pure.
+// Identity (what is a move, what is an edit) is decided here and nowhere else. A claim binds what stands on the disk to a row;
+// an entry without a claim is new, a row without a claim in a directory that was read is lost. An error is never a loss.
+
+import type { RowId } from '../core/ids.ts'
+import { ROOT_ROW } from '../core/ids.ts'
+import type { Listing, Observed, Stat } from '../core/ports.ts'
+import type { Row, RowTable } from '../core/rows.ts'
+
+/** Something that stands at `path` in the directory `parent` (both relative to the root). */
+export interface Found {
+  readonly path: string
+  readonly parent: string
+  readonly observed: Observed
+}
+
+export interface FoundRow extends Found {
+  readonly row: Row
+}
+
+export interface LocalChanges {
+  /** Directories that were read, by path, with the row they stand for (absent: new). */
+  readonly claimed: ReadonlyMap<string, Row>
+  /** Rows that stand somewhere else now; parents first. */
+  readonly moves: readonly FoundRow[]
+  /** New directories, files and symlinks; parents first. */
+  readonly creates: readonly Found[]
+  /** Files and symlinks whose stat says that they may have changed: to be hashed. */
+  readonly edits: readonly FoundRow[]
+  /** Directories in place whose mode or inode changed. */
+  readonly touched: readonly FoundRow[]
+  /** Rows that are nowhere to be seen in what was read, with all below them. */
+  readonly lost: readonly Row[]
+  /** Directories that must be read too before this is the truth. */
+  readonly alsoScan: readonly { path: string; recursive: boolean }[]
+}
+
+export interface Scanned {
+  /** Directories read whose content may differ from their rows. */
+  readonly listed: ReadonlyMap<string, Listing>
+  /** Directories read and found to be exactly as their rows say. */
+  readonly clean: ReadonlySet<string>
+  /** Directories that could not be read: all below them is unknown. */
+  readonly unknown: ReadonlySet<string>
+  /** Files last hashed so soon after they were written that a later write may not show in their times: to be hashed again. */
+  readonly suspects: ReadonlySet<string>
+}
+
+export function joinPath(directory: string, name: string): string {
+  return directory === '' ? name : `${directory}/${name}`
+}
+
+export function parentPath(path: string): string {
+  const at = path.lastIndexOf('/')
+  return at < 0 ? '' : path.slice(0, at)
+}
+
+/** Same object on the disk: the inode was not used again in between (birth time), where the disk has birth times. */
+export function sameObject(a: Stat, b: Stat): boolean {
+  return a.ino === b.ino && a.birthUs === b.birthUs
+}
+
+/** Nothing about the content can have changed. */
+export function sameStat(a: Stat, b: Stat): boolean {
+  return (
+    sameObject(a, b) && a.size === b.size && a.mtimeUs === b.mtimeUs && a.ctimeUs === b.ctimeUs && a.mode === b.mode
+  )
+}
+
+/** Writes within this span of the last look may not show in the times: look at the content whatever they say. */
+export const RACY_MS = 2_000
+
+export function isRacy(stat: Stat, nowMs: number): boolean {
+  return Math.abs(nowMs - stat.mtimeUs / 1000) < RACY_MS
+}
+
+/** Is this directory exactly what its rows say? Then nothing of the listing needs to be kept in memory. */
+export function isClean(rows: RowTable, listing: Listing, nowMs: number, suspects: ReadonlySet<string>): boolean {
+  const directory = rows.at(listing.path)
+  if (directory === undefined || directory.kind !== 'directory') return false
+  if (directory.stat.ino !== listing.stat.ino || directory.stat.mode !== listing.stat.mode) return false
+  let left = 0
+  for (const row of rows.children(directory.id)) left += row.id === ROOT_ROW ? 0 : 1
+  for (const entry of listing.entries) {
+    const row = rows.child(directory.id, entry.name)
+    if (row === undefined || row.kind !== entry.kind) return false
+    if (entry.kind === 'directory') {
+      if (!sameObject(row.stat, entry.stat) || row.stat.mode !== entry.stat.mode) return false
+    } else if (!sameStat(row.stat, entry.stat) || isRacy(entry.stat, nowMs)) return false
+    else if (suspects.size > 0 && suspects.has(joinPath(listing.path, entry.name))) return false
+    left--
+  }
+  return left === 0
+}
+
+const depth = (path: string): number => (path === '' ? 0 : path.split('/').length)
+const byDepth = <T extends { path: string }>(a: T, b: T): number =>
+  depth(a.path) - depth(b.path) || (a.path < b.path ? -1 : a.path > b.path ? 1 : 0)
+
+/** Compares what was read with the rows. `nowMs`: wall clock at the scan. */
+export function detectChanges(rows: RowTable, scanned: Scanned, nowMs: number): LocalChanges {
+  const listings = [...scanned.listed.values()].sort(byDepth)
+  const detection = new Detection(rows, scanned, nowMs)
+  for (const listing of listings) detection.claimDirectories(listing)
+  for (const listing of listings) detection.claimFiles(listing)
+  detection.findLost(listings)
+  detection.findMoves()
+  return detection.result()
+}
+
+class Detection {
+  readonly #rows: RowTable
+  readonly #scanned: Scanned
+  readonly #nowMs: number
+  readonly #claimed = new Map<string, Row>()
+  readonly #pathOfRow = new Map<RowId, string>()
+  readonly #fresh: Found[] = []
+  readonly #moves: FoundRow[] = []
+  readonly #creates: Found[] = []
+  readonly #edits: FoundRow[] = []
+  readonly #touched: FoundRow[] = []
+  readonly #lost = new Map<RowId, Row>()
+  readonly #alsoScan = new Map<string, boolean>()
+  readonly #inodes = new Set<number>()
+
+  constructor(rows: RowTable, scanned: Scanned, nowMs: number) {
+    this.#rows = rows
+    this.#scanned = scanned
+    this.#nowMs = nowMs
+    for (const listing of scanned.listed.values())
+      for (const entry of listing.entries) if (entry.kind === 'directory') this.#inodes.add(entry.stat.ino)
+  }
+
+  result(): LocalChanges {
+    return {
+      claimed: this.#claimed,
+      moves: this.#moves.sort(byDepth),
+      creates: this.#creates.sort(byDepth),
+      edits: this.#edits,
+      touched: this.#touched,
+      lost: [...this.#lost.values()],
+      alsoScan: [...this.#alsoScan].map(([path, recursive]) => ({ path, recursive })),
+    }
+  }
+
+  /** The row a listed directory stands for: claimed by its parent's listing, or, where the parent was not read, the row at its path. */
+  #rowOf(listing: Listing): Row | undefined {
+    const claimed = this.#claimed.get(listing.path)
+    if (claimed !== undefined) return claimed
+    if (listing.path !== '' && this.#scanned.listed.has(parentPath(listing.path))) return undefined
+    const row = this.#rows.at(listing.path)
+    if (row?.kind !== 'directory') {
+      this.#need(parentPath(listing.path), false)
+      return undefined
+    }
+    // Another directory stands here than the row knows and the parent was not read: the parent decides.
+    if (listing.path !== '' && !sameObject(row.stat, listing.stat)) this.#need(parentPath(listing.path), false)
+    this.#claim(listing.path, row)
+    return row
+  }
+
+  #claim(path: string, row: Row): void {
+    this.#claimed.set(path, row)
+    this.#pathOfRow.set(row.id, path)
+  }
+
+  #need(path: string, recursive: boolean): void {
+    if (this.#scanned.listed.has(path) || this.#scanned.unknown.has(path)) return
+    if (!recursive && this.#scanned.clean.has(path)) return
+    this.#alsoScan.set(path, recursive || (this.#alsoScan.get(path) ?? false))
+  }
+
+  /** For directories a known inode wins wherever it stands; an unknown one at a known name is the same node. */
+  claimDirectories(listing: Listing): void {
+    const directory = this.#rowOf(listing)
+    for (const entry of listing.entries) {
+      if (entry.kind !== 'directory') continue
+      const path = joinPath(listing.path, entry.name)
+      const known = this.#rows
+        .byInode(entry.stat.ino)
+        .find(
+          r =>
+            r.kind === 'directory' && r.id !== ROOT_ROW && sameObject(r.stat, entry.stat) && !this.#pathOfRow.has(r.id),
+        )
+      const here = directory && this.#rows.child(directory.id, entry.name)
+      const found = { path, parent: listing.path, observed: entry }
+      if (known !== undefined) {
+        this.#claim(path, known)
+        if (known === here) {
+          if (entry.stat.mode !== known.stat.mode) this.#touched.push({ ...found, row: known })
+        } else {
+          this.#moves.push({ ...found, row: known })
+          this.#need(path, true)
+        }
+      } else if (here?.kind === 'directory' && !this.#pathOfRow.has(here.id) && !this.#inodes.has(here.stat.ino)) {
+        this.#claim(path, here)
+        this.#touched.push({ ...found, row: here })
+        this.#need(path, true)
+      } else {
+        this.#creates.push(found)
+        this.#need(path, true)
+      }
+    }
+  }
+
+  /** A path that had a row and holds the same kind is the same node, whatever its inode: editors save by rename. */
+  claimFiles(listing: Listing): void {
+    const directory = this.#claimed.get(listing.path)
+    for (const entry of listing.entries) {
+      if (entry.kind === 'directory') continue
+      const found = { path: joinPath(listing.path, entry.name), parent: listing.path, observed: entry }
+      const row = directory && this.#rows.child(directory.id, entry.name)
+      if (row === undefined || row.kind !== entry.kind) {
+        this.#fresh.push(found)
+        continue
+      }
+      this.#pathOfRow.set(row.id, found.path)
+      const unsure = isRacy(entry.stat, this.#nowMs) || this.#scanned.suspects.has(found.path)
+      if (unsure || !sameStat(row.stat, entry.stat)) this.#edits.push({ ...found, row })
+    }
+  }
+
+  findLost(listings: readonly Listing[]): void {
+    for (const listing of listings) {
+      const directory = this.#claimed.get(listing.path)
+      if (directory === undefined) continue
+      const unsure = new Set(listing.problems.map(p => p.path))
+      for (const row of this.#rows.children(directory.id)) {
+        if (row.id === ROOT_ROW || this.#pathOfRow.has(row.id)) continue
+        if (unsure.has(joinPath(listing.path, row.name))) continue
+        this.#lose(row)
+      }
+    }
+  }
+
+  #lose(row: Row): void {
+    if (this.#lost.has(row.id) || this.#pathOfRow.has(row.id)) return
+    this.#lost.set(row.id, row)
+    if (row.kind === 'directory') for (const child of this.#rows.children(row.id)) this.#lose(child)
+  }
+
+  /** Only a path that is gone can have moved: the same inode and birth time (without birth times: size and mtime too). */
+  findMoves(): void {
+    for (const found of this.#fresh) {
+      const { observed } = found
+      const candidates = this.#rows
+        .byInode(observed.stat.ino)
+        .filter(r => r.kind === observed.kind && sameObject(r.stat, observed.stat) && !this.#pathOfRow.has(r.id))
+        .filter(
+          r =>
+            observed.stat.birthUs !== 0 ||
+            (r.stat.size === observed.stat.size && r.stat.mtimeUs === observed.stat.mtimeUs),
+        )
+        .sort((a, b) => Number(b.name === observed.name) - Number(a.name === observed.name) || a.id - b.id)
+      const lost = candidates.find(r => this.#lost.has(r.id))
+      if (lost !== undefined) {
+        this.#lost.delete(lost.id)
+        this.#pathOfRow.set(lost.id, found.path)
+        this.#moves.push({ ...found, row: lost })
+        continue
+      }
+      // A hard link, or a move out of a directory that was not read yet: read it, then decide.
+      for (const row of candidates) {
+        const home = this.#pathOf(row.parent)
+        if (home !== undefined) this.#need(home, false)
+      }
+      this.#creates.push(found)
+    }
+  }
+
+  /** Where a row's directory stands now, as far as this scan knows. */
+  #pathOf(id: RowId): string | undefined {
+    if (id === ROOT_ROW) return ''
+    const claimed = this.#pathOfRow.get(id)
+    if (claimed !== undefined) return claimed
+    const row = this.#rows.get(id)
+    if (row === undefined) return undefined
+    const above = this.#pathOf(row.parent)
+    return above === undefined ? undefined : joinPath(above, row.name)
+  }
+}

@@ -1,0 +1,129 @@
+// Reads the directories that are dirty, and those that must be read with them, until what a person did can be told. Directories that are
+// exactly as their rows say are not kept. Problems are remembered by directory until it is read again.
+import { isLegalName } from '../core/names.ts'
+import type { FolderDisk, Listing, Problem, Waiting, Watch } from '../core/ports.ts'
+import type { RowTable } from '../core/rows.ts'
+import type { DirtyBatch } from './dirty.ts'
+import { detectChanges, isClean, isRacy, joinPath, type LocalChanges, parentPath, RACY_MS } from './local-changes.ts'
+
+/** A scan that keeps finding more to read (a tree being renamed under us) starts over later. */
+const MOST_ROUNDS = 32
+
+export interface ObserverDeps {
+  readonly disk: Pick<FolderDisk, 'scan'>
+  readonly now: () => number
+  readonly watch: () => Watch | null
+  /** Look at this directory again. */
+  readonly lookLater: (path: string, ms: number) => void
+}
+
+export interface Observation {
+  readonly changes: LocalChanges
+  readonly looked: (path: string) => boolean
+}
+
+export class Observer {
+  readonly #deps: ObserverDeps
+  readonly #problems = new Map<string, readonly Problem[]>()
+  readonly #suspects = new Set<string>()
+
+  constructor(deps: ObserverDeps) {
+    this.#deps = deps
+  }
+
+  problems(): readonly Problem[] {
+    return [...this.#problems.values()].flat()
+  }
+
+  async observe(rows: RowTable, batch: DirtyBatch, options: Waiting): Promise<Observation> {
+    const nowMs = this.#deps.now()
+    const listed = new Map<string, Listing>()
+    const clean = new Set<string>()
+    const unknown = new Set<string>()
+    const read = async (paths: readonly string[], recursive: boolean): Promise<void> => {
+      if (paths.length === 0) return
+      for await (const found of this.#deps.disk.scan(paths, { ...options, recursive })) {
+        if ('entries' in found) this.#take(rows, found, nowMs, listed, clean)
+        else if (found.gone) {
+          this.#problems.delete(found.path)
+          if (found.path !== '') this.#deps.lookLater(parentPath(found.path), 0)
+        } else {
+          unknown.add(found.path)
+          if (found.problem !== null) this.#problems.set(found.path, [found.problem])
+        }
+      }
+    }
+    if (batch.all) {
+      this.#problems.clear()
+      await read([''], true)
+    } else await read(batch.paths, false)
+    for (let round = 0; ; round++) {
+      const changes = detectChanges(rows, { listed, clean, unknown, suspects: this.#suspects }, nowMs)
+      const more = changes.alsoScan.filter(a => !unknown.has(a.path))
+      if (more.length === 0 || round >= MOST_ROUNDS) {
+        this.#racy(listed, nowMs)
+        return { changes, looked: path => listed.has(path) || clean.has(path) }
+      }
+      for (const { path } of more) clean.delete(path)
+      const before = listed.size + unknown.size
+      await read(
+        more.filter(m => m.recursive).map(m => m.path),
+        true,
+      )
+      await read(
+        more.filter(m => !m.recursive).map(m => m.path),
+        false,
+      )
+      // What was to be read is gone again: its parent was told to be looked at, and this look ends here.
+      if (listed.size + unknown.size === before) {
+        const changes = detectChanges(rows, { listed, clean, unknown, suspects: this.#suspects }, nowMs)
+        return { changes: withoutUnread(changes, listed), looked: path => listed.has(path) || clean.has(path) }
+      }
+    }
+  }
+
+  #take(rows: RowTable, listing: Listing, nowMs: number, listed: Map<string, Listing>, clean: Set<string>): void {
+    const problems: Problem[] = [...listing.problems]
+    const entries = listing.entries.filter(entry => {
+      if (isLegalName(entry.name)) return true
+      const path = joinPath(listing.path, entry.name)
+      problems.push({ code: 'bad-name', path, message: 'This name cannot be shared; rename it to have it synced.' })
+      return false
+    })
+    if (problems.length > 0) this.#problems.set(listing.path, problems)
+    else this.#problems.delete(listing.path)
+    this.#deps.watch()?.add([listing.path])
+    const usable = { ...listing, entries, problems }
+    if (problems.length === 0 && isClean(rows, usable, nowMs, this.#suspects)) clean.add(listing.path)
+    else listed.set(listing.path, usable)
+  }
+
+  /** What was written a moment ago is hashed once more when its times cannot hide a later write any longer. */
+  #racy(listed: ReadonlyMap<string, Listing>, nowMs: number): void {
+    for (const listing of listed.values()) {
+      let racy = false
+      for (const entry of listing.entries) {
+        if (entry.kind === 'directory') continue
+        const path = joinPath(listing.path, entry.name)
+        if (!isRacy(entry.stat, nowMs)) this.#suspects.delete(path)
+        else {
+          racy = true
+          this.#suspects.add(path)
+        }
+      }
+      if (racy) this.#deps.lookLater(listing.path, RACY_MS)
+    }
+  }
+}
+
+/** Without new directories that could not be read: they come with the next look. */
+function withoutUnread(changes: LocalChanges, listed: ReadonlyMap<string, Listing>): LocalChanges {
+  const unread = new Set(changes.alsoScan.filter(a => !listed.has(a.path)).map(a => a.path))
+  const keep = (path: string): boolean => !unread.has(path)
+  return {
+    ...changes,
+    creates: changes.creates.filter(c => keep(c.path)),
+    lost: [],
+    moves: changes.moves.filter(m => keep(m.path)),
+  }
+}

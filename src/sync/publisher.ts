@@ -1,0 +1,398 @@
+// LOCAL → SHARED: says in the shared tree what a person did on this disk. Hashes what is new, waits for a second look before it calls
+// anything gone, and hands every piece to `commit` as one atomic batch. Writes no file of the user.
+import type { ContentList } from '../core/content.ts'
+import type { Facts, Kind } from '../core/entry.ts'
+import type { ContentId, DeviceId, NodeId, RowId } from '../core/ids.ts'
+import { NO_CONTENT, ROOT_ROW } from '../core/ids.ts'
+import type {
+  Base,
+  FolderDisk,
+  HashResult,
+  JournalAction,
+  JournalEntry,
+  Problem,
+  Stat,
+  Waiting,
+} from '../core/ports.ts'
+import type { Row, RowTable } from '../core/rows.ts'
+import type { Found, FoundRow, LocalChanges } from './local-changes.ts'
+import { parentPath } from './local-changes.ts'
+import type { Tree } from './tree.ts'
+
+/** A gone entry is believed after a second look this much later. */
+export const SECOND_LOOK_MS = 500
+/** One commit says at most this much, so that a large import shows up early and a crash repeats little. */
+const PIECE_FILES = 500
+/** One cycle hashes at most this much before the other half of the engine gets its turn. */
+const CYCLE_FILES = 4_000
+const CYCLE_BYTES = 1024 * 1024 * 1024
+/** A symlink's facts beside its content: the same on every disk. */
+const LINK_MODE = 0o777
+
+export interface PublishBatch {
+  readonly lists: readonly ContentList[]
+  readonly bases: readonly Base[]
+  readonly dots: readonly { row: RowId; content: ContentId }[]
+  readonly journal: readonly JournalEntry[]
+}
+
+export interface PublisherDeps {
+  readonly rows: RowTable
+  readonly tree: Tree
+  readonly disk: Pick<FolderDisk, 'hash'>
+  readonly now: () => number
+  readonly elapsed: () => number
+  readonly device: DeviceId
+  /** Stores what the tree and the rows changed since the last call, with this batch, atomically. */
+  readonly commit: (batch: PublishBatch) => Promise<void>
+  readonly onProblem: (problem: Problem) => void
+  /** A row came to agree with what the tree shows in this directory, without an operation. */
+  readonly onAdopted: (directory: NodeId) => void
+}
+
+export interface PublishOptions extends Waiting {
+  /** Publish what is gone without a second look: a person said that it is real. */
+  readonly believe: boolean
+  /** Was the directory at this path read in this scan? */
+  readonly looked: (path: string) => boolean
+}
+
+export interface PublishOutcome {
+  readonly published: number
+  /** Directories to look at again, and when (ms from now; 0 = at once). */
+  readonly again: readonly { path: string; afterMs: number }[]
+}
+
+type Hashed = Extract<HashResult, { ok: true }>
+
+export class Publisher {
+  readonly #deps: PublisherDeps
+  /** Rows not seen at the last look, and when that was (monotone ms). */
+  readonly #missing = new Map<RowId, number>()
+
+  constructor(deps: PublisherDeps) {
+    this.#deps = deps
+  }
+
+  /** Forgets doubts: after a halt was answered. */
+  reset(): void {
+    this.#missing.clear()
+  }
+
+  async publish(changes: LocalChanges, options: PublishOptions): Promise<PublishOutcome> {
+    return new PublishRun(this.#deps, this.#missing, changes, options).run()
+  }
+}
+
+class PublishRun {
+  readonly #deps: PublisherDeps
+  readonly #missing: Map<RowId, number>
+  readonly #changes: LocalChanges
+  readonly #options: PublishOptions
+  readonly #directories: Map<string, Row>
+  readonly #again = new Map<string, number>()
+  #lists: ContentList[] = []
+  #bases: Base[] = []
+  #dots: { row: RowId; content: ContentId }[] = []
+  #journal: JournalEntry[] = []
+  #published = 0
+
+  constructor(deps: PublisherDeps, missing: Map<RowId, number>, changes: LocalChanges, options: PublishOptions) {
+    this.#deps = deps
+    this.#missing = missing
+    this.#changes = changes
+    this.#options = options
+    this.#directories = new Map(changes.claimed)
+    const root = deps.rows.get(ROOT_ROW)
+    if (root !== undefined) this.#directories.set('', root)
+  }
+
+  async run(): Promise<PublishOutcome> {
+    const { confirmed, held } = this.#doubt()
+    const moves = this.#changes.moves.filter(m => m.row.kind === 'directory' || confirmed.has(m.row.id))
+    const { work, complete } = this.#share()
+    this.#makeDirectories(moves)
+    for (const move of moves) if (move.row.kind !== 'directory') this.#move(move)
+    await this.#flush()
+    const lost = new Map(this.#changes.lost.map(row => [row.id, row]))
+    await this.#publishContents(work, lost, held)
+    // A deletion may still turn out to be a move of something not hashed yet: only after everything was.
+    if (complete) this.#remove([...lost.values()].filter(row => confirmed.has(row.id)))
+    else this.#lookAgain(this.#changes.lost)
+    await this.#flush()
+    return { published: this.#published, again: [...this.#again].map(([path, afterMs]) => ({ path, afterMs })) }
+  }
+
+  /** Which of the rows not seen are believed gone: those whose second look, ≥ SECOND_LOOK_MS after the first, agrees. */
+  #doubt(): { confirmed: Set<RowId>; held: Set<RowId> } {
+    const confirmed = new Set<RowId>()
+    const held = new Set<RowId>()
+    const now = this.#deps.elapsed()
+    const gone = [...this.#changes.lost, ...this.#changes.moves.filter(m => m.row.kind !== 'directory').map(m => m.row)]
+    const seen = new Set(gone.map(r => r.id))
+    for (const id of [...this.#missing.keys()]) {
+      const row = seen.has(id) ? undefined : this.#deps.rows.get(id)
+      const home = row && this.#deps.rows.path(row.parent)
+      if (!seen.has(id) && (home === undefined || this.#options.looked(home))) this.#missing.delete(id)
+    }
+    for (const row of gone) {
+      const since = this.#missing.get(row.id)
+      if (this.#options.believe || (since !== undefined && now - since >= SECOND_LOOK_MS)) {
+        confirmed.add(row.id)
+        continue
+      }
+      if (since === undefined) this.#missing.set(row.id, now)
+      held.add(row.id)
+      this.#askAgain(this.#homeOf(row), SECOND_LOOK_MS - (since === undefined ? 0 : now - since))
+    }
+    for (const move of this.#changes.moves) if (held.has(move.row.id)) this.#askAgain(move.parent, SECOND_LOOK_MS)
+    return { confirmed, held }
+  }
+
+  #lookAgain(rows: readonly Row[]): void {
+    for (const row of rows) this.#askAgain(this.#homeOf(row), 0)
+  }
+
+  #homeOf(row: Row): string {
+    let at: Row | undefined = row
+    // The nearest directory above that still stands: what is in a lost directory is looked for from there.
+    for (;;) {
+      at = this.#deps.rows.get(at.parent)
+      if (at === undefined || at.id === ROOT_ROW) return ''
+      const id = at.id
+      if (!this.#changes.lost.some(l => l.id === id)) return this.#deps.rows.path(id) ?? ''
+    }
+  }
+
+  #askAgain(path: string, afterMs: number): void {
+    const had = this.#again.get(path)
+    this.#again.set(path, had === undefined ? afterMs : Math.min(had, afterMs))
+  }
+
+  /** This cycle's share of the hashing: small files first; the rest keeps its directories dirty. */
+  #share(): { work: (Found & { row: Row | null })[]; complete: boolean } {
+    const all: (Found & { row: Row | null })[] = [...this.#changes.edits]
+    for (const found of this.#changes.creates)
+      if (found.observed.kind !== 'directory') all.push({ ...found, row: null })
+    all.sort((a, b) => a.observed.stat.size - b.observed.stat.size)
+    let bytes = 0
+    let count = 0
+    while (count < all.length && count < CYCLE_FILES && (count === 0 || bytes < CYCLE_BYTES)) {
+      bytes += all[count]?.observed.stat.size ?? 0
+      count++
+    }
+    for (const rest of all.slice(count)) this.#askAgain(rest.parent, 0)
+    return { work: all.slice(0, count), complete: count === all.length }
+  }
+
+  #makeDirectories(moves: readonly FoundRow[]): void {
+    const steps = [
+      ...this.#changes.creates
+        .filter(c => c.observed.kind === 'directory')
+        .map(found => ({ ...found, row: null as Row | null })),
+      ...moves.filter(m => m.row.kind === 'directory'),
+    ].sort((a, b) => a.path.split('/').length - b.path.split('/').length)
+    for (const found of steps) {
+      const parent = this.#directories.get(found.parent)
+      if (parent === undefined) {
+        this.#askAgain(parentPath(found.parent), 0)
+        continue
+      }
+      const { observed } = found
+      const row =
+        found.row === null
+          ? (this.#adopt(null, parent, observed.name, directoryFacts(observed.stat), 'directory', observed.stat) ??
+            this.#deps.tree.create(parent, observed.name, 'directory', directoryFacts(observed.stat), observed.stat))
+          : this.#deps.tree.move(found.row, parent, observed.name)
+      this.#directories.set(found.path, row)
+      this.#note(found.row === null ? 'created' : 'moved', row, found.path)
+    }
+    for (const { row, observed, path } of this.#changes.touched) {
+      const now = this.#deps.rows.get(row.id)
+      if (now === undefined) continue
+      if (observed.stat.mode === now.stat.mode) {
+        this.#deps.rows.put({ ...now, stat: observed.stat })
+        continue
+      }
+      this.#directories.set(path, this.#deps.tree.edit(now, directoryFacts(observed.stat), observed.stat))
+      this.#note('edited', now, path)
+    }
+  }
+
+  #move(found: FoundRow): void {
+    const parent = this.#directories.get(found.parent) ?? this.#deps.rows.at(found.parent)
+    if (parent === undefined) return this.#askAgain(parentPath(found.parent), 0)
+    const row = this.#deps.tree.move(found.row, parent, found.observed.name)
+    this.#missing.delete(row.id)
+    this.#note('moved', row, found.path)
+    // The stat is left as it was: if the content changed on the way, the next look sees an edit.
+    const same = row.stat.size === found.observed.stat.size && row.stat.mtimeUs === found.observed.stat.mtimeUs
+    if (same) this.#deps.rows.put({ ...row, stat: { ...found.observed.stat, mode: row.stat.mode } })
+    this.#askAgain(found.parent, 0)
+  }
+
+  async #publishContents(
+    work: readonly (Found & { row: Row | null })[],
+    lost: Map<RowId, Row>,
+    held: ReadonlySet<RowId>,
+  ): Promise<void> {
+    if (work.length === 0) return
+    const byPath = new Map(work.map(w => [w.path, w]))
+    const requests = work.map(w => ({
+      path: w.path,
+      kind: w.observed.kind === 'symlink' ? ('symlink' as const) : ('file' as const),
+      stat: w.observed.stat,
+    }))
+    const lostBy = new Map<ContentId, Row[]>()
+    for (const row of lost.values())
+      if (row.kind !== 'directory' && row.size > 0) lostBy.set(row.content, [...(lostBy.get(row.content) ?? []), row])
+    let piece = 0
+    for await (const result of this.#deps.disk.hash(requests, this.#options)) {
+      const found = byPath.get(result.request.path)
+      if (found === undefined) continue
+      if (!result.ok) {
+        this.#deps.onProblem(result.problem)
+        this.#askAgain(found.parent, SECOND_LOOK_MS)
+        continue
+      }
+      if (found.row !== null) this.#edit(found, found.row, result)
+      else this.#create(found, result, lostBy, lost, held)
+      if (++piece >= PIECE_FILES) {
+        await this.#flush()
+        piece = 0
+      }
+    }
+  }
+
+  #edit(found: Found, before: Row, hashed: Hashed): void {
+    const row = this.#deps.rows.get(before.id)
+    // It was removed or changed hands meanwhile (a settled copy keeps its id, so this is rare): look again.
+    if (row === undefined || row.kind !== found.observed.kind) return this.#askAgain(found.parent, 0)
+    const facts = factsOf(row, found.observed.stat, hashed)
+    if (facts.content === row.content && facts.mode === row.mode && facts.mtime === row.mtime) {
+      if (row.stat.ctimeUs !== found.observed.stat.ctimeUs || row.stat.ino !== found.observed.stat.ino)
+        this.#deps.rows.put({ ...row, stat: found.observed.stat })
+      return
+    }
+    const parent = this.#deps.rows.get(row.parent)
+    const adopted = parent && this.#adopt(row, parent, row.name, facts, row.kind, found.observed.stat)
+    const now = adopted ?? this.#deps.tree.edit(row, facts, found.observed.stat)
+    this.#keep(now, hashed)
+    if (adopted === undefined) this.#note('edited', now, found.path)
+  }
+
+  #create(
+    found: Found,
+    hashed: Hashed,
+    lostBy: Map<ContentId, Row[]>,
+    lost: Map<RowId, Row>,
+    held: ReadonlySet<RowId>,
+  ): void {
+    const parent = this.#directories.get(found.parent) ?? this.#deps.rows.at(found.parent)
+    if (parent === undefined || this.#deps.rows.child(parent.id, found.observed.name)?.kind === found.observed.kind)
+      return this.#askAgain(parentPath(found.parent), 0)
+    const facts = factsOf(null, found.observed.stat, hashed)
+    // Equal content that went away in the same scan: it moved (another volume, or a tool that copies and deletes).
+    const twins = (lostBy.get(facts.content) ?? []).filter(r => lost.has(r.id) && r.kind === found.observed.kind)
+    const twin = twins.find(r => r.name === found.observed.name) ?? twins[0]
+    if (twin !== undefined) {
+      if (held.has(twin.id)) return this.#askAgain(found.parent, SECOND_LOOK_MS)
+      lost.delete(twin.id)
+      this.#missing.delete(twin.id)
+      const moved = this.#deps.tree.move(twin, parent, found.observed.name)
+      this.#deps.rows.put({ ...moved, stat: found.observed.stat })
+      return this.#note('moved', moved, found.path)
+    }
+    const { name, kind, stat } = found.observed
+    const adopted = this.#adopt(null, parent, name, facts, kind, stat)
+    const row = adopted ?? this.#deps.tree.create(parent, name, kind, facts, stat)
+    this.#keep(row, hashed)
+    if (adopted === undefined) this.#note('created', row, found.path)
+  }
+
+  /**
+   * What stands here is already what the shared tree shows here: agreement, not an operation. So a crash between doing and
+   * recording heals itself, and two devices that hold the same files send nothing.
+   */
+  #adopt(row: Row | null, parent: Row, name: string, facts: Facts, kind: Kind, stat: Stat): Row | undefined {
+    const { tree, rows } = this.#deps
+    const directory =
+      parent.nodes[0] && (parent.id === ROOT_ROW ? parent.nodes[0].id : tree.primaryOf(parent.nodes[0].id))
+    if (directory === undefined) return undefined
+    const key = tree.nameKey(name)
+    const entry = tree.entries(directory).find(e => e.kind === kind && tree.nameKey(e.name) === key)
+    if (entry === undefined) return undefined
+    const mine = row === null ? undefined : row.nodes[0]?.id
+    if (row !== null ? entry.nodes[0] !== mine : entry.nodes.some(id => rows.byNode(id).length > 0)) return undefined
+    if (kind !== 'directory' && entry.facts.content !== facts.content) return undefined
+    if (kind !== 'symlink' && entry.facts.mode !== facts.mode) return undefined
+    const next: Row = {
+      ...entry.facts,
+      id: row?.id ?? rows.allocate(),
+      parent: parent.id,
+      name,
+      kind,
+      stat,
+      copy: entry.copy,
+      nodes: tree.refsOf(entry),
+    }
+    rows.put(next)
+    this.#deps.onAdopted(directory)
+    return next
+  }
+
+  #remove(rows: readonly Row[]): void {
+    if (rows.length === 0) return
+    for (const row of rows) {
+      this.#missing.delete(row.id)
+      this.#note('deleted', row, this.#deps.rows.path(row.id) ?? row.name)
+    }
+    this.#deps.tree.remove(rows)
+  }
+
+  #keep(row: Row, hashed: Hashed): void {
+    if (hashed.list.segments.size > 0) this.#lists.push(hashed.list)
+    if (hashed.text === null) return
+    this.#bases.push({ content: hashed.list.content, bytes: hashed.text })
+    this.#dots.push({ row: row.id, content: hashed.list.content })
+  }
+
+  #note(action: JournalAction, row: Row, path: string): void {
+    this.#published++
+    const node = row.nodes[0]
+    if (node === undefined) return
+    const { content, size } = row
+    this.#journal.push({
+      time: this.#deps.now(),
+      device: this.#deps.device,
+      action,
+      node: node.id,
+      path,
+      content,
+      size,
+    })
+  }
+
+  async #flush(): Promise<void> {
+    const batch = { lists: this.#lists, bases: this.#bases, dots: this.#dots, journal: this.#journal }
+    this.#lists = []
+    this.#bases = []
+    this.#dots = []
+    this.#journal = []
+    await this.#deps.commit(batch)
+  }
+}
+
+export function directoryFacts(stat: Stat): Facts {
+  return { content: NO_CONTENT, size: 0, mtime: 0, mode: stat.mode }
+}
+
+/** mtime and mode are taken from the disk only where it moved since the row: coarse disks do not echo. */
+function factsOf(row: Row | null, stat: Stat, hashed: Hashed): Facts {
+  const content = hashed.list.content
+  const size = hashed.list.size
+  if (hashed.request.kind === 'symlink') return { content, size, mtime: 0, mode: LINK_MODE }
+  const mtime = row !== null && row.stat.mtimeUs === stat.mtimeUs ? row.mtime : Math.floor(stat.mtimeUs / 1000)
+  const mode = row !== null && row.stat.mode === stat.mode ? row.mode : stat.mode
+  return { content, size, mtime, mode }
+}

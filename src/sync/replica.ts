@@ -1,0 +1,205 @@
+// This device's copy of what is shared, and its rows, as one thing with one way to the store: every change of either is committed in
+// the order it was made, atomically, and only then announced. After a commit that failed nothing more is written: the replica is
+// broken, and the folder throws it away and loads it again.
+import { KithError } from '../core/errors.ts'
+import type { Emit } from '../core/events.ts'
+import type { ActorId, DeviceId, DocId, FolderId } from '../core/ids.ts'
+import { DOC_COUNT, ROOT_NODE, ROOT_ROW } from '../core/ids.ts'
+import type { DocUpdate, FolderBatch, FolderMeta, FolderStore, Stat } from '../core/ports.ts'
+import type { Row, RowTable } from '../core/rows.ts'
+import { SharedTree } from '../crdt/shared-tree.ts'
+
+/** A document's log is folded into a snapshot once it is longer than this and than twice the snapshot. */
+const COMPACT_LOG_BYTES = 256 * 1024
+const ACTOR_LABEL_DEVICE_CHARS = 16
+
+export interface ReplicaDeps {
+  readonly store: FolderStore
+  readonly now: () => number
+  readonly random: () => number
+  readonly emit: Emit
+  /** Durable updates, to every peer but `from`. */
+  readonly announce: (updates: readonly DocUpdate[], from: DeviceId | null) => void
+  /** The first failed commit. */
+  readonly onBroken: (error: KithError) => void
+}
+
+export interface ReplicaOptions {
+  readonly folder: FolderId
+  readonly device: DeviceId
+  readonly deviceName: string
+  readonly foldsCase: boolean
+  /** A `get`: publish nothing before another device's documents were pulled. */
+  readonly pull: boolean
+}
+
+export class Replica {
+  readonly #deps: ReplicaDeps
+  readonly #options: ReplicaOptions
+  readonly rows: RowTable
+  readonly tree: SharedTree
+  #meta: FolderMeta
+  #commits: Promise<void> = Promise.resolve()
+  #broken: KithError | null = null
+
+  private constructor(deps: ReplicaDeps, options: ReplicaOptions, rows: RowTable, tree: SharedTree, meta: FolderMeta) {
+    this.#deps = deps
+    this.#options = options
+    this.rows = rows
+    this.tree = tree
+    this.#meta = meta
+  }
+
+  static async load(deps: ReplicaDeps, options: ReplicaOptions): Promise<Replica> {
+    const stored = await deps.store.meta()
+    const meta = stored ?? {
+      actor: newActor(deps.random),
+      seqCeiling: 0,
+      pulling: options.pull,
+      halt: null,
+      stamp: { counter: 0, random: '' },
+    }
+    const rows = await deps.store.loadRows()
+    if (rows.get(ROOT_ROW) === undefined) rows.put(rootRow())
+    const tree = new SharedTree(
+      { rows, now: deps.now },
+      {
+        actor: meta.actor,
+        device: options.device,
+        label: actorLabel(options.deviceName, meta.actor),
+        foldsCase: options.foldsCase,
+        seqCeiling: meta.seqCeiling,
+      },
+    )
+    const updates: DocUpdate[] = []
+    for await (const update of deps.store.loadDocs()) updates.push(update)
+    tree.load(updates)
+    tree.register()
+    const replica = new Replica(deps, options, rows, tree, meta)
+    await replica.commit({})
+    return replica
+  }
+
+  get pulling(): boolean {
+    return this.#meta.pulling
+  }
+
+  get broken(): KithError | null {
+    return this.#broken
+  }
+
+  /** Another device's documents are all here: from now on this device may say what it has. */
+  async endPull(): Promise<void> {
+    if (!this.#meta.pulling) return
+    this.#meta = { ...this.#meta, pulling: false }
+    await this.commit({})
+  }
+
+  /** Stores what the tree and the rows changed since the last commit, with `extra`, and announces the updates. */
+  async commit(extra: FolderBatch): Promise<void> {
+    const updates = this.tree.takeUpdates()
+    const rows = this.rows.takeChanges()
+    const counter = this.#meta.stamp.counter + (updates.length > 0 ? 1 : 0)
+    const stamp = updates.length > 0 ? { counter, random: String(this.#deps.random()).slice(2) } : this.#meta.stamp
+    this.#meta = { ...this.#meta, seqCeiling: this.tree.seqCeiling, stamp }
+    await this.#enqueue({ ...extra, updates, rows, meta: this.#meta })
+    if (updates.length > 0) this.#deps.announce(updates, null)
+  }
+
+  /** Checks, applies and stores what a peer sent; resolves when it is on the platter. */
+  async receive(
+    updates: readonly DocUpdate[],
+    from: DeviceId,
+  ): Promise<{ gaps: readonly DocId[]; refused: string | null }> {
+    if (this.#broken !== null) throw this.#broken
+    const gaps = new Set<DocId>()
+    const taken: DocUpdate[] = []
+    let refused: string | null = null
+    for (const update of updates) {
+      if (gaps.has(update.doc)) continue
+      const verdict = this.tree.check(update.doc, update.update)
+      if (verdict.ok) {
+        this.tree.apply(update.doc, update.update)
+        taken.push(update)
+      } else if (verdict.gap) gaps.add(update.doc)
+      else {
+        refused = verdict.reason
+        this.#deps.emit({ type: 'update:refused', folder: this.#options.folder, from, reason: verdict.reason })
+      }
+    }
+    if (taken.length > 0) {
+      await this.#enqueue({ updates: taken })
+      this.#deps.announce(taken, from)
+    }
+    return { gaps: [...gaps], refused }
+  }
+
+  /** Folds long logs into snapshots; for quiet moments. */
+  async compact(): Promise<void> {
+    for (let doc = 0; doc < DOC_COUNT; doc++) {
+      const id = doc as DocId
+      const log = this.#deps.store.logBytes(id)
+      if (log < COMPACT_LOG_BYTES) continue
+      const update = this.tree.snapshot(id)
+      if (log > 2 * update.byteLength || log > 16 * COMPACT_LOG_BYTES)
+        await this.#enqueue({ snapshots: [{ doc: id, update }] })
+    }
+  }
+
+  /** Resolves when everything enqueued so far was stored (or failed). */
+  async drained(): Promise<void> {
+    await this.#commits
+  }
+
+  #enqueue(batch: FolderBatch): Promise<void> {
+    const run = this.#commits.then(async () => {
+      if (this.#broken !== null) throw this.#broken
+      try {
+        await this.#deps.store.commit(batch)
+      } catch (error) {
+        this.#broken =
+          error instanceof KithError
+            ? error
+            : new KithError('store-failed', 'The database could not be written; the folder waits and tries again.', {
+                cause: error,
+              })
+        this.#deps.onBroken(this.#broken)
+        throw this.#broken
+      }
+    })
+    this.#commits = run.then(
+      () => undefined,
+      () => undefined,
+    )
+    return run
+  }
+}
+
+function newActor(random: () => number): ActorId {
+  // 53 random bits, never 0.
+  return (Math.floor(random() * (Number.MAX_SAFE_INTEGER - 1)) + 1) as ActorId
+}
+
+/** What conflict copies are named after: portable characters of the device's name, and four of the actor. */
+function actorLabel(deviceName: string, actor: ActorId): string {
+  const portable = deviceName.replace(/[^A-Za-z0-9._-]+/g, '-').slice(0, ACTOR_LABEL_DEVICE_CHARS)
+  return `${portable === '' ? 'device' : portable}-${actor.toString(36).slice(-4)}`
+}
+
+const NO_STAT: Stat = { dev: 0, ino: 0, birthUs: 0, size: 0, mtimeUs: 0, ctimeUs: 0, mode: 0o755, links: 1 }
+
+function rootRow(): Row {
+  return {
+    id: ROOT_ROW,
+    parent: ROOT_ROW,
+    name: '',
+    kind: 'directory',
+    content: '' as Row['content'],
+    size: 0,
+    mtime: 0,
+    mode: 0o755,
+    stat: NO_STAT,
+    copy: false,
+    nodes: [{ id: ROOT_NODE, birth: { parent: ROOT_NODE, name: '', generation: 0 }, placement: null, versions: [] }],
+  }
+}

@@ -1,0 +1,37 @@
+// A condition to wait on: fired, timed out or aborted. A sticky one remembers a fire until the next wait: for one waiter that must miss
+// nothing. A plain one wakes all who wait now: for many, who each look first and then wait in the same turn.
+import type { Clock } from '../core/clock.ts'
+
+export class Signal {
+  readonly #sticky: boolean
+  readonly #waiters = new Set<() => void>()
+  #fired = false
+
+  constructor({ sticky }: { sticky: boolean }) {
+    this.#sticky = sticky
+  }
+
+  fire(): void {
+    this.#fired = this.#sticky
+    for (const waiter of [...this.#waiters]) waiter()
+  }
+
+  /** Resolves when fired, after `ms` (null: never), or when the signal aborts. */
+  async wait(ms: number | null, clock: Clock, signal: AbortSignal): Promise<void> {
+    if (!this.#fired && !signal.aborted) {
+      const timer = new AbortController()
+      await new Promise<void>(resolve => {
+        const finish = (): void => {
+          this.#waiters.delete(finish)
+          signal.removeEventListener('abort', finish)
+          timer.abort()
+          resolve()
+        }
+        this.#waiters.add(finish)
+        signal.addEventListener('abort', finish)
+        if (ms !== null) clock.sleep(ms, { signal: timer.signal }).then(finish, () => undefined)
+      })
+    }
+    this.#fired = false
+  }
+}

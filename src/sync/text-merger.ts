@@ -1,0 +1,164 @@
+// Edits of one text on two devices, joined line by line before anybody sees a conflict copy. It finds the nodes whose siblings may be
+// merged, says which contents it still needs, and writes the merged version. What cannot be merged is left to the projection, which
+// shows both. Two devices that merge at once write the same bytes, which are one version.
+import { contentOf } from '../core/content-list.ts'
+import type { Emit } from '../core/events.ts'
+import type { DeviceId, FolderId, NodeId } from '../core/ids.ts'
+import type { ContentPlace, FolderBatch, FolderDisk, FolderStore, Waiting } from '../core/ports.ts'
+import type { RowTable } from '../core/rows.ts'
+import { commonBase } from '../crdt/common-base.ts'
+import { MERGE_LIMIT_BYTES } from './merge-text.ts'
+import type { Want } from './plan.ts'
+import type { Sibling, Tree } from './tree.ts'
+
+export interface TextMergerDeps {
+  readonly folder: FolderId
+  readonly device: DeviceId
+  readonly rows: RowTable
+  readonly tree: Tree
+  readonly disk: FolderDisk
+  readonly store: Pick<FolderStore, 'base' | 'contentOfDot'>
+  readonly now: () => number
+  readonly commit: (batch: FolderBatch) => Promise<void>
+  /** Off the main loop; null where the changes overlap. */
+  readonly merge: (base: Uint8Array, a: Uint8Array, b: Uint8Array, options: Waiting) => Promise<Uint8Array | null>
+  readonly emit: Emit
+}
+
+interface Job {
+  readonly node: NodeId
+  readonly one: Sibling
+  readonly other: Sibling
+  readonly base: Uint8Array
+}
+
+export class TextMerger {
+  readonly #deps: TextMergerDeps
+  readonly #waiting = new Set<NodeId>()
+  /** Pairs that were tried and overlap. In memory only: another try after a restart costs a merge. */
+  readonly #given = new Set<string>()
+
+  constructor(deps: TextMergerDeps) {
+    this.#deps = deps
+  }
+
+  /** Is this node waiting for a content that its merge needs? Then the plan leaves it alone. */
+  holds(node: NodeId): boolean {
+    return this.#waiting.has(node)
+  }
+
+  /** Nodes waiting, to be considered again when contents arrive. */
+  waiting(): readonly NodeId[] {
+    return [...this.#waiting]
+  }
+
+  /** Merges what can be merged among these nodes; returns the contents that are missing for the rest. */
+  async run(nodes: Iterable<NodeId>, options: Waiting): Promise<readonly Want[]> {
+    const wants: Want[] = []
+    for (const node of new Set([...nodes, ...this.#waiting])) {
+      this.#waiting.delete(node)
+      // A merge may leave a third sibling: go on until nothing more can be done.
+      for (let job = await this.#job(node); job !== null; job = await this.#job(node)) {
+        const missing = await this.#try(job, options)
+        if (missing === null) continue
+        if (missing.length > 0) {
+          this.#waiting.add(node)
+          wants.push(...missing)
+        }
+        break
+      }
+    }
+    return wants
+  }
+
+  async #job(node: NodeId): Promise<Job | null> {
+    const { tree, store } = this.#deps
+    if (tree.node(node)?.kind !== 'file') return null
+    const [one, other] = tree.siblings(node)
+    if (one === undefined || other === undefined) return null
+    if (one.version.merged && other.version.merged) return null
+    if (one.version.size > MERGE_LIMIT_BYTES || other.version.size > MERGE_LIMIT_BYTES) return null
+    if (this.#given.has(pairKey(node, one, other))) return null
+    const dot = commonBase(one.version, other.version)
+    const content = dot && store.contentOfDot(node, dot.actor, dot.seq)
+    const base = content ? await store.base(content) : null
+    return base === null ? null : { node, one, other, base }
+  }
+
+  /** Null: merged or given up, look at the node again. Otherwise the contents still missing. */
+  async #try(job: Job, options: Waiting): Promise<readonly Want[] | null> {
+    const one = await this.#bytes(job.one, options)
+    const other = await this.#bytes(job.other, options)
+    if (one === null || other === null) {
+      const missing = [...(one === null ? [job.one] : []), ...(other === null ? [job.other] : [])]
+      return missing.map(s => this.#want(job.node, s))
+    }
+    const merged = await this.#deps.merge(job.base, one, other, options)
+    if (merged === null) this.#given.add(pairKey(job.node, job.one, job.other))
+    else await this.#write(job, merged, options)
+    return null
+  }
+
+  #want(node: NodeId, { version }: Sibling): Want {
+    const entry = this.#deps.tree.entriesOf(node)[0]
+    return {
+      content: version.content,
+      size: version.size,
+      mtime: version.mtime,
+      path: entry?.name ?? '',
+      directory: entry?.directory ?? node,
+    }
+  }
+
+  async #bytes({ version }: Sibling, options: Waiting): Promise<Uint8Array | null> {
+    const { disk, rows, store } = this.#deps
+    const kept = await store.base(version.content)
+    if (kept !== null) return kept
+    const places: ContentPlace[] = []
+    for (const row of rows.byContent(version.content)) {
+      const path = rows.path(row.id)
+      if (path !== undefined && row.kind === 'file') places.push({ at: 'file', path, stat: row.stat, kind: 'file' })
+    }
+    if (disk.stage.has(version.content)) places.push({ at: 'stage', content: version.content })
+    if (disk.hasVersion(version.content)) places.push({ at: 'version', content: version.content })
+    for (const place of places) {
+      const bytes = await disk.read(place, 0, version.size, options)
+      // A file may have been rewritten in place since: only what still is that content will do.
+      if (bytes !== null && contentOf(bytes).content === version.content) return bytes
+    }
+    return null
+  }
+
+  async #write(job: Job, bytes: Uint8Array, options: Waiting): Promise<void> {
+    const { tree, disk, folder, device } = this.#deps
+    const list = contentOf(bytes)
+    // Nobody else has these bytes yet: they are on the platter before a record speaks of them.
+    await disk.stage.putWhole([{ content: list.content, bytes }], options)
+    const { one, other, node } = job
+    // While it was merged a newer version may have come: then the merge is stale and the new siblings are looked at instead.
+    const [first, second] = tree.siblings(node)
+    if (first === undefined || second === undefined || pairKey(node, first, second) !== pairKey(node, one, other))
+      return
+    const facts = {
+      content: list.content,
+      size: bytes.byteLength,
+      mtime: Math.max(one.version.mtime, other.version.mtime),
+      mode: one.version.mode,
+    }
+    const version = tree.merge(node, [...one.dots, ...other.dots], facts, null)
+    const path = tree.entriesOf(node)[0]?.name ?? ''
+    await this.#deps.commit({
+      lists: list.segments.size > 0 ? [list] : [],
+      bases: [{ content: list.content, bytes }],
+      dots: [{ node, actor: version.dot.actor, seq: version.dot.seq, content: list.content }],
+      journal: [
+        { time: this.#deps.now(), device, action: 'merged', node, path, content: list.content, size: bytes.byteLength },
+      ],
+    })
+    this.#deps.emit({ type: 'file:merged', folder, path })
+  }
+}
+
+function pairKey(node: NodeId, one: Sibling, other: Sibling): string {
+  return `${node}${[one.version.content, other.version.content].sort().join('')}`
+}

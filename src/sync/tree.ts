@@ -1,0 +1,31 @@
+// What the engine needs of the shared tree; crdt/shared-tree is it. Declared here so that tests of pure parts stub little.
+import type { Dot, Entry, Facts, Kind, Node, NodeRef, Version } from '../core/entry.ts'
+import type { NodeId } from '../core/ids.ts'
+import type { Stat } from '../core/ports.ts'
+import type { Row } from '../core/rows.ts'
+
+/** The projection, as the plan reads it. */
+export interface TreeView {
+  entries(directory: NodeId): readonly Entry[]
+  entriesOf(node: NodeId): readonly Entry[]
+  primaryOf(node: NodeId): NodeId | undefined
+  node(id: NodeId): Node | undefined
+  isPending(id: NodeId): boolean
+  refsOf(entry: Entry): readonly NodeRef[]
+  nameKey(name: string): string
+}
+
+/** One content shown by a node, with every dot that stands for it; the winner's group first. */
+export interface Sibling {
+  readonly version: Version
+  readonly dots: readonly Dot[]
+}
+
+export interface Tree extends TreeView {
+  siblings(id: NodeId): readonly Sibling[]
+  create(parent: Row, name: string, kind: Kind, facts: Facts, stat: Stat): Row
+  edit(row: Row, facts: Facts, stat: Stat): Row
+  move(row: Row, parent: Row, name: string): Row
+  remove(rows: readonly Row[]): void
+  merge(node: NodeId, dots: readonly Dot[], facts: Facts, row: Row | null): Version
+}
