@@ -1,0 +1,92 @@
+// How a person names folders and devices: by name, by id, or by the start of an id; and how equal names are told apart. Pure.
+import { printable } from '../core/display.ts'
+import { KithError } from '../core/errors.ts'
+import type { DeviceId, FolderId } from '../core/ids.ts'
+import type { DeviceState, FolderOffer } from '../core/ports.ts'
+
+const MIN_ID_PART = 4
+
+interface Named {
+  readonly id: FolderId
+  readonly name: string
+}
+
+export interface Surroundings {
+  readonly folders: readonly Named[]
+  readonly deviceName: (id: DeviceId) => string
+}
+
+export function findFolder<T extends Named>(name: string, folders: readonly T[]): T {
+  const byName = folders.find(folder => folder.name === name)
+  if (byName !== undefined) return byName
+  const byId = folders.filter(folder => name.length >= MIN_ID_PART && folder.id.startsWith(name))
+  const [found] = byId
+  if (found === undefined) {
+    throw new KithError('folder-unknown', `There is no folder "${printable(name)}" here: "kith folders" lists them.`)
+  }
+  if (byId.length > 1)
+    throw new KithError('folder-ambiguous', `More than one folder id starts with "${name}": type more of it.`)
+  return found
+}
+
+/** What each offer is called here: its name, or `notes (desktop)` where another folder or offer has that name too. */
+export function nameOffers(offers: readonly FolderOffer[], around: Surroundings): ReadonlyMap<FolderId, string> {
+  const names = new Map<FolderId, string>()
+  for (const offer of offers) {
+    const twin = (other: Named): boolean => other.name === offer.name && other.id !== offer.id
+    const [device] = offer.devices
+    const told = around.folders.some(twin) || offers.some(twin)
+    names.set(offer.id, told && device !== undefined ? `${offer.name} (${around.deviceName(device)})` : offer.name)
+  }
+  return names
+}
+
+/** The offer that a person means. Throws `folder-unknown`, `folder-ambiguous`. */
+export function resolveOffer(name: string, offers: readonly FolderOffer[], around: Surroundings): FolderOffer {
+  const shown = nameOffers(offers, around)
+  const tests: ((offer: FolderOffer) => boolean)[] = [
+    offer => offer.id === name,
+    offer => shown.get(offer.id) === name,
+    offer => offer.name === name,
+    offer => name.length >= MIN_ID_PART && offer.id.startsWith(name),
+  ]
+  for (const test of tests) {
+    const found = offers.filter(test)
+    const [only] = found
+    if (only === undefined) continue
+    if (found.length === 1) return only
+    const choices = found.map(offer => `${shown.get(offer.id) ?? offer.name} = ${offer.id}`).join(', ')
+    throw new KithError(
+      'folder-ambiguous',
+      `More than one folder is called "${printable(name)}": give its id (${printable(choices)}).`,
+    )
+  }
+  throw new KithError(
+    'folder-unknown',
+    `No device offers a folder "${printable(name)}": "kith folders" lists what there is.`,
+  )
+}
+
+/** By name, id, or the end of an id (as pairing shows it). Throws `device-unknown`, `device-ambiguous`. */
+export function findDevice(name: string, devices: readonly DeviceState[]): DeviceState {
+  const tests: ((device: DeviceState) => boolean)[] = [
+    device => device.id === name,
+    device => device.name === name,
+    device => name.length >= MIN_ID_PART && device.id.endsWith(name),
+  ]
+  for (const test of tests) {
+    const found = devices.filter(test)
+    const [only] = found
+    if (only === undefined) continue
+    if (found.length === 1) return only
+    const ids = found.map(device => device.id).join(', ')
+    throw new KithError(
+      'device-ambiguous',
+      `More than one device is called "${printable(name)}": give its id (${ids}).`,
+    )
+  }
+  throw new KithError(
+    'device-unknown',
+    `No device "${printable(name)}" is paired with this one: "kith devices" lists them.`,
+  )
+}

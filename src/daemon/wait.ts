@@ -1,0 +1,188 @@
+// `kith wait`: returns when every folder asked for has scanned anew, committed, compared equal with each device that is here, and misses
+// nothing on either side. It says so only on the evidence of the engines; it never settles for "quiet for a while". A halt ends it.
+import { printable } from '../core/display.ts'
+import { KithError } from '../core/errors.ts'
+import type { DeviceId } from '../core/ids.ts'
+import type { DeviceState, FolderOffer } from '../core/ports.ts'
+import type { FolderEngine } from '../core/status.ts'
+
+/** Beside the events: for what no event tells (a sighting that grew old). */
+const LOOK_AGAIN_MS = 500
+
+export interface WaitDeps {
+  devices(): readonly DeviceState[]
+  offers(): readonly FolderOffer[]
+  /** Returns how to stop listening. */
+  listen(listener: () => void): () => void
+}
+
+export interface WaitTarget {
+  readonly engines: readonly FolderEngine[]
+  /** Must be linked before it ends. */
+  readonly device: DeviceId | null
+}
+
+export interface WaitResult {
+  /** Paired devices that were not here and so were not waited for. */
+  readonly absent: readonly { readonly id: DeviceId; readonly name: string }[]
+}
+
+export async function waitForSync(
+  deps: WaitDeps,
+  target: WaitTarget,
+  options: { readonly timeoutMs: number | null; readonly signal: AbortSignal },
+): Promise<WaitResult> {
+  const timeout = new AbortController()
+  const ended = new AbortController()
+  const signal = AbortSignal.any([options.signal, timeout.signal, ended.signal])
+  let missing = 'the scan of this device'
+  const timer =
+    options.timeoutMs === null
+      ? undefined
+      : setTimeout(() => timeout.abort(timedOut(options.timeoutMs ?? 0, missing)), options.timeoutMs)
+  const turnstile = new Turnstile()
+  const stopListening = deps.listen(() => turnstile.open())
+  const ticker = setInterval(() => turnstile.open(), LOOK_AGAIN_MS)
+  try {
+    await Promise.all(target.engines.map(engine => rescan(engine, signal)))
+    for (const engine of target.engines) void follow(engine, turnstile, signal)
+    for (;;) {
+      signal.throwIfAborted()
+      const found = whatIsMissing(deps, target)
+      if (found === null) return { absent: absentDevices(deps, target) }
+      missing = found
+      await turnstile.pass(signal)
+    }
+  } finally {
+    ended.abort()
+    clearTimeout(timer)
+    clearInterval(ticker)
+    stopListening()
+  }
+}
+
+async function rescan(engine: FolderEngine, signal: AbortSignal): Promise<void> {
+  refuseStopped(engine)
+  await engine.rescan({ signal })
+  signal.throwIfAborted()
+}
+
+/** A folder that is halted or paused will not get there by waiting. */
+function refuseStopped(engine: FolderEngine): void {
+  const { state, error } = engine.status()
+  const name = printable(engine.name)
+  if (state === 'paused') {
+    throw new KithError('folder-paused', `"${name}" is paused: type "kith folder resume ${name}" first.`)
+  }
+  if (state === 'error')
+    throw new KithError('folder-halted', error?.message ?? `"${name}" does not sync: "kith status" says why.`)
+}
+
+async function follow(engine: FolderEngine, turnstile: Turnstile, signal: AbortSignal): Promise<void> {
+  try {
+    while (!signal.aborted) {
+      await engine.changed({ signal })
+      turnstile.open()
+    }
+  } catch {
+    // The wait has ended, or the engine: the loop above sees either.
+    turnstile.open()
+  }
+}
+
+/** One phrase about the first thing that is not as it should be, or null. */
+function whatIsMissing(deps: WaitDeps, target: WaitTarget): string | null {
+  const devices = deps.devices()
+  const names = new Map(devices.map(device => [device.id, printable(device.name)]))
+  const wanted = devices.find(device => device.id === target.device)
+  if (wanted !== undefined && !wanted.connected) return `a link to ${names.get(wanted.id) ?? wanted.id}`
+  const coming = devices.find(device => device.sighted && !device.connected)
+  if (coming !== undefined) return `a link to ${names.get(coming.id) ?? coming.id}, which is near`
+  const linked = new Set(devices.filter(device => device.connected).map(device => device.id))
+  const offers = deps.offers()
+  for (const engine of target.engines) {
+    refuseStopped(engine)
+    const found = missingIn(engine, linked, offers)
+    if (found !== null) return `"${printable(engine.name)}": ${found.text}${nameOf(found.device, names)}`
+  }
+  return null
+}
+
+interface Missing {
+  readonly text: string
+  readonly device: DeviceId | null
+}
+
+function missingIn(
+  engine: FolderEngine,
+  linked: ReadonlySet<DeviceId>,
+  offers: readonly FolderOffer[],
+): Missing | null {
+  const status = engine.status()
+  if (status.state !== 'idle' || !engine.state().settled) return { text: `it is ${status.state}`, device: null }
+  if (status.need.files > 0) return { text: `${status.need.files} files are still to come`, device: null }
+  const peers = new Map(status.peers.map(peer => [peer.id, peer]))
+  const offering = offers.find(offer => offer.id === engine.id)?.devices ?? []
+  for (const device of new Set([...peers.keys(), ...offering])) {
+    if (!linked.has(device)) continue
+    const peer = peers.get(device)
+    if (peer === undefined || !peer.inSync) {
+      const files = peer?.need.files ?? 0
+      return { text: files > 0 ? `${files} files are still to go to ` : 'it is not yet compared equal with ', device }
+    }
+  }
+  return null
+}
+
+function nameOf(device: DeviceId | null, names: ReadonlyMap<DeviceId, string>): string {
+  return device === null ? '' : (names.get(device) ?? device)
+}
+
+function absentDevices(deps: WaitDeps, target: WaitTarget): WaitResult['absent'] {
+  const holders = new Set(target.engines.flatMap(engine => engine.status().peers.map(peer => peer.id)))
+  return deps
+    .devices()
+    .filter(device => !device.connected && holders.has(device.id))
+    .map(({ id, name }) => ({ id, name }))
+}
+
+function timedOut(ms: number, missing: string): KithError {
+  const after = ms % 1000 === 0 ? `${ms / 1000} s` : `${ms} ms`
+  return new KithError(
+    'wait-timeout',
+    `Not in sync after ${after}; still missing: ${missing}. "kith status" shows more.`,
+  )
+}
+
+/** Lets one waiter through after each opening; an opening while nobody waits is remembered. */
+class Turnstile {
+  #open = false
+  #wake: (() => void) | null = null
+
+  open(): void {
+    this.#open = true
+    this.#wake?.()
+  }
+
+  async pass(signal: AbortSignal): Promise<void> {
+    if (!this.#open) {
+      await new Promise<void>((resolve, reject) => {
+        const end = (): void => {
+          this.#wake = null
+          signal.removeEventListener('abort', fail)
+        }
+        const fail = (): void => {
+          end()
+          reject(signal.reason as Error)
+        }
+        this.#wake = () => {
+          end()
+          resolve()
+        }
+        signal.addEventListener('abort', fail, { once: true })
+        if (signal.aborted) fail()
+      })
+    }
+    this.#open = false
+  }
+}
