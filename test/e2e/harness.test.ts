@@ -5,7 +5,7 @@ import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, unlinkSync, uti
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect } from 'chai'
-import { Lan } from './support/lan.ts'
+import { Lan, type LanNode } from './support/lan.ts'
 import { ended, Lines, runProcess, startProcess } from './support/process.ts'
 import { diffTrees, pathsHolding, readTree } from './support/tree.ts'
 import { until } from './support/until.ts'
@@ -20,14 +20,16 @@ const POUR = `const c = require('net').connect(4000, process.argv[1], () => c.en
 
 describe('e2e: the harness', () => {
   let lan: Lan
+  let a: LanNode
+  let b: LanNode
   before(() => {
-    lan = Lan.create(['a', 'b'])
+    lan = Lan.create()
+    a = lan.add('a')
+    b = lan.add('b')
   })
   after(() => lan.destroy())
 
   it('carries multicast and TCP between nodes, is cut and healed, and counts bytes', async () => {
-    const a = lan.node('a')
-    const b = lan.node('b')
     const inA = (script: string, arg: string) =>
       runProcess([...a.enter, process.execPath, '-e', script, arg], { timeoutMs: 10_000 })
     const listener = startProcess([...b.enter, process.execPath, '-e', LISTEN], {

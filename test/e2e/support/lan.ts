@@ -20,19 +20,30 @@ function ip(...args: readonly string[]): string {
 }
 
 export class Lan {
+  readonly #index = ++made
   readonly #namespaces: string[] = []
-  readonly #nodes = new Map<string, LanNode>()
+  #bridge = ''
+  #nodes = 0
 
-  static create(names: readonly string[]): Lan {
+  static create(): Lan {
     const lan = new Lan()
     open.add(lan)
-    lan.#build(names)
+    lan.#bridge = lan.#namespace('br')
+    ip('-n', lan.#bridge, 'link', 'add', 'br0', 'type', 'bridge', 'forward_delay', '0')
+    ip('-n', lan.#bridge, 'link', 'set', 'br0', 'up')
     return lan
   }
 
-  node(name: string): LanNode {
-    const node = this.#nodes.get(name)
-    if (node === undefined) throw new Error(`no node ${name}`)
+  add(name: string): LanNode {
+    const number = ++this.#nodes
+    const namespace = this.#namespace(name)
+    const port = `kv${number}`
+    ip('link', 'add', port, 'netns', this.#bridge, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', namespace)
+    ip('-n', this.#bridge, 'link', 'set', port, 'master', 'br0', 'up')
+    ip('-n', namespace, 'link', 'set', 'lo', 'up')
+    const address = `10.77.${this.#index % 250}.${number + 10}`
+    const node = new LanNode({ name, namespace, bridge: this.#bridge, port, address })
+    node.linkUp()
     return node
   }
 
@@ -48,28 +59,11 @@ export class Lan {
     }
   }
 
-  #build(names: readonly string[]): void {
-    const index = ++made
-    const prefix = `kithe2e-${process.pid}-${index}`
-    const bridge = this.#namespace(`${prefix}-br`)
-    ip('-n', bridge, 'link', 'add', 'br0', 'type', 'bridge', 'forward_delay', '0')
-    ip('-n', bridge, 'link', 'set', 'br0', 'up')
-    names.forEach((name, at) => {
-      const namespace = this.#namespace(`${prefix}-${name}`)
-      const port = `kv${at + 1}`
-      ip('link', 'add', port, 'netns', bridge, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', namespace)
-      ip('-n', bridge, 'link', 'set', port, 'master', 'br0', 'up')
-      ip('-n', namespace, 'link', 'set', 'lo', 'up')
-      const node = new LanNode({ name, namespace, bridge, port, address: `10.77.${index % 250}.${at + 11}` })
-      node.linkUp()
-      this.#nodes.set(name, node)
-    })
-  }
-
   #namespace(name: string): string {
-    ip('netns', 'add', name)
-    this.#namespaces.push(name)
-    return name
+    const namespace = `kithe2e-${process.pid}-${this.#index}-${name}`
+    ip('netns', 'add', namespace)
+    this.#namespaces.push(namespace)
+    return namespace
   }
 }
 

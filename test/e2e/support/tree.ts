@@ -9,7 +9,7 @@ export type Tree = ReadonlyMap<string, string>
 const SLASH = Buffer.from('/')
 const SHOWN = 8
 
-export function sha256(bytes: Uint8Array): string {
+function sha256(bytes: Uint8Array): string {
   return createHash('sha256').update(bytes).digest('hex')
 }
 

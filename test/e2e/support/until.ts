@@ -40,7 +40,7 @@ export async function until<T>(
  * For what must *not* happen there is nothing to wait for but time: checks `condition` again and again for `forMs`, and fails at the
  * first time that it does not hold.
  */
-export async function holds(condition: () => void | Promise<void>, options: { forMs: number }): Promise<void> {
+export async function holds(condition: () => unknown, options: { forMs: number }): Promise<void> {
   const started = performance.now()
   do {
     await condition()

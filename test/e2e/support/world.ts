@@ -17,11 +17,24 @@ export class World {
   #lan: Lan | undefined
   #directory: string | undefined
   readonly #devices = new Map<string, Device>()
+  readonly #options: DeviceOptions
 
-  async open(names: readonly string[], options: DeviceOptions = {}): Promise<void> {
+  constructor(options: DeviceOptions) {
+    this.#options = options
+  }
+
+  open(names: readonly string[]): void {
     this.#directory = mkdtempSync(join(tmpdir(), 'kithe2e-'))
-    this.#lan = Lan.create(names)
-    for (const name of names) this.#devices.set(name, new Device(this.#lan.node(name), this.#directory, options))
+    this.#lan = Lan.create()
+    for (const name of names) this.add(name)
+  }
+
+  /** One more device, on a cable of its own. */
+  add(name: string): Device {
+    if (this.#lan === undefined || this.#directory === undefined) throw new Error('not open')
+    const device = new Device(this.#lan.add(name), this.#directory, this.#options)
+    this.#devices.set(name, device)
+    return device
   }
 
   async close(): Promise<void> {
@@ -46,8 +59,8 @@ export class World {
 
 /** Makes a world for the tests of one `describe`. */
 export function useWorld(names: readonly string[], options: DeviceOptions = {}): World {
-  const world = new World()
-  before(async function () {
+  const world = new World(options)
+  before(function () {
     this.timeout(30_000)
     if (process.getuid?.() !== 0) {
       if (CI !== undefined) throw new Error('the e2e tests need root, for network namespaces')
@@ -55,7 +68,7 @@ export function useWorld(names: readonly string[], options: DeviceOptions = {}):
       this.skip()
     }
     if (!existsSync(MAIN)) throw new Error(`${MAIN} is missing: run \`npm run build\` first`)
-    await world.open(names, options)
+    world.open(names)
   })
   afterEach(function () {
     if (this.currentTest?.state !== 'failed') return
