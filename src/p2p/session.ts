@@ -2,12 +2,25 @@
 // (replication, content exchange) that ride on it. It promises that whatever a peer sends can end this session and nothing else,
 // and that a device counts as linked only after its hello. It must not decide who may link (the gatekeeper) nor dial (links).
 import type { Stream } from '@libp2p/interface'
-import { KithError } from '../core/errors.ts'
+import { isKithError, KithError } from '../core/errors.ts'
 import type { DeviceId, FolderId } from '../core/ids.ts'
 import type { Waiting } from '../core/ports.ts'
+import type { Frame } from './frame.ts'
+import { broken, FrameReader } from './frame.ts'
+import { Outbox, overfull } from './outbox.ts'
+import type { PartLink, Peer, SessionPart } from './peer.ts'
+import { Meter, SafeStream } from './safe-stream.ts'
+import type { Blobs, SyncMessage } from './wire.ts'
+import { PROTOCOL_VERSION, parseSync } from './wire.ts'
 
 export const SYNC_PROTOCOL = '/kith/sync/1'
 export const CONTENT_PROTOCOL = '/kith/content/1'
+
+const HELLO_TIMEOUT_MS = 10_000
+const GOODBYE_TIMEOUT_MS = 1_000
+/** Frames are handled in slices of this length, so that a flood of small ones cannot hold the process. */
+const SLICE_MS = 10
+const STATEMENTS_FRAME_BYTES = 1024 * 1024
 
 /** A libp2p connection to a paired device, as a session needs it. */
 export interface LinkConnection {
@@ -58,20 +71,290 @@ export interface Session {
 }
 
 export interface SessionParts {
-  readonly replication: object
-  readonly exchange: object
+  readonly replication: SessionPart
+  readonly exchange: SessionPart
   readonly membership: MembershipPort
 }
+
+export type SessionOptions = Waiting & { readonly self: Self }
 
 /**
  * Both sides call it on their end of the sync stream. Resolves after both hellos were exchanged and fit; rejects with KithError
  * `peer-protocol` (the message says which side must be updated), `peer-gone`, or the signal's reason, with the stream aborted.
  */
 export async function openSession(
-  _stream: Stream,
-  _connection: LinkConnection,
-  _parts: SessionParts,
-  _options: Waiting & { readonly self: Self },
+  stream: Stream,
+  connection: LinkConnection,
+  parts: SessionParts,
+  options: SessionOptions,
 ): Promise<Session> {
-  throw new KithError('internal', 'The session is not wired yet.')
+  const session = new LinkSession(stream, connection, parts, options.self)
+  await session.open(options)
+  return session
+}
+
+interface Pong {
+  readonly since: number
+  resolve(ms: number): void
+  reject(error: unknown): void
+}
+
+class LinkSession implements Session, Peer {
+  readonly device: DeviceId
+  readonly meter = new Meter()
+  readonly closed: Promise<string>
+  readonly #connection: LinkConnection
+  readonly #parts: SessionParts
+  readonly #self: Self
+  readonly #stream: SafeStream
+  readonly #reader: FrameReader
+  readonly #outbox: Outbox
+  readonly #ended = new AbortController()
+  readonly #pongs = new Map<number, Pong>()
+  #links: readonly PartLink[] = []
+  #name = ''
+  #pings = 0
+  #sending: Promise<void> = Promise.resolve()
+  #resolveClosed: (reason: string) => void = () => undefined
+
+  constructor(stream: Stream, connection: LinkConnection, parts: SessionParts, self: Self) {
+    this.device = connection.device
+    this.#connection = connection
+    this.#parts = parts
+    this.#self = self
+    this.#stream = new SafeStream(stream, this.meter)
+    this.#reader = new FrameReader(this.#stream)
+    this.#outbox = new Outbox(this.#stream)
+    this.closed = new Promise(resolve => {
+      this.#resolveClosed = resolve
+    })
+  }
+
+  get name(): string {
+    return this.#name
+  }
+
+  get signal(): AbortSignal {
+    return this.#ended.signal
+  }
+
+  get bytesIn(): number {
+    return this.meter.bytesIn
+  }
+
+  get bytesOut(): number {
+    return this.meter.bytesOut
+  }
+
+  lastByteAt(): number {
+    return this.meter.lastByteAt
+  }
+
+  async open(options: Waiting): Promise<void> {
+    const signal = AbortSignal.any([options.signal, this.signal, AbortSignal.timeout(HELLO_TIMEOUT_MS)])
+    const { device, name, version } = this.#self
+    this.post({ type: 'hello', protocol: PROTOCOL_VERSION, device, name, version })
+    this.#sending = this.#send()
+    try {
+      const frame = await this.#reader.next({ signal })
+      if (frame === null) throw new KithError('peer-gone', 'The other device closed the connection.')
+      this.#name = this.#greeted(frame)
+    } catch (error) {
+      const timedOut = !options.signal.aborted && error instanceof Error && error.name === 'TimeoutError'
+      const why = timedOut ? new KithError('peer-gone', 'The other device did not answer.') : error
+      if (isKithError(why) && why.code === 'peer-protocol') await this.close(why.message)
+      this.#end(why)
+      throw why
+    }
+    this.#links = [this.#parts.replication.attach(this), this.#parts.exchange.attach(this)]
+    for (const link of this.#links) this.#outbox.addSource(() => link.next())
+    this.sendMembership()
+    void this.#receive()
+  }
+
+  post(message: SyncMessage, blobs: Blobs = []): void {
+    if (this.signal.aborted) return
+    this.#outbox.post({ message, blobs })
+    if (this.#outbox.overfull) this.fail(overfull())
+  }
+
+  wake(): void {
+    this.#outbox.wake()
+  }
+
+  fail(error: Error): void {
+    this.#end(error)
+  }
+
+  openContentStream(options: Waiting): Promise<Stream> {
+    return this.#connection.openStream(CONTENT_PROTOCOL, options)
+  }
+
+  sendMembership(): void {
+    let blobs: Uint8Array[] = []
+    let bytes = 0
+    for (const statement of this.#parts.membership.statements()) {
+      if (bytes + statement.byteLength > STATEMENTS_FRAME_BYTES) {
+        this.post({ type: 'members', more: true }, blobs)
+        blobs = []
+        bytes = 0
+      }
+      blobs.push(statement)
+      bytes += statement.byteLength
+    }
+    if (blobs.length > 0) this.post({ type: 'members', more: false }, blobs)
+    const folders = this.#parts.membership.folders().map(({ id, name, formatVersion }) => ({ id, name, formatVersion }))
+    this.post({ type: 'folders', folders })
+  }
+
+  ping(options: Waiting): Promise<number> {
+    const id = ++this.#pings
+    return new Promise((resolve, reject) => {
+      if (options.signal.aborted) return reject(options.signal.reason)
+      if (this.signal.aborted) return reject(this.signal.reason)
+      const done = (): void => {
+        options.signal.removeEventListener('abort', aborted)
+        this.#pongs.delete(id)
+      }
+      const aborted = (): void => {
+        done()
+        reject(options.signal.reason)
+      }
+      options.signal.addEventListener('abort', aborted)
+      this.#pongs.set(id, {
+        since: performance.now(),
+        resolve: ms => {
+          done()
+          resolve(ms)
+        },
+        reject: error => {
+          done()
+          reject(error)
+        },
+      })
+      this.post({ type: 'ping', id })
+    })
+  }
+
+  async close(reason: string): Promise<void> {
+    if (this.signal.aborted) return
+    this.post({ type: 'goodbye', reason: reason.slice(0, 512) })
+    this.#outbox.finish()
+    const signal = AbortSignal.any([this.signal, AbortSignal.timeout(GOODBYE_TIMEOUT_MS)])
+    try {
+      await Promise.race([this.#sending, aborted(signal)])
+      await this.#stream.close({ signal })
+    } catch {
+      // A peer that does not read any more gets no goodbye.
+    }
+    this.#end(new KithError('stopped', reason))
+  }
+
+  async #send(): Promise<void> {
+    try {
+      await this.#outbox.run({ signal: this.signal })
+    } catch (error) {
+      this.#end(error)
+    }
+  }
+
+  async #receive(): Promise<void> {
+    let slice = performance.now()
+    try {
+      for (;;) {
+        const frame = await this.#reader.next({ signal: this.signal })
+        if (frame === null) throw new KithError('peer-gone', 'The other device went away.')
+        await this.#handle(frame)
+        if (performance.now() - slice > SLICE_MS) {
+          await new Promise(setImmediate)
+          slice = performance.now()
+        }
+      }
+    } catch (error) {
+      this.#end(error)
+    }
+  }
+
+  #greeted(frame: Frame): string {
+    if (frame.type !== 'hello') throw broken(`a ${frame.type} before its hello`)
+    const { protocol, version } = (frame.fields ?? {}) as { protocol?: unknown; version?: unknown }
+    if (typeof protocol === 'number' && protocol !== PROTOCOL_VERSION) {
+      throw mismatch(this.#self.version, protocol, typeof version === 'string' ? version.slice(0, 64) : 'unknown')
+    }
+    const message = parseSync(frame)
+    if (!('type' in message) || message.type !== 'hello') throw broken('no hello')
+    if (message.device !== this.device) throw broken('a hello of another device')
+    return message.name
+  }
+
+  async #handle(frame: Frame): Promise<void> {
+    const message = parseSync(frame)
+    if ('unknown' in message) {
+      this.post({ type: 'refused', what: message.unknown })
+      return
+    }
+    switch (message.type) {
+      case 'hello':
+        throw broken('a second hello')
+      case 'goodbye':
+        throw new KithError('peer-gone', message.reason)
+      case 'refused':
+        return
+      case 'ping':
+        this.post({ type: 'pong', id: message.id })
+        return
+      case 'pong': {
+        const pong = this.#pongs.get(message.id)
+        pong?.resolve(performance.now() - pong.since)
+        return
+      }
+      case 'members':
+        await this.#parts.membership.receive(frame.blobs, this.device)
+        return
+      case 'folders': {
+        this.#parts.membership.onFolders(this.device, message.folders)
+        const held = this.#commonFormat(message.folders)
+        for (const link of this.#links) link.onFolders(held)
+        return
+      }
+      default:
+        if (!this.#links.some(link => link.receive(message, frame.blobs))) {
+          this.post({ type: 'refused', what: message.type })
+        }
+    }
+  }
+
+  /** A folder whose format differs is offered and shown, and not synced. */
+  #commonFormat(folders: readonly OfferedFolder[]): Set<FolderId> {
+    const mine = new Map(this.#parts.membership.folders().map(folder => [folder.id, folder.formatVersion]))
+    const differs = (folder: OfferedFolder): boolean =>
+      (mine.get(folder.id) ?? folder.formatVersion) !== folder.formatVersion
+    return new Set(folders.filter(folder => !differs(folder)).map(folder => folder.id))
+  }
+
+  #end(error: unknown): void {
+    if (this.signal.aborted) return
+    const reason = error instanceof Error ? error : new KithError('peer-gone', String(error))
+    this.#ended.abort(reason)
+    for (const link of this.#links) link.detach()
+    for (const pong of [...this.#pongs.values()]) pong.reject(reason)
+    this.#stream.abort(reason)
+    this.#resolveClosed(reason.message)
+  }
+}
+
+function mismatch(mine: string, protocol: number, theirs: string): KithError {
+  const [older, newer] = protocol < PROTOCOL_VERSION ? [theirs, mine] : [mine, theirs]
+  const numbers = `protocols ${PROTOCOL_VERSION} and ${protocol}`
+  return new KithError(
+    'peer-protocol',
+    `The two devices run versions that cannot talk to each other (${older} and ${newer}, ${numbers}): update the one with ${older}.`,
+  )
+}
+
+function aborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_resolve, reject) => {
+    if (signal.aborted) reject(signal.reason)
+    else signal.addEventListener('abort', () => reject(signal.reason), { once: true })
+  })
 }

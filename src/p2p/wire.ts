@@ -1,0 +1,161 @@
+// The messages of `/kith/sync/1` and `/kith/content/1`: one schema each. It promises that what comes out of `parse` has exactly the
+// declared shape; fields that this version does not know are dropped, types that it does not know are told apart from broken ones.
+// To add a message: one row here, and the one part that answers it. Bulk (updates, contents, keys) travels in the frame's blobs.
+import { z } from 'zod'
+import { MAX_CHUNK_BYTES } from '../core/content.ts'
+import type { ContentId, DeviceId, DocId, FolderId, Hash } from '../core/ids.ts'
+import { binary, DOC_COUNT } from '../core/ids.ts'
+import type { Frame } from './frame.ts'
+import { broken } from './frame.ts'
+
+/** Raised by what an older version cannot live with. */
+export const PROTOCOL_VERSION = 1
+/** One update, over all its parts. */
+export const MAX_UPDATE_BYTES = 64 * 1024 * 1024
+/** An answer holds no more than this, but always at least one item. */
+export const MAX_ANSWER_BYTES = 1024 * 1024
+/** Keys in one request. */
+export const MAX_KEYS = 1024
+export const DIGEST_BYTES = 32
+export const CONTENT_ID_BYTES = 33
+export const HASH_BYTES = 32
+
+const count = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER)
+const folder = z
+  .string()
+  .regex(/^[0-9a-f]{32}$/)
+  .transform(id => id as FolderId)
+const doc = z
+  .number()
+  .int()
+  .min(0)
+  .max(DOC_COUNT - 1)
+  .transform(id => id as DocId)
+const docs = z.array(doc).max(DOC_COUNT)
+const text = (max: number) => z.string().max(max)
+const lengths = z.array(z.number().int().min(-1).max(MAX_CHUNK_BYTES)).max(MAX_KEYS)
+
+/** Fields of the sync stream's messages, by type. */
+export const SYNC_MESSAGES = {
+  /** First on every stream, both ways. Its first three fields stay as they are in every version to come. */
+  hello: z.object({
+    protocol: count,
+    version: text(64),
+    name: text(256),
+    device: text(128).transform(id => id as DeviceId),
+  }),
+  goodbye: z.object({ reason: text(512) }),
+  /** The answer to a type that is not known. */
+  refused: z.object({ what: text(64) }),
+  ping: z.object({ id: count }),
+  pong: z.object({ id: count }),
+  /** Blobs: signed statements. `more`: others follow in the next frame. */
+  members: z.object({ more: z.boolean() }),
+  /** The folders that the sender holds; replaces what it said before. */
+  folders: z.object({
+    folders: z.array(z.object({ id: folder, name: text(256), formatVersion: count })).max(2_000),
+  }),
+  /** One blob: a digest of 32 bytes for each of `docs`. `ask`: tell me yours. `fresh`: I know nothing of what you sent before this. */
+  digests: z.object({ folder, docs, ask: z.boolean(), fresh: z.boolean() }),
+  /** Blobs: for each of `docs` the sender's state vector. The answer comes as updates. */
+  want: z.object({ folder, docs }),
+  /** Blobs: one for each of `items`. `part` of `of` pieces of one update, one right after the other. `answered`: these wants are done. */
+  updates: z.object({
+    folder,
+    seq: count,
+    items: z.array(z.object({ doc, part: count, of: count.min(1).max(256) })).max(8_192),
+    answered: docs,
+  }),
+  /** Everything up to this `seq` is durable. */
+  ack: z.object({ folder, seq: count }),
+  /** Not a folder of mine (any more), or not with you. */
+  absent: z.object({ folder }),
+  state: z.object({
+    folder,
+    digest: z.string().regex(/^[0-9a-f]{64}$/),
+    needFiles: count,
+    needBytes: count,
+    settled: z.boolean(),
+  }),
+  /** One blob: content ids or segment hashes, one after the other. The answer (`items`) covers as many from the front as fit into `limit`. */
+  get: z.object({ id: count, folder, kind: z.enum(['whole', 'segment']), limit: count }),
+  /** One blob: the content id. The answer is one piece of its top list, from `offset` on. */
+  top: z.object({ id: count, folder, offset: count }),
+  /** `lengths`: for each key its length, or −1 for no; one blob: what is there, one after the other. */
+  items: z.object({ id: count, lengths }),
+  /** One blob: the piece. `total`: length of the list, −1 for no. */
+  piece: z.object({ id: count, total: z.number().int().min(-1).max(MAX_UPDATE_BYTES), size: count }),
+} as const
+
+/** Fields of the content stream's messages, by type. */
+export const CONTENT_MESSAGES = {
+  /** One blob: chunk hashes. The answers (`items`) come in order until all are covered. */
+  pull: z.object({ id: count, folder }),
+  items: z.object({ id: count, lengths }),
+} as const
+
+type Table = Readonly<Record<string, z.ZodType>>
+type MessageOf<T extends Table> = { [K in keyof T & string]: { readonly type: K } & z.output<T[K]> }[keyof T & string]
+
+export type SyncMessage = MessageOf<typeof SYNC_MESSAGES>
+export type ContentMessage = MessageOf<typeof CONTENT_MESSAGES>
+export type Blobs = readonly Uint8Array[]
+
+/** A message to send; `blobs` as its row above says. */
+export interface Outgoing<M = SyncMessage> {
+  readonly message: M
+  readonly blobs: Blobs
+}
+
+/** The message in a frame, or the name of a type that this table does not have. Throws KithError `peer-protocol`. */
+export function parseSync(frame: Frame): SyncMessage | { readonly unknown: string } {
+  return parse(SYNC_MESSAGES, frame)
+}
+
+export function parseContent(frame: Frame): ContentMessage | { readonly unknown: string } {
+  return parse(CONTENT_MESSAGES, frame)
+}
+
+function parse<T extends Table>(table: T, frame: Frame): MessageOf<T> | { readonly unknown: string } {
+  const schema = Object.hasOwn(table, frame.type) ? table[frame.type] : undefined
+  if (schema === undefined) return { unknown: frame.type }
+  const result = schema.safeParse(frame.fields)
+  if (!result.success) throw broken(`a malformed message of type ${frame.type}`)
+  return { type: frame.type, ...(result.data as object) } as MessageOf<T>
+}
+
+export function frameOf(out: Outgoing<SyncMessage | ContentMessage>): Frame {
+  const { type, ...fields } = out.message
+  return { type, fields, blobs: out.blobs }
+}
+
+/** The only blob of a message; throws where there are none or more. */
+export function onlyBlob(blobs: Blobs): Uint8Array {
+  const [blob] = blobs
+  if (blob === undefined || blobs.length !== 1) throw broken('a message with a wrong number of blobs')
+  return blob
+}
+
+/** Splits a blob of keys of equal length, as latin1 strings. */
+export function keysOf<K extends ContentId | Hash>(blob: Uint8Array, keyBytes: number): K[] {
+  const keys: K[] = []
+  if (blob.byteLength % keyBytes !== 0 || blob.byteLength > keyBytes * MAX_KEYS) throw broken('keys of a wrong length')
+  for (let at = 0; at < blob.byteLength; at += keyBytes) keys.push(binary(blob.subarray(at, at + keyBytes)) as K)
+  return keys
+}
+
+export function joinKeys(keys: readonly (ContentId | Hash)[]): Uint8Array {
+  return Buffer.from(keys.join(''), 'latin1')
+}
+
+/** Splits the blob of an `items` message; null for what the peer does not have. */
+export function splitItems(lengthsOf: readonly number[], blob: Uint8Array): (Uint8Array | null)[] {
+  let at = 0
+  const out = lengthsOf.map(length => {
+    if (length < 0) return null
+    at += length
+    return blob.subarray(at - length, at)
+  })
+  if (at !== blob.byteLength) throw broken('items that do not fill their blob')
+  return out
+}
