@@ -1,6 +1,6 @@
 // The first minute: `up DIR` answers fast and says what to do next; `start` and `stop` run the same in the background.
 
-import { mkdirSync, statSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { expect } from 'chai'
 import { figure, seconds, timed } from './support/figures.ts'
 import { until } from './support/until.ts'
@@ -37,6 +37,38 @@ describe('e2e: starting', function () {
     expect(JSON.parse(stdout)).to.deep.include({ device: { ...(await desk.status()).device } })
     expect(statSync(desk.home).mode & 0o077).to.equal(0)
     expect(statSync(desk.path('notes', '.kith')).mode & 0o777).to.equal(0o700)
+  })
+
+  it('`events` tells what happens, one JSON document a line', async () => {
+    const desk = world.device('desk')
+    const events = desk.spawn(['events'])
+    try {
+      // the stream is open when a first event came; saves are repeated until then
+      let saves = 0
+      const types = new Set<string>()
+      await until(
+        async () => {
+          writeFileSync(desk.path('notes', 'a.txt'), `save ${++saves}`)
+          const event = JSON.parse(await events.lines.next(2_000)) as { type: string; path?: string }
+          types.add(event.type)
+          return event.type === 'file:published' && event.path === 'a.txt'
+        },
+        { timeoutMs: 15_000, what: 'the save is told' },
+      )
+      figure(`told: ${[...types].join(', ')}`)
+    } finally {
+      events.end()
+    }
+  })
+
+  it('`folder remove` leaves the files', async () => {
+    const desk = world.device('desk')
+    await desk.ok(['folder', 'remove', 'notes'])
+    expect((await desk.status()).folders).to.deep.equal([])
+    expect(readFileSync(desk.path('notes', 'a.txt'), 'utf8')).to.match(/^save /)
+    await desk.ok(['add', desk.path('notes')])
+    await desk.ok(['wait', '--timeout', '10'])
+    expect((await desk.folder('notes')).files).to.equal(1)
   })
 
   it('`start` and `stop` in the background', async () => {
