@@ -25,13 +25,13 @@ export class ContentServer {
     this.#deps = deps
   }
 
-  async readWhole(content: ContentId, maxBytes: number, options: Waiting): Promise<Uint8Array | null> {
+  async readWhole(content: ContentId, options: Waiting): Promise<Uint8Array | null> {
     for (const { place, size } of this.#places(content)) {
-      const bytes = await this.#deps.disk.read(place, 0, Math.min(size, maxBytes), options)
+      const bytes = await this.#deps.disk.read(place, 0, Math.min(size, MAX_CHUNK_BYTES), options)
       if (bytes !== null) return bytes
     }
     const base = await this.#deps.store.base(content)
-    return base !== null && base.byteLength <= maxBytes ? base : null
+    return base !== null && base.byteLength <= MAX_CHUNK_BYTES ? base : null
   }
 
   async readTop(content: ContentId): Promise<{ top: Uint8Array; size: number } | null> {

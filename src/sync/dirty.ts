@@ -12,7 +12,7 @@ export interface DirtyBatch {
 export class Dirty {
   readonly #clock: Clock
   readonly #paths = new Set<string>()
-  readonly #later = new Map<string, number>()
+  readonly #later = new Map<string, { readonly due: number; readonly quiet: boolean }>()
   #all = true
 
   constructor(clock: Clock) {
@@ -30,12 +30,17 @@ export class Dirty {
     this.#paths.clear()
   }
 
-  /** Look at it again in `ms`; an earlier time for the same path wins. */
-  addLater(path: string, ms: number): void {
+  /** Look at it again in `ms`; the earliest time for a path wins. `quiet`: only to be sure, the folder counts as settled meanwhile. */
+  addLater(path: string, ms: number, { quiet = false }: { quiet?: boolean } = {}): void {
     if (ms <= 0) return this.add(path)
     const due = this.#clock.elapsed() + ms
     const had = this.#later.get(path)
-    if (had === undefined || due < had) this.#later.set(path, due)
+    this.#later.set(path, { due: Math.min(due, had?.due ?? due), quiet: quiet && (had?.quiet ?? true) })
+  }
+
+  /** The next look is at everything. */
+  get all(): boolean {
+    return this.#all
   }
 
   /** Something to look at now. */
@@ -44,15 +49,17 @@ export class Dirty {
     return this.#all || this.#paths.size > 0
   }
 
-  /** Nothing to look at, now or later. */
+  /** Nothing to look at, now or later, but for quiet looks. */
   get empty(): boolean {
-    return !this.#all && this.#paths.size === 0 && this.#later.size === 0
+    if (this.#all || this.#paths.size > 0) return false
+    for (const { quiet } of this.#later.values()) if (!quiet) return false
+    return true
   }
 
   /** ms until the next later look is due; null where there is none. */
   nextDueMs(): number | null {
     let next: number | null = null
-    for (const due of this.#later.values()) if (next === null || due < next) next = due
+    for (const { due } of this.#later.values()) if (next === null || due < next) next = due
     return next === null ? null : Math.max(0, next - this.#clock.elapsed())
   }
 
@@ -66,7 +73,7 @@ export class Dirty {
 
   #ripen(): void {
     const now = this.#clock.elapsed()
-    for (const [path, due] of this.#later) {
+    for (const [path, { due }] of this.#later) {
       if (due > now) continue
       this.#later.delete(path)
       this.add(path)

@@ -14,7 +14,7 @@ export interface ObserverDeps {
   readonly now: () => number
   readonly watch: () => Watch | null
   /** Look at this directory again. */
-  readonly lookLater: (path: string, ms: number) => void
+  readonly lookLater: (path: string, ms: number, options?: { quiet: boolean }) => void
 }
 
 export interface Observation {
@@ -111,7 +111,7 @@ export class Observer {
           this.#suspects.add(path)
         }
       }
-      if (racy) this.#deps.lookLater(listing.path, RACY_MS)
+      if (racy) this.#deps.lookLater(listing.path, RACY_MS, { quiet: true })
     }
   }
 }

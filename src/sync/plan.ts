@@ -1,12 +1,13 @@
-// SHARED → LOCAL: what still differs between the projection and the rows, as ordered steps for the disk. Pure: reads rows and tree, and
-// returns data; each planned step says what its row becomes once the disk has done it. Order: structure (make, park, move, and what
-// must leave a name first), then content, then what is left to remove, children first. Every step re-checks on the disk, so a crash
-// or a refusal between any two leaves a tree that the next plan completes.
-import type { Entry, NodeRef } from '../core/entry.ts'
+// SHARED → LOCAL: the differences as ordered steps for the disk. Pure: it returns data, and each planned step says what its row becomes
+// once the disk has done it. Order: structure (make, park, move, and what must leave a name first), then content, then what is left to
+// remove, children first. Every step re-checks on the disk, so a crash or a refusal between any two leaves a tree that the next plan
+// completes.
+import type { Entry } from '../core/entry.ts'
 import type { ContentId, NodeId, RowId } from '../core/ids.ts'
-import { ROOT_NODE, ROOT_ROW } from '../core/ids.ts'
+import { NO_CONTENT, ROOT_NODE, ROOT_ROW } from '../core/ids.ts'
 import type { DiskStep, JournalAction, Stat } from '../core/ports.ts'
 import type { Row, RowTable } from '../core/rows.ts'
+import { Differences, type DifferencesInput, type Structural } from './differences.ts'
 import { PARKED, Shadow } from './shadow.ts'
 import type { TreeView } from './tree.ts'
 
@@ -34,276 +35,74 @@ export interface Plan {
   /** Rows that only take over refs: what stands there is right already. */
   readonly notes: readonly Row[]
   readonly wants: readonly Want[]
-  /** Directories with something that could not be planned yet for another reason than content (blocked, moved first). */
+  /** Directories with something that could not be planned yet for another reason than content (blocked, or moved first). */
   readonly again: ReadonlySet<NodeId>
 }
 
-export interface PlanInput {
-  readonly rows: RowTable
-  readonly tree: TreeView
-  readonly directories: Iterable<NodeId>
-  readonly nodes: Iterable<NodeId>
-  readonly staged: (content: ContentId) => boolean
-  /** Nodes whose siblings are about to be merged: left as they are. */
-  readonly held: (node: NodeId) => boolean
-}
-
-export function makePlan(input: PlanInput): Plan {
-  const planner = new Planner(input)
-  planner.collect()
-  planner.arrange()
-  return planner.plan()
-}
-
-interface Target {
-  readonly entry: Entry
-  row: Row | null
-}
-
-interface Structural {
-  readonly kind: 'mkdir' | 'move'
-  readonly entry: Entry
-  /** Of a mkdir: the id its row will have. */
-  readonly id: RowId
-  readonly row: Row | null
-  readonly refs: readonly NodeRef[]
-  readonly depth: number
+export function makePlan(input: DifferencesInput): Plan {
+  return new Planner(input).plan()
 }
 
 class Planner {
-  readonly #in: PlanInput
   readonly #rows: RowTable
   readonly #tree: TreeView
+  readonly #staged: (content: ContentId) => boolean
+  readonly #diff: Differences
   readonly #shadow: Shadow
-  readonly #scope = new Set<NodeId>()
-  readonly #queue: NodeId[] = []
-  readonly #doneNodes = new Set<NodeId>()
-  readonly #rowOf = new Map<NodeId, Row | null>()
-  /** Directories to be made: primary → the id of the row to come. */
-  readonly #made = new Map<NodeId, RowId>()
-  readonly #doomed = new Map<RowId, Row>()
-  readonly #structural: Structural[] = []
-  readonly #fills: Target[] = []
-  readonly #fresh: Entry[] = []
-  readonly #touches: { row: Row; entry: Entry }[] = []
-  readonly #notes: Row[] = []
+  readonly #again: Set<NodeId>
   readonly #wants: Want[] = []
-  readonly #again = new Set<NodeId>()
   readonly #structure: PlannedStep[] = []
   readonly #puts: PlannedStep[] = []
   readonly #removals: PlannedStep[] = []
-  #tokens = 0
 
-  constructor(input: PlanInput) {
-    this.#in = input
+  constructor(input: DifferencesInput) {
     this.#rows = input.rows
     this.#tree = input.tree
+    this.#staged = input.staged
+    this.#diff = new Differences(input)
+    this.#again = this.#diff.again
     this.#shadow = new Shadow(input.rows, name => input.tree.nameKey(name))
   }
 
   plan(): Plan {
+    this.#arrange()
     return {
       structure: this.#structure,
       puts: this.#puts,
       removals: this.#removals,
-      notes: this.#notes,
+      notes: this.#diff.notes,
       wants: this.#wants,
       again: this.#again,
     }
-  }
-
-  // ---------------------------------------------------------------------------------- what differs
-
-  collect(): void {
-    for (const directory of this.#in.directories) this.#enter(directory)
-    for (const node of this.#in.nodes) {
-      for (const entry of this.#tree.entriesOf(node)) this.#enter(entry.directory)
-      for (const row of this.#rows.byNode(node)) this.#collectRow(row)
-    }
-    for (let directory = this.#queue.pop(); directory !== undefined; directory = this.#queue.pop())
-      this.#collectDirectory(directory)
-  }
-
-  #enter(directory: NodeId): void {
-    const primary = directory === ROOT_NODE ? directory : (this.#tree.primaryOf(directory) ?? directory)
-    if (this.#scope.has(primary)) return
-    this.#scope.add(primary)
-    this.#queue.push(primary)
-  }
-
-  #collectDirectory(directory: NodeId): void {
-    for (const entry of this.#tree.entries(directory)) {
-      if (entry.kind === 'directory') this.#collectDirectoryEntry(entry)
-      else for (const node of entry.nodes) this.#collectNode(node)
-    }
-    for (const home of this.#directoryRows(directory))
-      for (const row of this.#rows.children(home.id)) this.#collectRow(row)
-  }
-
-  #directoryRows(directory: NodeId): Row[] {
-    if (directory === ROOT_NODE) return [this.#root()]
-    const nodes = this.#tree.entriesOf(directory)[0]?.nodes ?? [directory]
-    return unique(nodes.flatMap(id => this.#rows.byNode(id))).filter(r => r.kind === 'directory')
-  }
-
-  #root(): Row {
-    const root = this.#rows.get(ROOT_ROW)
-    if (root === undefined) throw new Error('the row table has no root')
-    return root
-  }
-
-  #collectRow(row: Row): void {
-    if (row.id === ROOT_ROW) return
-    if (row.kind !== 'directory') {
-      for (const ref of row.nodes) this.#collectNode(ref.id)
-      return
-    }
-    const shown = row.nodes.map(ref => this.#tree.primaryOf(ref.id)).find(primary => primary !== undefined)
-    if (shown !== undefined) {
-      const entry = this.#tree.entriesOf(shown)[0]
-      if (entry !== undefined) this.#collectDirectoryEntry(entry)
-      if (this.#rowOfDirectory(shown)?.id === row.id) return
-      // Several rows became one directory: what is in this one moves over, then it goes.
-      this.#enter(shown)
-    } else if (row.nodes.some(ref => this.#tree.isPending(ref.id))) return
-    if (this.#doomed.has(row.id)) return
-    this.#doomed.set(row.id, row)
-    for (const child of this.#rows.children(row.id)) this.#collectRow(child)
-  }
-
-  /** The one row that stands for a merged directory: the one in place, else the oldest. Null: to be made. */
-  #rowOfDirectory(primary: NodeId): Row | null {
-    if (primary === ROOT_NODE) return this.#root()
-    const known = this.#rowOf.get(primary)
-    if (known !== undefined) return known
-    this.#rowOf.set(primary, null) // the projection has no cycles; this only bounds a damaged one
-    const entry = this.#tree.entriesOf(primary)[0]
-    if (entry === undefined) return null
-    const parent = this.#rowOfDirectory(entry.directory)
-    const candidates = unique(entry.nodes.flatMap(id => this.#rows.byNode(id))).filter(r => r.kind === 'directory')
-    candidates.sort((a, b) => a.id - b.id)
-    const row = candidates.find(r => this.#inPlace(r, parent, entry)) ?? candidates[0] ?? null
-    this.#rowOf.set(primary, row)
-    return row
-  }
-
-  #inPlace(row: Row, parent: Row | null, entry: Entry): boolean {
-    return (
-      parent !== null && row.parent === parent.id && this.#tree.nameKey(row.name) === this.#tree.nameKey(entry.name)
-    )
-  }
-
-  #collectDirectoryEntry(entry: Entry): void {
-    const primary = entry.nodes[0]
-    if (primary === undefined || this.#doneNodes.has(primary)) return
-    this.#doneNodes.add(primary)
-    const row = this.#rowOfDirectory(primary)
-    const refs = this.#tree.refsOf(entry)
-    if (row === null) {
-      const id = this.#rows.allocate()
-      this.#made.set(primary, id)
-      this.#structural.push({ kind: 'mkdir', entry, id, row: null, refs, depth: this.#depth(entry) })
-      this.#enter(primary)
-      return
-    }
-    if (entry.nodes.some(id => this.#rows.byNode(id).some(r => r.kind === 'directory' && r.id !== row.id)))
-      this.#enter(primary)
-    if (!this.#inPlace(row, this.#rowOfDirectory(entry.directory), entry))
-      this.#structural.push({ kind: 'move', entry, id: row.id, row, refs, depth: this.#depth(entry) })
-    else if (row.mode !== entry.facts.mode) this.#touches.push({ row, entry })
-    else if (!sameRefs(row.nodes, refs)) this.#notes.push({ ...row, nodes: refs })
-  }
-
-  #depth(entry: Entry): number {
-    let depth = 0
-    for (let at: Entry | undefined = entry; at !== undefined && at.directory !== ROOT_NODE && depth < 1_000; depth++)
-      at = this.#tree.entriesOf(at.directory)[0]
-    return depth
-  }
-
-  /** All names and all rows of one file node are matched together: equal content in place first, the name itself before its copies. */
-  #collectNode(node: NodeId): void {
-    if (this.#doneNodes.has(node)) return
-    this.#doneNodes.add(node)
-    if (this.#in.held(node)) return
-    const targets: Target[] = this.#tree.entriesOf(node).map(entry => ({ entry, row: null }))
-    const rows = this.#rows.byNode(node).filter(r => r.kind !== 'directory')
-    const free = new Set(rows)
-    const take = (fits: (target: Target, row: Row) => boolean): void => {
-      for (const target of targets) {
-        if (target.row !== null) continue
-        const row = rows.find(r => free.has(r) && r.kind === target.entry.kind && fits(target, r))
-        if (row === undefined) continue
-        target.row = row
-        free.delete(row)
-      }
-    }
-    const here = (t: Target, r: Row): boolean => this.#inPlace(r, this.#rowOfDirectory(t.entry.directory), t.entry)
-    take((t, r) => r.content === t.entry.facts.content && here(t, r))
-    take((t, r) => r.content === t.entry.facts.content)
-    take((t, r) => !t.entry.copy && !r.copy)
-    take(here)
-    const winner = targets.find(t => !t.entry.copy)
-    for (const target of targets) this.#collectTarget(target, winner)
-    if (targets.length === 0 && this.#tree.isPending(node)) return
-    for (const row of free) this.#doomed.set(row.id, row)
-  }
-
-  #collectTarget(target: Target, winner: Target | undefined): void {
-    const { entry, row } = target
-    if (row === null) {
-      this.#fresh.push(entry)
-      return
-    }
-    if (!this.#inPlace(row, this.#rowOfDirectory(entry.directory), entry)) {
-      // The name itself must not go empty while its winner is still on the way.
-      if (entry.copy && winner !== undefined && !this.#ready(winner)) return this.#wait(entry)
-      const refs = this.#tree.refsOf(entry)
-      this.#structural.push({ kind: 'move', entry, id: row.id, row, refs, depth: this.#depth(entry) })
-      if (row.content !== entry.facts.content) this.#want(entry)
-      return
-    }
-    if (row.content !== entry.facts.content) this.#fills.push(target)
-    else if (row.kind === 'file' && (row.mode !== entry.facts.mode || row.mtime !== entry.facts.mtime))
-      this.#touches.push({ row, entry })
-    else {
-      const refs = this.#tree.refsOf(entry)
-      if (!sameRefs(row.nodes, refs) || row.copy !== entry.copy)
-        this.#notes.push({ ...row, copy: entry.copy, nodes: refs })
-    }
-  }
-
-  #ready(target: Target): boolean {
-    return target.row?.content === target.entry.facts.content || this.#in.staged(target.entry.facts.content)
   }
 
   #wait(entry: Entry): void {
     this.#again.add(entry.directory)
   }
 
+  /** Is the content at hand? If not, it is asked for. */
   #want(entry: Entry): boolean {
     const { content, size, mtime } = entry.facts
-    if (this.#in.staged(content)) return true
+    if (this.#staged(content)) return true
     this.#wants.push({ content, size, path: entry.name, directory: entry.directory, mtime })
     return false
   }
 
-  // ---------------------------------------------------------------------------------- in which order
-
-  arrange(): void {
+  #arrange(): void {
     this.#arrangeStructure()
-    for (const { row, entry } of this.#touches) this.#emitTouch(row, entry)
-    for (const entry of this.#fresh) this.#arrangeFresh(entry)
-    for (const { entry, row } of this.#fills) if (row !== null && this.#want(entry)) this.#emitPut(entry, row)
+    for (const { row, entry } of this.#diff.touches) this.#emitTouch(row, entry)
+    for (const entry of this.#diff.fresh) this.#arrangeFresh(entry)
+    for (const { entry, row } of this.#diff.fills) if (this.#want(entry)) this.#emitPut(entry, row)
+    for (const entry of this.#diff.wanted) this.#want(entry)
     this.#markKeeps()
-    const doomed = [...this.#doomed.values()].filter(row => this.#shadow.place(row.id) !== null)
+    const doomed = [...this.#diff.doomed.values()].filter(row => this.#shadow.place(row.id) !== null)
     const depths = new Map(doomed.map(row => [row.id, this.#shadow.path(row.id)?.split('/').length ?? 0]))
     doomed.sort((a, b) => (depths.get(b.id) ?? 0) - (depths.get(a.id) ?? 0))
     for (const row of doomed) this.#emitRemoval(row, this.#removals)
   }
 
   #arrangeStructure(): void {
-    let todo = this.#structural.sort((a, b) => a.depth - b.depth)
+    let todo = this.#diff.structural.sort((a, b) => a.depth - b.depth)
     while (todo.length > 0) {
       const blocked: Structural[] = []
       for (const item of todo) if (!this.#tryStructural(item)) blocked.push(item)
@@ -316,7 +115,7 @@ class Planner {
   }
 
   #parentOf(entry: Entry): RowId | undefined {
-    return this.#made.get(entry.directory) ?? this.#rowOfDirectory(entry.directory)?.id
+    return this.#diff.made.get(entry.directory) ?? this.#diff.rowOfDirectory(entry.directory)?.id
   }
 
   #tryStructural(item: Structural): boolean {
@@ -340,7 +139,7 @@ class Planner {
       if (parent === undefined) continue
       const occupant = this.#shadow.occupant(parent, item.entry.name)
       if (occupant !== undefined && occupant !== item.id) {
-        const doomed = this.#doomed.get(occupant)
+        const doomed = this.#diff.doomed.get(occupant)
         if (doomed !== undefined && this.#emitRemoval(doomed, this.#structure)) return true
         const other = moving.get(occupant)
         if (other?.row && this.#emitPark(other.row)) return true
@@ -364,7 +163,7 @@ class Planner {
     if (parent === undefined || this.#shadow.path(parent) === undefined) return this.#wait(entry)
     const occupant = this.#shadow.occupant(parent, entry.name)
     if (occupant !== undefined) {
-      const doomed = this.#doomed.get(occupant)
+      const doomed = this.#diff.doomed.get(occupant)
       if (doomed === undefined || !this.#emitRemoval(doomed, this.#structure)) return this.#wait(entry)
     }
     this.#emitPut(entry, null)
@@ -431,7 +230,6 @@ class Planner {
   #emitPark(row: Row): boolean {
     const path = this.#shadow.path(row.id)
     if (path === undefined) return false
-    this.#tokens++
     this.#shadow.move(row.id, PARKED, tokenOf(row))
     this.#structure.push({
       step: { do: 'park', path, kind: row.kind, expect: row.stat, token: tokenOf(row) },
@@ -479,7 +277,7 @@ class Planner {
         mode,
         mtime,
         expect: row?.stat ?? null,
-        expectContent: row?.content ?? ('' as ContentId),
+        expectContent: row?.content ?? NO_CONTENT,
         keep: false,
       },
       path,
@@ -520,7 +318,7 @@ class Planner {
     if (path === undefined) return false
     if (row.kind === 'directory') {
       for (const child of this.#shadow.children(row.id)) {
-        const doomed = this.#doomed.get(child)
+        const doomed = this.#diff.doomed.get(child)
         if (doomed === undefined || !this.#emitRemoval(doomed, into)) return false
       }
       if (!this.#shadow.isEmpty(row.id)) return false
@@ -541,28 +339,4 @@ class Planner {
 
 function tokenOf(row: Row): string {
   return `row-${row.id}`
-}
-
-function unique(rows: readonly Row[]): Row[] {
-  return [...new Set(rows)]
-}
-
-function sameRefs(a: readonly NodeRef[], b: readonly NodeRef[]): boolean {
-  if (a.length !== b.length) return false
-  return a.every((ref, i) => {
-    const other = b[i]
-    return other !== undefined && ref.id === other.id && samePlacement(ref, other) && sameVersions(ref, other)
-  })
-}
-
-function samePlacement(a: NodeRef, b: NodeRef): boolean {
-  const p = a.placement
-  const q = b.placement
-  if (p === null || q === null) return p === q
-  return p.time === q.time && p.actor === q.actor && p.parent === q.parent && p.name === q.name
-}
-
-function sameVersions(a: NodeRef, b: NodeRef): boolean {
-  if (a.versions.length !== b.versions.length) return false
-  return a.versions.every(v => b.versions.some(w => w.dot.actor === v.dot.actor && w.dot.seq === v.dot.seq))
 }

@@ -1,0 +1,209 @@
+// The two halves of a cycle over one loaded replica: look (LOCAL → SHARED) and follow (SHARED → LOCAL). It keeps what is not carried out
+// yet as places to compare again, never as work to do, and is thrown away with its replica after a failed commit.
+import type { Clock } from '../core/clock.ts'
+import type { Emit } from '../core/events.ts'
+import type { ActorId, ContentId, DeviceId, FolderId, NodeId, RowId } from '../core/ids.ts'
+import { ROOT_NODE } from '../core/ids.ts'
+import type { FolderDisk, FolderStore, Problem, Waiting, Watch } from '../core/ports.ts'
+import { Applier, lookAfter } from './applier.ts'
+import type { Dirty } from './dirty.ts'
+import type { Fetcher } from './fetcher.ts'
+import { parentPath } from './local-changes.ts'
+import { Observer } from './observer.ts'
+import { makePlan, type Plan, type Want } from './plan.ts'
+import { Publisher } from './publisher.ts'
+import type { Replica } from './replica.ts'
+import { TextMerger } from './text-merger.ts'
+
+/** A refused step is tried again after this, or when something changes. */
+const RETRY_MS = 10_000
+/** A refused step that found a local change: looked at soon, but never in a tight loop. */
+const LOCAL_CHANGE_MS = 50
+
+export interface CycleDeps {
+  readonly folder: FolderId
+  readonly device: DeviceId
+  readonly disk: FolderDisk
+  readonly store: FolderStore
+  readonly clock: Clock
+  readonly emit: Emit
+  readonly merge: (base: Uint8Array, a: Uint8Array, b: Uint8Array, options: Waiting) => Promise<Uint8Array | null>
+  readonly dirty: Dirty
+  readonly fetcher: Fetcher
+  readonly watch: () => Watch | null
+  /** Is the root still the one this folder was added with? Asked again before anything is called gone. */
+  readonly rootIsGood: () => Promise<boolean>
+}
+
+export class Cycle {
+  readonly replica: Replica
+  readonly #deps: CycleDeps
+  readonly #observer: Observer
+  readonly #publisher: Publisher
+  readonly #merger: TextMerger
+  readonly #applier: Applier
+  readonly #stepProblems = new Map<string, Problem>()
+  /** Directories and nodes to compare: changed, or not carried out yet. */
+  #directories = new Set<NodeId>([ROOT_NODE])
+  #nodes = new Set<NodeId>()
+  readonly #wants = new Map<ContentId, Want>()
+  /** Which directories wait for a content. */
+  readonly #waiting = new Map<ContentId, Set<NodeId>>()
+
+  constructor(deps: CycleDeps, replica: Replica) {
+    this.#deps = deps
+    this.replica = replica
+    const { disk, clock, store, emit, folder, device, fetcher } = deps
+    const { rows, tree } = replica
+    const now = (): number => clock.now()
+    const commit = (batch: Parameters<Replica['commit']>[0]): Promise<void> => replica.commit(batch)
+    this.#observer = new Observer({
+      disk,
+      now,
+      watch: deps.watch,
+      lookLater: (path, ms, options) => deps.dirty.addLater(path, ms, options),
+    })
+    this.#publisher = new Publisher({
+      rows,
+      tree,
+      disk,
+      now,
+      elapsed: () => clock.elapsed(),
+      device,
+      commit: async batch => {
+        await replica.commit({
+          ...batch,
+          dots: batch.dots.flatMap(({ row, content }) => dotsOf(replica, row, content)),
+        })
+        for (const { action, path } of batch.journal) emit({ type: 'file:published', folder, path, action })
+      },
+      onProblem: problem => this.#stepProblems.set(problem.path, problem),
+      onAdopted: directory => this.#directories.add(directory),
+    })
+    this.#merger = new TextMerger({ folder, device, rows, tree, disk, store, now, commit, merge: deps.merge, emit })
+    const deviceOf = (node: NodeId): DeviceId => lastWriter(replica, node) ?? device
+    this.#applier = new Applier({ folder, rows, disk, fetcher, now, commit, deviceOf, emit })
+    this.compareAll()
+  }
+
+  get wants(): ReadonlyMap<ContentId, Want> {
+    return this.#wants
+  }
+
+  /** Something is still to be compared (not counting what only waits for content). */
+  get unfinished(): boolean {
+    return this.#directories.size > 0 || this.#nodes.size > 0
+  }
+
+  problems(): readonly Problem[] {
+    return [...this.#observer.problems(), ...this.#stepProblems.values()]
+  }
+
+  /** Compare everything: at the start, and after a halt was answered. */
+  compareAll(): void {
+    this.#publisher.reset()
+    for (const entry of this.replica.tree.allEntries()) this.#directories.add(entry.directory)
+    for (const row of this.replica.rows.all()) for (const ref of row.nodes) this.#nodes.add(ref.id)
+    this.replica.tree.takeChanges()
+  }
+
+  onStaged(contents: readonly ContentId[]): void {
+    for (const content of contents)
+      for (const directory of this.#waiting.get(content) ?? []) this.#directories.add(directory)
+  }
+
+  /** LOCAL → SHARED for what is dirty. False: the root went away under the scan, nothing was published. */
+  async look(options: Waiting & { believe: boolean }): Promise<boolean> {
+    const { dirty, rootIsGood } = this.#deps
+    const batch = dirty.take()
+    try {
+      const { changes, looked } = await this.#observer.observe(this.replica.rows, batch, options)
+      if (changes.lost.length > 0 && !options.believe && !(await rootIsGood())) {
+        dirty.addAll()
+        return false
+      }
+      for (const path of [...this.#stepProblems.keys()]) if (looked(parentPath(path))) this.#stepProblems.delete(path)
+      const { again } = await this.#publisher.publish(changes, { ...options, looked })
+      for (const { path, afterMs } of again) dirty.addLater(path, afterMs)
+      return true
+    } catch (error) {
+      dirty.addAll()
+      throw error
+    }
+  }
+
+  /** SHARED → LOCAL. True: there is more to do at once. */
+  async follow(options: Waiting): Promise<boolean> {
+    const { rows, tree } = this.replica
+    this.#takeChanges()
+    const mergeWants = await this.#merger.run(this.#nodes, options)
+    this.#takeChanges()
+    const directories = this.#directories
+    const nodes = this.#nodes
+    this.#directories = new Set()
+    this.#nodes = new Set()
+    try {
+      const { stage } = this.#deps.disk
+      const staged = (content: ContentId): boolean => stage.has(content)
+      const plan = makePlan({ rows, tree, directories, nodes, staged, held: node => this.#merger.holds(node) })
+      this.#noteWants(directories, plan, mergeWants)
+      const { applied, failed } = await this.#applier.apply(plan, options)
+      for (const { path } of [...plan.puts, ...plan.structure, ...plan.removals]) this.#stepProblems.delete(path)
+      for (const { planned, problem } of failed) {
+        const look = lookAfter(problem, planned)
+        this.#deps.dirty.addLater(look.path, look.local ? LOCAL_CHANGE_MS : RETRY_MS)
+        this.#directories.add(planned.directory)
+        if (!look.local) this.#stepProblems.set(problem.path, problem)
+      }
+      for (const directory of plan.again) this.#directories.add(directory)
+      return applied > 0 && this.unfinished
+    } catch (error) {
+      for (const directory of directories) this.#directories.add(directory)
+      for (const node of nodes) this.#nodes.add(node)
+      throw error
+    }
+  }
+
+  #takeChanges(): void {
+    const changes = this.replica.tree.takeChanges()
+    for (const directory of changes.directories) this.#directories.add(directory)
+    for (const node of changes.nodes) this.#nodes.add(node)
+  }
+
+  /** Replaces what these directories want; tells the fetcher the whole. */
+  #noteWants(directories: ReadonlySet<NodeId>, plan: Plan, mergeWants: readonly Want[]): void {
+    for (const [content, wanting] of [...this.#waiting]) {
+      for (const directory of directories) wanting.delete(directory)
+      if (wanting.size > 0) continue
+      this.#waiting.delete(content)
+      this.#wants.delete(content)
+    }
+    for (const want of [...plan.wants, ...mergeWants]) {
+      const wanting = this.#waiting.get(want.content)
+      if (wanting === undefined) this.#waiting.set(want.content, new Set([want.directory]))
+      else wanting.add(want.directory)
+      this.#wants.set(want.content, want)
+    }
+    this.#deps.fetcher.want(this.#wants)
+  }
+}
+
+function dotsOf(
+  replica: Replica,
+  rowId: RowId,
+  content: ContentId,
+): { node: NodeId; actor: ActorId; seq: number; content: ContentId }[] {
+  const row = replica.rows.get(rowId)
+  return (row?.nodes ?? []).flatMap(ref =>
+    ref.versions
+      .filter(v => v.content === content)
+      .map(({ dot }) => ({ node: ref.id, actor: dot.actor, seq: dot.seq, content })),
+  )
+}
+
+function lastWriter(replica: Replica, node: NodeId): DeviceId | undefined {
+  let newest: { actor: ActorId; seq: number } | undefined
+  for (const { dot } of replica.tree.node(node)?.versions ?? [])
+    if (newest === undefined || dot.seq > newest.seq) newest = dot
+  return newest && replica.tree.actors().get(newest.actor)?.device
+}
