@@ -3,6 +3,7 @@
 // To add a message: one row here, and the one part that answers it. Bulk (updates, contents, keys) travels in the frame's blobs.
 import { z } from 'zod'
 import { MAX_CHUNK_BYTES } from '../core/content.ts'
+import { MAX_TOP_BYTES } from '../core/content-list.ts'
 import type { ContentId, DeviceId, DocId, FolderId, Hash } from '../core/ids.ts'
 import { binary, DOC_COUNT } from '../core/ids.ts'
 import type { Frame } from './frame.ts'
@@ -33,7 +34,7 @@ const doc = z
   .transform(id => id as DocId)
 const docs = z.array(doc).max(DOC_COUNT)
 const text = (max: number) => z.string().max(max)
-const lengths = z.array(z.number().int().min(-1).max(MAX_CHUNK_BYTES)).max(MAX_KEYS)
+const has = z.array(z.boolean()).max(MAX_KEYS)
 
 /** Fields of the sync stream's messages, by type. */
 export const SYNC_MESSAGES = {
@@ -81,17 +82,17 @@ export const SYNC_MESSAGES = {
   get: z.object({ id: count, folder, kind: z.enum(['whole', 'segment']), limit: count }),
   /** One blob: the content id. The answer is one piece of its top list, from `offset` on. */
   top: z.object({ id: count, folder, offset: count }),
-  /** `lengths`: for each key its length, or −1 for no; one blob: what is there, one after the other. */
-  items: z.object({ id: count, lengths }),
-  /** One blob: the piece. `total`: length of the list, −1 for no. */
-  piece: z.object({ id: count, total: z.number().int().min(-1).max(MAX_UPDATE_BYTES), size: count }),
+  /** `has`: yes or no for each key from the front; blobs: one for each yes. */
+  items: z.object({ id: count, has }),
+  /** One blob: the piece. `total`: length of the whole list, null for no. */
+  piece: z.object({ id: count, total: count.max(MAX_TOP_BYTES).nullable() }),
 } as const
 
 /** Fields of the content stream's messages, by type. */
 export const CONTENT_MESSAGES = {
   /** One blob: chunk hashes. The answers (`items`) come in order until all are covered. */
   pull: z.object({ id: count, folder }),
-  items: z.object({ id: count, lengths }),
+  items: z.object({ id: count, has }),
 } as const
 
 type Table = Readonly<Record<string, z.ZodType>>
@@ -148,14 +149,11 @@ export function joinKeys(keys: readonly (ContentId | Hash)[]): Uint8Array {
   return Buffer.from(keys.join(''), 'latin1')
 }
 
-/** Splits the blob of an `items` message; null for what the peer does not have. */
-export function splitItems(lengthsOf: readonly number[], blob: Uint8Array): (Uint8Array | null)[] {
+/** What an `items` message holds, in the order asked; null for what the peer does not have. */
+export function itemsOf(present: readonly boolean[], blobs: Blobs): (Uint8Array | null)[] {
   let at = 0
-  const out = lengthsOf.map(length => {
-    if (length < 0) return null
-    at += length
-    return blob.subarray(at - length, at)
-  })
-  if (at !== blob.byteLength) throw broken('items that do not fill their blob')
+  const out = present.map(yes => (yes ? (blobs[at++] ?? null) : null))
+  if (at !== blobs.length) throw broken('items that do not match their bytes')
+  if (blobs.some(blob => blob.byteLength > MAX_CHUNK_BYTES)) throw broken('an item larger than allowed')
   return out
 }
