@@ -138,7 +138,10 @@ export class MemoryPerson {
   rmrf(path: string): void {
     const place = this.#place(path)
     if (place.inode === null) throw new VolumeError('ENOENT', path)
-    if (place.inode.kind !== 'directory') return this.remove(path)
+    if (place.inode.kind !== 'directory') {
+      this.remove(path)
+      return
+    }
     const below = [...this.#volume.walk(place.inode, path)].reverse()
     for (const entry of below) {
       if (entry.inode.kind !== 'directory') this.onDisposed(entry.inode.data, null)

@@ -1,0 +1,251 @@
+// One simulated device of one folder: a volume, a database and a clock that last, and a process that starts, stops and dies over
+// them. The process is the real engine; all it is given is fake.
+import type { KithEvent } from '../../src/core/events.ts'
+import type { DeviceId, FolderId } from '../../src/core/ids.ts'
+import type { Log } from '../../src/core/log.ts'
+import type { FolderStore } from '../../src/core/ports.ts'
+import type { FolderEngine } from '../../src/core/status.ts'
+import { createFolderEngine } from '../../src/sync/folder.ts'
+import { mergeText } from '../../src/sync/merge-text.ts'
+import { LivedStore } from './lived-store.ts'
+import { MemoryDisk } from './memory-disk.ts'
+import type { MemoryNetwork } from './memory-network.ts'
+import { MemoryPerson } from './memory-person.ts'
+import { MemoryStore } from './memory-store.ts'
+import { MemoryVolume } from './memory-volume.ts'
+import { ProcessLife } from './process-life.ts'
+import type { Random } from './random.ts'
+import { DeviceClock, type VirtualClock } from './virtual-clock.ts'
+
+export interface SimDeviceOptions {
+  readonly name: string
+  readonly folder: FolderId
+  /** A `get`: publishes nothing before it pulled. */
+  readonly pull: boolean
+  readonly clockOffsetMs?: number
+  readonly stuckClock?: boolean
+  readonly foldsCase?: boolean
+  readonly granularityUs?: number
+  readonly keepsModes?: boolean
+  /** How long one act of the disk or the database may take. */
+  readonly slownessMs?: number
+}
+
+interface Deps {
+  readonly clock: VirtualClock
+  readonly random: Random
+  readonly network: MemoryNetwork
+  readonly trace: (line: string) => void
+  /** What must not happen: an error in the log, a start that fails. */
+  readonly onFailure: (error: unknown) => void
+}
+
+interface Process {
+  readonly life: ProcessLife
+  readonly disk: MemoryDisk
+  readonly store: LivedStore
+  readonly engine: FolderEngine
+  started: boolean
+}
+
+export class SimDevice {
+  readonly id: DeviceId
+  readonly name: string
+  readonly clock: DeviceClock
+  readonly volume: MemoryVolume
+  readonly person: MemoryPerson
+  readonly events: KithEvent[] = []
+  /** Shares of watcher events that are lost, late, repeated. */
+  watcher = { loss: 0, late: 0, repeat: 0 }
+  readonly #deps: Deps
+  readonly #options: SimDeviceOptions
+  readonly #random: Random
+  #database: FolderStore
+  #process: Process | null = null
+  #starts = 0
+
+  constructor(deps: Deps, options: SimDeviceOptions) {
+    this.#deps = deps
+    this.#options = options
+    this.id = `device-${options.name}` as DeviceId
+    this.name = options.name
+    this.#random = deps.random.fork(options.name)
+    this.clock = new DeviceClock(deps.clock, {
+      offsetMs: options.clockOffsetMs ?? 0,
+      stuck: options.stuckClock ?? false,
+    })
+    this.volume = new MemoryVolume({
+      stampUs: () => this.clock.stampUs(),
+      dev: 1,
+      foldsCase: options.foldsCase ?? false,
+      granularityUs: options.granularityUs ?? 1,
+      keepsModes: options.keepsModes ?? true,
+    })
+    this.person = new MemoryPerson(this.volume)
+    this.#database = new MemoryStore(options.folder)
+    // As `add` and `get` do before the folder's first start.
+    const marking = new MemoryDisk({ volume: this.volume }).accept()
+    marking.catch(error => deps.onFailure(error))
+  }
+
+  get options(): SimDeviceOptions {
+    return this.#options
+  }
+
+  /** A process runs, started or starting. */
+  get running(): boolean {
+    return this.#process !== null
+  }
+
+  /** The engine, once it has started. */
+  get engine(): FolderEngine {
+    const process = this.#process
+    if (process === null || !process.started) throw new Error(`${this.name} has not started`)
+    return process.engine
+  }
+
+  get started(): boolean {
+    return this.#process?.started ?? false
+  }
+
+  get database(): FolderStore {
+    return this.#database
+  }
+
+  /** The next commits of this process fail, until null. */
+  failCommits(failure: Error | null): void {
+    if (this.#process !== null) this.#process.store.failure = failure
+  }
+
+  start(): void {
+    if (this.#process !== null) return
+    const { clock, network, trace } = this.#deps
+    const { folder, name, pull } = this.#options
+    const random = this.#random.fork(`process ${++this.#starts}`)
+    const life = new ProcessLife(clock, random.fork('pauses'), this.#options.slownessMs ?? 0)
+    const watching = random.fork('watcher')
+    const disk = new MemoryDisk(
+      {
+        volume: this.volume,
+        pause: life.pause,
+        watchFaults: {
+          after: (ms, run) =>
+            clock.after(ms, () => {
+              if (!life.dead) run()
+            }),
+          fates: () => this.#fates(watching),
+        },
+        onStep: (step, result) =>
+          trace(
+            `${name} disk ${step.do} ${'path' in step ? step.path : step.token}${'to' in step ? ` -> ${step.to}` : ''}${
+              result.ok ? '' : ` refused: ${result.problem.code}`
+            }`,
+          ),
+      },
+      { root: `/${name}` },
+    )
+    const store = new LivedStore(this.#database, life.pause)
+    const engine = createFolderEngine(
+      {
+        disk,
+        store,
+        clock: life.clock(this.clock),
+        random,
+        emit: event => {
+          if (life.dead) return
+          this.events.push(event)
+          trace(`${name} event ${JSON.stringify(event)}`)
+        },
+        log: this.#log(life),
+        mergeText: async (base, a, b) => {
+          await life.pause('merge')
+          return mergeText(base, a, b)
+        },
+      },
+      {
+        id: folder,
+        name: 'folder',
+        device: this.id,
+        deviceName: name,
+        foldsCase: this.#options.foldsCase ?? false,
+        pull,
+      },
+    )
+    const process: Process = { life, disk, store, engine, started: false }
+    this.#process = process
+    trace(`${name} starts`)
+    engine.start().then(
+      () => {
+        if (this.#process !== process) return
+        process.started = true
+        trace(`${name} started`)
+        engine.attach(network.attach(this.id, engine))
+      },
+      error => {
+        if (this.#process === process) this.#deps.onFailure(error)
+      },
+    )
+  }
+
+  /** An orderly end; resolves when the engine has stopped. */
+  async stop(): Promise<void> {
+    const process = this.#process
+    if (process === null) return
+    this.#deps.trace(`${this.name} stops`)
+    this.#process = null
+    this.#deps.network.detach(this.id)
+    await process.engine.stop()
+    process.life.kill()
+    this.#deps.trace(`${this.name} stopped`)
+  }
+
+  /** SIGKILL; with `power`, what was not on the platter goes too. */
+  kill(options: { power: boolean }): void {
+    const process = this.#process
+    if (process === null) return
+    this.#deps.trace(`${this.name} dies${options.power ? ' with the power' : ''}`)
+    this.#process = null
+    process.life.kill()
+    this.#deps.network.detach(this.id)
+    if (options.power) process.disk.powerCut(acts => this.#random.int(acts + 1))
+  }
+
+  /** The database is gone; the disk is as it was. Only while nothing runs. */
+  eraseDatabase(): void {
+    if (this.#process !== null) throw new Error('stop it first')
+    this.#database = new MemoryStore(this.#options.folder)
+  }
+
+  #fates(random: Random): readonly number[] {
+    const { loss, late, repeat } = this.watcher
+    if (random.chance(loss)) return []
+    const first = random.chance(late) ? 100 + random.int(5_000) : random.int(5)
+    return random.chance(repeat) ? [first, first + random.int(3_000)] : [first]
+  }
+
+  #log(life: ProcessLife): Log {
+    const write =
+      (level: string) =>
+      (fields: Record<string, unknown> | string, message?: string): void => {
+        if (life.dead || level === 'debug') return
+        const text = typeof fields === 'string' ? fields : `${message} ${describe(fields)}`
+        this.#deps.trace(`${this.name} log ${level}: ${text}`)
+        if (level === 'error')
+          this.#deps.onFailure(typeof fields === 'object' && 'err' in fields ? fields['err'] : text)
+      }
+    const log: Log = {
+      error: write('error'),
+      warn: write('warn'),
+      info: write('info'),
+      debug: write('debug'),
+      child: () => log,
+    }
+    return log
+  }
+}
+
+function describe(fields: Record<string, unknown>): string {
+  return Object.entries(fields)
+    .map(([key, value]) => `${key}=${value instanceof Error ? value.message : JSON.stringify(value)}`)
+    .join(' ')
+}

@@ -1,0 +1,197 @@
+// Several simulated devices, their network and their time, as one deterministic world: one seed, one trace. Used by directed tests
+// and by the simulation; it knows how to bring the world to rest, and what must then be true of every history.
+import { createHash } from 'node:crypto'
+import type { FolderId } from '../../src/core/ids.ts'
+import { MemoryNetwork } from './memory-network.ts'
+import { type Random, seeded } from './random.ts'
+import { SimDevice, type SimDeviceOptions } from './sim-device.ts'
+import { treeLines, treeOf } from './sim-tree.ts'
+import { settle, VirtualClock } from './virtual-clock.ts'
+
+/** Everything must be at rest within this much virtual time. */
+const REST_LIMIT_MS = 20 * 60_000
+/** One round to catch up with what was lost, two more to reach the fixed point, one to see that it is one. */
+const MAX_ROUNDS = 4
+
+export type DeviceSetting = Omit<SimDeviceOptions, 'folder'>
+
+export class SimWorld {
+  readonly clock = new VirtualClock()
+  readonly random: Random
+  readonly network: MemoryNetwork
+  readonly devices: SimDevice[] = []
+  readonly log: string[] = []
+  /** What may never happen in any history. */
+  readonly failures: unknown[] = []
+  readonly #folder = 'f0'.repeat(16) as FolderId
+  readonly #hash = createHash('sha256')
+
+  constructor(seed: number | string) {
+    this.random = seeded(seed)
+    this.network = new MemoryNetwork({
+      clock: this.clock,
+      random: this.random.fork('network'),
+      trace: line => this.trace(line),
+    })
+  }
+
+  add(setting: DeviceSetting): SimDevice {
+    const device = new SimDevice(
+      {
+        clock: this.clock,
+        random: this.random,
+        network: this.network,
+        trace: line => this.trace(line),
+        onFailure: error => this.failures.push(error),
+      },
+      { ...setting, folder: this.#folder },
+    )
+    this.devices.push(device)
+    return device
+  }
+
+  trace(line: string): void {
+    const stamped = `${String(this.clock.elapsed()).padStart(7)} ${line}`
+    this.log.push(stamped)
+    this.#hash.update(stamped).update('\n')
+  }
+
+  traceHash(): string {
+    return this.#hash.copy().digest('hex')
+  }
+
+  /** Lets `ms` pass. */
+  async pass(ms: number): Promise<void> {
+    await this.clock.advance(ms)
+  }
+
+  /** Lets time pass until the promise settles. */
+  async finish<T>(promise: Promise<T>, what: string, limitMs = REST_LIMIT_MS): Promise<T> {
+    let settled = false
+    const mark = (): void => {
+      settled = true
+    }
+    promise.then(mark, mark)
+    await this.clock.until(
+      () => settled,
+      limitMs,
+      () => `${what} (${this.describe()})`,
+    )
+    return promise
+  }
+
+  /** Starts whoever does not run, and waits until all have. */
+  async startAll(): Promise<void> {
+    for (const device of this.devices) device.start()
+    await this.clock.until(
+      () => this.failures.length > 0 || this.devices.every(device => device.started),
+      REST_LIMIT_MS,
+      () => `not all started (${this.describe()})`,
+    )
+    this.check()
+  }
+
+  async stopAll(): Promise<void> {
+    for (const device of this.devices) await this.finish(device.stop(), `stop ${device.name}`)
+  }
+
+  /** Cuts every device off every other, or joins all. */
+  partition(): void {
+    for (const a of this.devices) {
+      for (const b of this.devices) if (a.id < b.id) this.network.setLinked(a.id, b.id, false)
+    }
+  }
+
+  heal(): void {
+    this.network.healAll()
+  }
+
+  /** Waits until every running engine has nothing to do any more, alone or (where linked) with the others. */
+  async rest(): Promise<void> {
+    await this.clock.until(
+      () => this.failures.length > 0 || this.network.failures.length > 0 || this.#atRest(),
+      REST_LIMIT_MS,
+      () => `no rest (${this.describe()})`,
+    )
+    this.check()
+  }
+
+  async rescanAll(): Promise<void> {
+    const abort = new AbortController()
+    const scans = this.devices.map(device => device.engine.rescan({ signal: abort.signal }))
+    await this.finish(Promise.all(scans), 'rescan')
+  }
+
+  /** Heals everything and runs to the fixed point. Throws when it is not reached in time. */
+  async quiesce(): Promise<void> {
+    this.heal()
+    await this.startAll()
+    await this.rest()
+    let before = ''
+    for (let round = 1; ; round++) {
+      await this.rescanAll()
+      await this.rest()
+      const now = this.signature()
+      if (now === before) return
+      if (round >= MAX_ROUNDS) throw new Error(`no fixed point after ${round} rounds`)
+      before = now
+    }
+  }
+
+  /** Disks and documents of all devices. */
+  signature(): string {
+    const parts = this.devices.map(device =>
+      [device.engine.state().digest, ...treeLines(device, { exact: true })].join('\n'),
+    )
+    return createHash('sha256').update(parts.join('\n\n')).digest('hex')
+  }
+
+  /** Throws what must not have happened. */
+  check(): void {
+    const [failure] = [...this.failures, ...this.network.failures]
+    if (failure !== undefined) throw failure instanceof Error ? failure : new Error(String(failure))
+  }
+
+  describe(): string {
+    return this.devices
+      .map(device => {
+        if (!device.started) return `${device.name}: not started`
+        const { state, error, problems } = device.engine.status()
+        const { settled, needFiles, digest } = device.engine.state()
+        const said = problems.map(problem => `${problem.code} ${problem.path}`).join(', ')
+        return `${device.name}: ${state}${error === null ? '' : ` ${error.code}`}, settled ${settled}, needs ${needFiles}, ${digest.slice(0, 6)}, problems [${said}]`
+      })
+      .join('; ')
+  }
+
+  /** The devices' trees, for messages. */
+  picture(): string {
+    return this.devices
+      .map(device => `--- ${device.name}\n${treeLines(device, { exact: false }).join('\n')}`)
+      .join('\n')
+  }
+
+  /** Path → text on one device; for directed tests. */
+  tree(device: SimDevice): Record<string, string> {
+    return treeOf(device)
+  }
+
+  async drainMicrotasks(): Promise<void> {
+    await settle()
+  }
+
+  #atRest(): boolean {
+    if (!this.network.idle) return false
+    const running = this.devices.filter(device => device.running)
+    const states = running.map(device => {
+      if (!device.started) return null
+      const status = device.engine.status()
+      const state = device.engine.state()
+      return status.state === 'idle' && state.settled && state.needFiles === 0 ? state.digest : null
+    })
+    if (states.includes(null)) return false
+    return running.every((device, at) =>
+      running.every((other, to) => !this.network.linked(device.id, other.id) || states[at] === states[to]),
+    )
+  }
+}

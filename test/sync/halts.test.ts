@@ -1,0 +1,146 @@
+// A root that went away is no deletion: nothing is announced, the folder says why it stopped, and a person decides.
+import { expect } from 'chai'
+import { type Scene, scene } from '../support/scene.ts'
+import type { SimDevice } from '../support/sim-device.ts'
+
+const FILES = { 'D/': '', 'D/x': 'x', f: 'f', g: 'g' }
+
+function base(person: SimDevice['person']): void {
+  person.mkdir('D')
+  person.write('D/x', 'x')
+  person.write('f', 'f')
+  person.write('g', 'g')
+}
+
+const LOSSES: readonly { name: string; code: string; lose: (person: SimDevice['person']) => void }[] = [
+  { name: 'removed', code: 'root-missing', lose: person => void person.removeRoot() },
+  { name: 'emptied', code: 'root-emptied', lose: person => person.emptyRoot() },
+  { name: 'unmounted', code: 'root-', lose: person => void person.unmountRoot() },
+  {
+    name: 'replaced by another directory with files',
+    code: 'root-replaced',
+    lose: person => {
+      person.unmountRoot()
+      person.write('other', 'other')
+    },
+  },
+]
+
+async function rescanned(stage: Scene, device: SimDevice): Promise<unknown> {
+  return stage.world.finish(
+    device.engine.rescan({ signal: new AbortController().signal }).then(
+      () => null,
+      (error: unknown) => error,
+    ),
+    'rescan',
+  )
+}
+
+async function othersKeepAll(stage: Scene): Promise<void> {
+  await stage.world.pass(60_000)
+  expect(stage.world.tree(stage.b)).to.deep.equal(FILES)
+}
+
+describe('a root that went away', () => {
+  for (const { name, code, lose } of LOSSES) {
+    it(`${name} while the daemon runs: halts and announces nothing`, () =>
+      scene({}, async stage => {
+        await stage.begin(base)
+        const digest = stage.b.engine.state().digest
+        lose(stage.a.person)
+        const error = await rescanned(stage, stage.a)
+        expect(error).to.have.property('code', 'folder-halted')
+        expect(stage.a.engine.status().error?.code).to.match(new RegExp(`^${code}`))
+        expect(stage.a.engine.status().state).to.equal('error')
+        await othersKeepAll(stage)
+        expect(stage.b.engine.state().digest).to.equal(digest)
+      }))
+
+    it(`${name} while the daemon is off: halts at its start`, () =>
+      scene({}, async stage => {
+        await stage.begin(base)
+        await stage.world.finish(stage.a.stop(), 'stop')
+        lose(stage.a.person)
+        stage.a.start()
+        await othersKeepAll(stage)
+        expect(stage.a.engine.status().error?.code).to.match(new RegExp(`^${code}`))
+      }))
+  }
+
+  it('comes back as it was: goes on by itself', () =>
+    scene({}, async stage => {
+      await stage.begin(base)
+      const root = stage.a.person.removeRoot()
+      await rescanned(stage, stage.a)
+      expect(stage.a.engine.status().error?.code).to.equal('root-missing')
+      stage.a.person.restoreRoot(root)
+      stage.a.person.write('f', 'edited')
+      await stage.meet()
+      expect(stage.tree()).to.deep.equal({ ...FILES, f: 'edited' })
+    }))
+
+  it('approved: the deletes are real', () =>
+    scene({}, async stage => {
+      await stage.begin(base)
+      stage.a.person.emptyRoot()
+      await rescanned(stage, stage.a)
+      await stage.world.finish(stage.a.engine.approve(), 'approve')
+      await stage.world.rest()
+      for (const device of stage.world.devices) expect(stage.world.tree(device), device.name).to.deep.equal({})
+      const kept = [...(stage.b.volume.root?.kith?.versions.values() ?? [])].map(bytes => Buffer.from(bytes).toString())
+      expect(kept).to.include.members(['x', 'f', 'g'])
+    }))
+
+  it('rejected: the files come back', () =>
+    scene({}, async stage => {
+      await stage.begin(base)
+      stage.a.person.emptyRoot()
+      await rescanned(stage, stage.a)
+      await stage.world.finish(stage.a.engine.reject(), 'reject')
+      await stage.world.rest()
+      for (const device of stage.world.devices) expect(stage.world.tree(device), device.name).to.deep.equal(FILES)
+    }))
+
+  it('replaced and rejected: what is new there is kept too', () =>
+    scene({}, async stage => {
+      await stage.begin(base)
+      stage.a.person.unmountRoot()
+      stage.a.person.write('f', 'other f')
+      await rescanned(stage, stage.a)
+      await stage.world.finish(stage.a.engine.reject(), 'reject')
+      await stage.world.rest()
+      const contents = Object.values(stage.world.tree(stage.b))
+      expect(contents).to.include.members(['x', 'f', 'g', 'other f'])
+      expect(stage.world.tree(stage.a)).to.deep.equal(stage.world.tree(stage.b))
+    }))
+
+  it('an approve or reject where nothing is held is refused', () =>
+    scene({}, async stage => {
+      await stage.begin(base)
+      for (const answer of [() => stage.a.engine.approve(), () => stage.a.engine.reject()]) {
+        const error = await answer().then(
+          () => null,
+          (reason: unknown) => reason,
+        )
+        expect(error).to.have.property('code', 'folder-halted')
+      }
+    }))
+
+  it('an unreadable directory is no deletion', () =>
+    scene({}, async stage => {
+      await stage.begin(base)
+      stage.a.person.setUnreadable('D', true)
+      stage.a.person.write('g', 'edited')
+      await rescanned(stage, stage.a)
+      await stage.world.pass(60_000)
+      expect(stage.world.tree(stage.b)).to.deep.equal({ ...FILES, g: 'edited' })
+      expect(stage.a.engine.status().problems.map(problem => [problem.code, problem.path])).to.deep.include([
+        'unreadable',
+        'D',
+      ])
+      stage.a.person.setUnreadable('D', false)
+      await stage.meet()
+      expect(stage.a.engine.status().problems).to.deep.equal([])
+      expect(stage.tree()).to.deep.equal({ ...FILES, g: 'edited' })
+    }))
+})
