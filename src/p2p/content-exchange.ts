@@ -66,11 +66,11 @@ export class ContentExchange implements SessionPart {
     return link
   }
 
-  share(folder: FolderId): FolderContent {
+  share(id: FolderId): FolderContent {
     return {
-      fetchWhole: (contents, options) => this.#fetchWhole(folder, contents, options),
-      fetchList: (content, options) => this.#fetchList(folder, content, options),
-      fetchChunks: (_content, chunks, options) => this.#fetchChunks(folder, chunks, options),
+      fetchWhole: (contents, options) => this.#fetchWhole(id, contents, options),
+      fetchList: (content, options) => this.#fetchList(id, content, options),
+      fetchChunks: (_content, chunks, options) => this.#fetchChunks(id, chunks, options),
       reportBad: device => this.#reportBad(device),
     }
   }
@@ -187,7 +187,8 @@ export class ContentExchange implements SessionPart {
   }
 
   async *#run<K extends string>(wanted: readonly Wanted<K>[], lanes: () => Lane<K>[], options: Waiting) {
-    const job = new FetchJob(wanted, { clock: this.#deps.clock, lanes })
+    const onBad = (device: DeviceId): void => this.#reportBad(device)
+    const job = new FetchJob(wanted, { clock: this.#deps.clock, lanes, onBad })
     this.#jobs.add(job)
     try {
       yield* job.run(options.signal)

@@ -35,6 +35,8 @@ export interface FetchJobDeps<K> {
   readonly clock: Clock
   /** Who may be asked now, fastest first. */
   lanes(): readonly Lane<K>[]
+  /** It sent something of another length than asked for. */
+  onBad(device: DeviceId): void
 }
 
 export interface Fetched<K> {
@@ -61,6 +63,7 @@ export class FetchJob<K extends string> {
   readonly #pending = new Set<K>()
   /** What waits to be asked, by who has refused it. */
   readonly #buckets = new Map<string, Bucket<K>>()
+  readonly #refusals = new Map<K, readonly DeviceId[]>()
   readonly #batches = new Set<Batch<K>>()
   readonly #failures = new Map<DeviceId, number>()
   #ready: Fetched<K>[] = []
@@ -183,24 +186,24 @@ export class FetchJob<K extends string> {
     }
     this.#batches.delete(batch)
     this.#askedBytes -= batch.bytes
-    for (let at = batch.items.length - 1; at >= 0; at--) {
-      const item = batch.items[at] as Wanted<K>
-      if (!this.#pending.has(item.key)) continue
-      const bytes = answers[at]
-      if (bytes === undefined) this.#putBack(item, [])
-      else if (bytes === null || (item.length > 0 && bytes.byteLength !== item.length)) {
-        this.#putBack(item, [batch.lane.device])
-      }
-    }
-    for (const [at, bytes] of answers.entries()) {
-      const item = batch.items[at]
-      if (bytes === null || item === undefined || (item.length > 0 && bytes.byteLength !== item.length)) continue
-      if (!this.#pending.delete(item.key)) continue
-      this.#ready.push({ key: item.key, bytes, from: batch.lane.device })
-      this.#readyBytes += bytes.byteLength
-    }
+    // From the back, so that what goes back is asked for next in its old order.
+    for (let at = batch.items.length - 1; at >= 0; at--)
+      this.#settle(batch.items[at] as Wanted<K>, answers[at], batch.lane.device)
     this.pump()
     this.#wake?.()
+  }
+
+  #settle(item: Wanted<K>, bytes: Uint8Array | null | undefined, from: DeviceId): void {
+    if (!this.#pending.has(item.key)) return
+    const wrong = item.length > 0 && bytes && bytes.byteLength !== item.length
+    if (wrong) this.#deps.onBad(from)
+    if (bytes === undefined) this.#putBack(item, [])
+    else if (bytes === null || wrong) this.#putBack(item, [from])
+    else {
+      this.#pending.delete(item.key)
+      this.#ready.push({ key: item.key, bytes, from })
+      this.#readyBytes += bytes.byteLength
+    }
   }
 
   #putBack(item: Wanted<K>, refusedBy: readonly DeviceId[]): void {
@@ -212,8 +215,6 @@ export class FetchJob<K extends string> {
     if (bucket === undefined) this.#buckets.set(name, { refusedBy: new Set(all), items: [item] })
     else bucket.items.push(item)
   }
-
-  readonly #refusals = new Map<K, readonly DeviceId[]>()
 
   /** All came, or nobody who is left may have the rest. */
   #over(): boolean {

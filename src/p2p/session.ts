@@ -1,6 +1,7 @@
 // One live link's conversation on `/kith/sync/1`: hello, membership, folder offers, ping and goodbye, and the frames of the parts
 // (replication, content exchange) that ride on it. It promises that whatever a peer sends can end this session and nothing else,
 // and that a device counts as linked only after its hello. It must not decide who may link (the gatekeeper) nor dial (links).
+import { setMaxListeners } from 'node:events'
 import type { Stream } from '@libp2p/interface'
 import { isKithError, KithError } from '../core/errors.ts'
 import type { DeviceId, FolderId } from '../core/ids.ts'
@@ -125,6 +126,8 @@ class LinkSession implements Session, Peer {
     this.#stream = new SafeStream(stream, this.meter)
     this.#reader = new FrameReader(this.#stream)
     this.#outbox = new Outbox(this.#stream)
+    // Everything that waits on this link listens to it.
+    setMaxListeners(0, this.#ended.signal)
     this.closed = new Promise(resolve => {
       this.#resolveClosed = resolve
     })
