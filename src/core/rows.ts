@@ -54,6 +54,11 @@ export class RowTable {
     return ++this.#next as RowId
   }
 
+  /** No id up to this one is given out: rows that are gone had them. */
+  reserve(id: RowId): void {
+    if (id > this.#next) this.#next = id
+  }
+
   get(id: RowId): Row | undefined {
     return this.#rows.get(id)
   }
