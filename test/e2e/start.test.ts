@@ -19,7 +19,7 @@ describe('e2e: starting', function () {
     const took = await timed(() => desk.start(desk.path('notes')))
     figure(`answered after ${seconds(took)}`)
     expect(took).to.be.below(START_MS)
-    await until(() => desk.logTail().includes('kith pair'), { timeoutMs: START_MS, what: 'it says what to do next' })
+    await until(() => / pair$/m.test(desk.logTail()), { timeoutMs: START_MS, what: 'it says what to do next' })
     await desk.ok(['wait', '--timeout', '10'])
     const folder = await desk.folder('notes')
     expect(folder).to.include({ path: desk.path('notes'), state: 'idle', mode: 'two-way', files: 1, error: null })
