@@ -1,0 +1,150 @@
+// The names in one merged directory: files take free names, oldest placement first; those that find theirs taken get a suffix;
+// siblings beyond the winner show beside it as conflict copies. Pure: the same input gives the same names on every device.
+// A listing keeps ids for plain entries and objects only for suffixed and copied ones, so that a large directory stays small.
+import type { Kind, Node, Placement } from '../core/entry.ts'
+import type { ActorId, NodeId } from '../core/ids.ts'
+import { hexOf } from '../core/ids.ts'
+import { nameKey, normalName, withSuffix } from '../core/names.ts'
+import { comparePlacement, compareText } from './join.ts'
+import { type Group, groupsOf } from './versions.ts'
+
+/** A file that shows in the directory, under the name it asks for. */
+export interface Candidate {
+  readonly id: NodeId
+  readonly kind: Kind
+  readonly name: string
+  readonly placement: Placement | null
+  readonly groups: readonly Group[]
+}
+
+/** An entry that is not simply a file under the name it asks for. */
+export interface Special {
+  readonly id: NodeId
+  readonly kind: Kind
+  readonly name: string
+  /** What it would be called if that were free. */
+  readonly wanted: string
+  readonly clash: boolean
+  readonly copy: boolean
+  readonly group: Group
+}
+
+export interface Listing {
+  /** Name key → the file of that name. Directories are not in it. */
+  readonly names: Map<string, NodeId | Special>
+  /** The key under which each file's winner shows. */
+  readonly keys: Map<NodeId, string>
+  readonly specials: readonly Special[]
+  /** Files that have or are specials, and every key that specials hold or ask for: a change of those renames others. */
+  readonly involved: ReadonlySet<NodeId>
+  readonly touchy: ReadonlySet<string>
+}
+
+export interface Naming {
+  readonly fold: boolean
+  labelOf(actor: ActorId): string
+}
+
+const FIRST_HEX = 6
+const ALL_HEX = 32
+
+export function candidate(node: Node, name: string): Candidate {
+  return { id: node.id, kind: node.kind, name: normalName(name), placement: node.placement, groups: groupsOf(node) }
+}
+
+export function listFiles(
+  files: readonly Candidate[],
+  directories: { has(key: string): boolean },
+  naming: Naming,
+): Listing {
+  const names = new Map<string, NodeId | Special>()
+  const keys = new Map<NodeId, string>()
+  const specials: Special[] = []
+  const key = (name: string): string => nameKey(name, naming.fold)
+  const taken = (name: string): boolean => directories.has(key(name)) || names.has(key(name))
+
+  const losers: Candidate[] = []
+  for (const file of [...files].sort((a, b) => comparePlacement(a.placement, b.placement) || compareText(a.id, b.id))) {
+    if (taken(file.name)) losers.push(file)
+    else {
+      names.set(key(file.name), file.id)
+      keys.set(file.id, key(file.name))
+    }
+  }
+  const winners = new Map<NodeId, string>()
+  for (const file of losers.sort((a, b) => compareText(a.id, b.id))) {
+    const name = freeName(file.name, file.id, taken)
+    const [group] = file.groups
+    if (group === undefined) continue
+    const special = { id: file.id, kind: file.kind, name, wanted: file.name, clash: true, copy: false, group }
+    winners.set(file.id, name)
+    names.set(key(name), special)
+    keys.set(file.id, key(name))
+    specials.push(special)
+  }
+  const copies: { file: Candidate; wanted: string; group: Group }[] = []
+  for (const file of files) {
+    const name = winners.get(file.id) ?? file.name
+    for (const group of file.groups.slice(1)) copies.push({ file, wanted: conflictName(name, group, naming), group })
+  }
+  copies.sort(
+    (a, b) => compareText(a.wanted, b.wanted) || compareText(a.file.id, b.file.id) || leadOrder(a.group, b.group),
+  )
+  for (const { file, wanted, group } of copies) {
+    const name = taken(wanted) ? freeName(wanted, file.id, taken) : wanted
+    const special = { id: file.id, kind: file.kind, name, wanted, clash: name !== wanted, copy: true, group }
+    names.set(key(name), special)
+    specials.push(special)
+  }
+  return { names, keys, specials, ...involvedIn(specials, keys, key) }
+}
+
+function involvedIn(
+  specials: readonly Special[],
+  keys: ReadonlyMap<NodeId, string>,
+  key: (name: string) => string,
+): Pick<Listing, 'involved' | 'touchy'> {
+  const involved = new Set<NodeId>()
+  const touchy = new Set<string>()
+  for (const special of specials) {
+    involved.add(special.id)
+    touchy.add(key(special.name))
+    touchy.add(key(special.wanted))
+    const own = keys.get(special.id)
+    if (own !== undefined) touchy.add(own)
+  }
+  return { involved, touchy }
+}
+
+function leadOrder(a: Group, b: Group): number {
+  const [x] = a.versions
+  const [y] = b.versions
+  if (x === undefined || y === undefined) return 0
+  return x.dot.seq - y.dot.seq || x.dot.actor - y.dot.actor
+}
+
+/** `stem (6 hex of the id).ext`, more hex where that is taken too; total: at last it counts. */
+function freeName(name: string, id: NodeId, taken: (name: string) => boolean): string {
+  const hex = hexOf(id)
+  for (let length = FIRST_HEX; length <= ALL_HEX; length += 2) {
+    const tried = withSuffix(name, hex.slice(0, length))
+    if (!taken(tried)) return tried
+  }
+  for (let count = 2; ; count++) {
+    const tried = withSuffix(name, `${hex}~${count}`)
+    if (!taken(tried)) return tried
+  }
+}
+
+/** `stem (conflict YYYY-MM-DD HH-MM-SS LABEL).ext`, UTC of the version's seq. */
+function conflictName(name: string, group: Group, naming: Naming): string {
+  const [lead] = group.versions
+  if (lead === undefined) return name
+  return withSuffix(name, `conflict ${utc(lead.dot.seq)} ${naming.labelOf(lead.dot.actor)}`)
+}
+
+function utc(ms: number): string {
+  const limit = 8.64e15
+  const text = new Date(Math.min(ms, limit)).toISOString().replace(/^\+/, '')
+  return text.slice(0, text.indexOf('.')).replace('T', ' ').replaceAll(':', '-')
+}

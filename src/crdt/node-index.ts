@@ -1,0 +1,173 @@
+// The records of all documents by node, and the joined state of each. Records stay packed; states are decoded on demand behind a
+// small cache. Also the actors' registrations. It knows nothing of places and names: those are the projection's.
+import type { Node } from '../core/entry.ts'
+import type { ActorId, DocId, NodeId } from '../core/ids.ts'
+import { isLegalName } from '../core/names.ts'
+import { join } from './join.ts'
+import type { ActorRecord } from './record.ts'
+import { decodeRecord, RecordError } from './record.ts'
+import type { Held } from './record-set.ts'
+import type { DirectorySlot } from './slots.ts'
+import { newSlot, type Slot } from './slots.ts'
+
+const CACHED_STATES = 8192
+
+export class NodeIndex {
+  readonly #slots = new Map<NodeId, Slot>()
+  readonly #states = new Map<NodeId, Node>()
+  readonly #actors = new Map<ActorId, ActorRecord>()
+  readonly #registrations = new Map<number, number[]>()
+  #ignored = 0
+
+  get size(): number {
+    return this.#slots.size
+  }
+
+  /** Records that are kept but not understood, or whose names are not legal. */
+  get ignored(): number {
+    return this.#ignored
+  }
+
+  get actors(): ReadonlyMap<ActorId, ActorRecord> {
+    return this.#actors
+  }
+
+  /** Clocks at which a client registered itself, in the directories document. Those are never deleted. */
+  registrations(client: number): readonly number[] {
+    return this.#registrations.get(client) ?? []
+  }
+
+  slot(id: NodeId): Slot | undefined {
+    return this.#slots.get(id)
+  }
+
+  directory(id: NodeId): DirectorySlot | undefined {
+    const slot = this.#slots.get(id)
+    return slot?.kind === 'directory' ? slot : undefined
+  }
+
+  slots(): Iterable<Slot> {
+    return this.#slots.values()
+  }
+
+  /** The joined state; undefined where no record is left. */
+  state(id: NodeId): Node | undefined {
+    const cached = this.#states.get(id)
+    if (cached !== undefined) return cached
+    const slot = this.#slots.get(id)
+    if (slot === undefined || slot.record === null) return undefined
+    let node = nodeOf(slot.record)
+    for (const held of slot.more ?? []) node = join(node, nodeOf(held.record))
+    if (this.#states.size >= CACHED_STATES) {
+      for (const old of this.#states.keys()) {
+        this.#states.delete(old)
+        if (this.#states.size < CACHED_STATES / 2) break
+      }
+    }
+    this.#states.set(id, node)
+    return node
+  }
+
+  /** The handles of a node's records. */
+  held(id: NodeId): Held[] {
+    const slot = this.#slots.get(id)
+    if (slot === undefined || slot.record === null) return []
+    return [{ record: slot.record, client: slot.client, clock: slot.clock }, ...(slot.more ?? [])]
+  }
+
+  /** Nodes with more than one record: what housekeeping looks at. */
+  *crowded(): Iterable<Slot> {
+    for (const slot of this.#slots.values()) if (slot.more !== null) yield slot
+  }
+
+  /** Takes in a record of a document. Returns the node it changed; null for an actor or for what is not projected. */
+  add(held: Held): NodeId | null {
+    const decoded = decode(held.record)
+    if (decoded === null || decoded.type === 'opaque') {
+      this.#ignored++
+      return null
+    }
+    if (decoded.type === 'actor') {
+      const { actor } = decoded
+      this.#registrations.set(held.client, [...this.registrations(held.client), held.clock])
+      const known = this.#actors.get(actor.actor)
+      if (known === undefined || JSON.stringify(actor) < JSON.stringify(known)) this.#actors.set(actor.actor, actor)
+      return null
+    }
+    const { node } = decoded
+    if (!legal(node)) {
+      this.#ignored++
+      return null
+    }
+    this.put(node.id, node.kind, held)
+    return node.id
+  }
+
+  /** Adds a record whose node is known. */
+  put(id: NodeId, kind: Node['kind'], held: Held): void {
+    let slot = this.#slots.get(id)
+    if (slot === undefined) {
+      slot = newSlot(id, kind)
+      this.#slots.set(id, slot)
+    }
+    this.#states.delete(id)
+    if (slot.record === null) {
+      slot.record = held.record
+      slot.client = held.client
+      slot.clock = held.clock
+    } else if (slot.client !== held.client || slot.clock !== held.clock) {
+      slot.more = [...(slot.more ?? []), held]
+    }
+  }
+
+  /** A record left its document. Returns the node it changed. */
+  remove(held: Held): NodeId | null {
+    const decoded = decode(held.record)
+    if (decoded === null || decoded.type !== 'node' || !legal(decoded.node)) return null
+    this.forget(decoded.node.id, held)
+    return decoded.node.id
+  }
+
+  /** Drops one record of a node that is known. */
+  forget(id: NodeId, held: Held): void {
+    const slot = this.#slots.get(id)
+    if (slot === undefined) return
+    this.#states.delete(id)
+    const rest = this.held(id).filter(h => h.client !== held.client || h.clock !== held.clock)
+    const [first, ...more] = rest
+    slot.record = first?.record ?? null
+    slot.client = first?.client ?? 0
+    slot.clock = first?.clock ?? 0
+    slot.more = more.length > 0 ? more : null
+  }
+
+  /** The projection has let go of a slot without records. */
+  drop(slot: Slot): void {
+    if (slot.record === null) this.#slots.delete(slot.id)
+  }
+}
+
+/** The document that a node's records belong to. */
+export function documentOf(node: Pick<Node, 'kind' | 'birth'>, directories: DocId): DocId {
+  return node.kind === 'directory' ? directories : (node.birth.parent.charCodeAt(0) as DocId)
+}
+
+function nodeOf(record: string): Node {
+  const decoded = decodeRecord(record)
+  if (decoded.type !== 'node') throw new Error('the index holds only records of nodes')
+  return decoded.node
+}
+
+function decode(record: string): ReturnType<typeof decodeRecord> | null {
+  try {
+    return decodeRecord(record)
+  } catch (error) {
+    if (error instanceof RecordError) return null
+    throw error
+  }
+}
+
+function legal({ birth, placement }: Node): boolean {
+  if (!isLegalName(birth.name)) return false
+  return placement === null || (isLegalName(placement.name) && isLegalName(placement.previousName))
+}

@@ -1,0 +1,330 @@
+// The shared tree of one folder: the façade over documents, index, projection and operations. Bytes in, bytes out, no I/O, and not
+// a timer. `sync` loads it, lets updates through its gate, reads the projection, and publishes what a person did, through rows.
+// After an error that is thrown here the tree is to be thrown away and loaded again.
+import type { Dot, Entry, Facts, Kind, Node, NodeRef, Version } from '../core/entry.ts'
+import { hasDot } from '../core/entry.ts'
+import { KithError } from '../core/errors.ts'
+import type { ActorId, DeviceId, DocId, NodeId } from '../core/ids.ts'
+import { DIRECTORIES_DOC, ROOT_NODE } from '../core/ids.ts'
+import { nameKey } from '../core/names.ts'
+import type { DocUpdate, Stat } from '../core/ports.ts'
+import type { Row, RowTable } from '../core/rows.ts'
+import { SequenceClock } from './dots.ts'
+import { FolderDocs } from './folder-docs.ts'
+import { judge, scanUpdate, type Verdict } from './gate.ts'
+import { dominated } from './housekeep.ts'
+import { NodeIndex } from './node-index.ts'
+import { Operations } from './operations.ts'
+import { type Changes, Projection, primaryOf } from './projection.ts'
+import { encodeActor, encodeNode } from './record.ts'
+import type { Merged } from './slots.ts'
+import { type Group, groupsOf } from './versions.ts'
+
+export interface TreeOptions {
+  readonly actor: ActorId
+  readonly device: DeviceId
+  /** At most 16 portable characters of the device's name and 4 of the actor. */
+  readonly label: string
+  readonly foldsCase: boolean
+  /** From the stored meta: no dot of this actor at or above it was used. */
+  readonly seqCeiling: number
+}
+
+export interface TreeDeps {
+  readonly rows: RowTable
+  now(): number
+}
+
+export type TreeChanges = Changes
+
+export interface ActorFacts {
+  readonly device: DeviceId
+  readonly label: string
+  readonly foldsCase: boolean
+}
+
+/** One version that is kept beside another. */
+export interface ConflictCopy {
+  /** `settled`: it became a node of its own. */
+  readonly kind: 'virtual' | 'settled'
+  /** The node whose winner it lost against; it may be gone. */
+  readonly of: NodeId
+  /** The node that holds it; for a virtual copy the same. */
+  readonly node: NodeId
+  readonly entry: Entry
+  /** The write that lost. */
+  readonly dot: Dot
+  readonly device: DeviceId | null
+  /** ms since 1970 */
+  readonly time: number
+}
+
+export class SharedTree {
+  readonly #docs = new FolderDocs()
+  readonly #index = new NodeIndex()
+  readonly #projection = new Projection(this.#index)
+  readonly #clock: SequenceClock
+  readonly #operations: Operations
+  readonly #options: TreeOptions
+
+  constructor(deps: TreeDeps, options: TreeOptions) {
+    this.#options = options
+    this.#clock = new SequenceClock(() => deps.now(), options.seqCeiling)
+    this.#operations = new Operations({
+      index: this.#index,
+      projection: this.#projection,
+      clock: this.#clock,
+      actor: options.actor,
+      rows: deps.rows,
+      commit: writes => this.#commit(writes),
+    })
+  }
+
+  /** Stored updates, once, before anything else. Throws KithError `database-corrupt`. */
+  load(updates: Iterable<DocUpdate>): void {
+    try {
+      for (const { doc, update } of updates) this.#take(this.#docs.apply(doc, update))
+    } catch (cause) {
+      throw new KithError('database-corrupt', 'The stored history of this folder is damaged.', { cause })
+    }
+    this.#docs.setActor(this.#options.actor)
+    for (const slot of this.#index.slots()) {
+      this.#clock.observe(this.#index.state(slot.id)?.context.get(this.#options.actor) ?? 0)
+    }
+    this.#projection.rebuild()
+    this.#projection.takeChanges()
+  }
+
+  /** Writes this actor's registration if it is not there. Before its first other write. */
+  register(): void {
+    const { actor, device, label, foldsCase } = this.#options
+    if (this.#index.actors.has(actor)) return
+    this.#index.add(this.#docs.addTo(DIRECTORIES_DOC, encodeActor({ actor, device, label, foldsCase })))
+    this.#projection.update([])
+  }
+
+  // ---------------------------------------------------------------------------------------------------------------- documents
+
+  /** 32 bytes for each document that is not empty; equal for equal documents, in whatever order things arrived. */
+  digests(): Map<DocId, Uint8Array> {
+    return this.#docs.digests()
+  }
+
+  digest(): string {
+    return this.#docs.digest()
+  }
+
+  stateVector(doc: DocId): Uint8Array {
+    return this.#docs.stateVector(doc)
+  }
+
+  missing(doc: DocId, stateVector: Uint8Array): Uint8Array {
+    return this.#docs.missing(doc, stateVector)
+  }
+
+  snapshot(doc: DocId): Uint8Array {
+    return this.#docs.snapshot(doc)
+  }
+
+  /** The gate. Never throws for what is in the update. A gap also means: the directories document (registrations) may be behind. */
+  check(doc: DocId, update: Uint8Array): Verdict {
+    const found = scanUpdate(doc, update)
+    if (typeof found === 'string') return { ok: false, gap: false, reason: found }
+    return judge(found, {
+      state: client => this.#docs.state(doc, client),
+      isRegistered: actor => this.#index.actors.has(actor as ActorId),
+      registrations: client => (doc === DIRECTORIES_DOC ? this.#index.registrations(client) : []),
+      own: this.#options.actor,
+    })
+  }
+
+  /** Merges an update that `check` let through. */
+  apply(doc: DocId, update: Uint8Array): void {
+    try {
+      this.#projection.update(this.#take(this.#docs.apply(doc, update)))
+    } catch (cause) {
+      throw new KithError('internal', 'An update could not be merged. Please report this.', { cause })
+    }
+  }
+
+  /** What local operations wrote since the last call, as one update a document, the directories document first. */
+  takeUpdates(): DocUpdate[] {
+    return this.#docs.takeUpdates()
+  }
+
+  /** What the projection shows otherwise since the last call (and perhaps a little more than that). */
+  takeChanges(): TreeChanges {
+    return this.#projection.takeChanges()
+  }
+
+  /** No dot at or above this was used: to be stored with (or before) the batch that holds the updates. */
+  get seqCeiling(): number {
+    return this.#clock.ceiling
+  }
+
+  /** The ceiling if it rose since the last call, else null. */
+  needsCeiling(): number | null {
+    return this.#clock.takeCeiling()
+  }
+
+  // ------------------------------------------------------------------------------------------------------------ what it shows
+
+  /** Of the merged directory that this node is part of; empty where it does not show. */
+  entries(directory: NodeId): readonly Entry[] {
+    const merged = this.#projection.mergedOf(directory)
+    return merged === null ? [] : [...this.#projection.entriesIn(merged)]
+  }
+
+  /** Where a node shows: the winner, then its virtual copies; of a directory its one merged entry. */
+  entriesOf(node: NodeId): readonly Entry[] {
+    return this.#projection.entriesOf(node)
+  }
+
+  /** Equal keys: one name. Folds case where any member's disk does. */
+  nameKey(name: string): string {
+    return nameKey(name, this.#projection.fold)
+  }
+
+  primaryOf(node: NodeId): NodeId | undefined {
+    const merged = this.#projection.mergedOf(node)
+    return merged === null ? undefined : primaryOf(merged)
+  }
+
+  node(id: NodeId): Node | undefined {
+    return this.#index.state(id)
+  }
+
+  /** Alive but hidden, because what it depends on has not arrived: the disk is to be left alone. */
+  isPending(id: NodeId): boolean {
+    return this.#projection.isPending(id)
+  }
+
+  /** What a row must say once the disk fully shows this entry. */
+  refsOf(entry: Entry): NodeRef[] {
+    return entry.nodes.map(id => {
+      const versions = this.#index.state(id)?.versions ?? []
+      const shown = entry.kind === 'directory' ? versions : versions.filter(v => hasDot(entry.dots, v.dot))
+      return this.#operations.ref(id, shown)
+    })
+  }
+
+  /** The contents kept of one file, the winner first, each with all versions that it stands for. */
+  siblings(id: NodeId): readonly Group[] {
+    const node = this.#index.state(id)
+    return node === undefined ? [] : groupsOf(node)
+  }
+
+  /** Everything that shows, parents before children. */
+  *allEntries(): Iterable<Entry> {
+    const queue: Merged[] = [this.#projection.root]
+    for (let merged = queue.shift(); merged !== undefined; merged = queue.shift()) {
+      yield* this.#projection.entriesIn(merged)
+      queue.push(...merged.directories.values())
+    }
+  }
+
+  actors(): ReadonlyMap<ActorId, ActorFacts> {
+    return this.#index.actors
+  }
+
+  /** Versions kept beside another, not yet resolved: neither edited, renamed nor deleted. */
+  *conflicts(): Iterable<ConflictCopy> {
+    for (const id of this.#projection.conflicted) {
+      const node = this.#index.state(id)
+      if (node === undefined) continue
+      const [winner, ...copies] = this.#projection.entriesOf(id)
+      if (winner === undefined) continue
+      const origin = node.versions.find(v => v.copyOf !== null && hasDot(winner.dots, v.dot))?.copyOf ?? null
+      if (origin !== null && node.placement === null)
+        yield this.#conflict('settled', origin.node, id, winner, origin.dot)
+      for (const entry of copies) {
+        const [dot] = entry.dots
+        if (dot !== undefined) yield this.#conflict('virtual', id, id, entry, dot)
+      }
+    }
+  }
+
+  #conflict(kind: ConflictCopy['kind'], of: NodeId, node: NodeId, entry: Entry, dot: Dot): ConflictCopy {
+    const device = this.#index.actors.get(dot.actor)?.device ?? null
+    return { kind, of, node, entry, dot, device, time: dot.seq }
+  }
+
+  // ------------------------------------------------------------------------------------------------------------- local changes
+
+  create(parent: Row, name: string, kind: Kind, facts: Facts, stat: Stat): Row {
+    return this.#operations.create(parent, name, kind, facts, stat)
+  }
+
+  /** Content equal to the row's: a version that only lends its mode and mtime. */
+  edit(row: Row, facts: Facts, stat: Stat): Row {
+    return this.#operations.edit(row, facts, stat)
+  }
+
+  move(row: Row, parent: Row, name: string): Row {
+    return this.#operations.move(row, parent, name)
+  }
+
+  /** All rows that vanished in one scan, in one batch; deletes them from the table too. */
+  remove(rows: readonly Row[]): void {
+    this.#operations.remove(rows)
+  }
+
+  merge(node: NodeId, dots: readonly Dot[], facts: Facts, row: Row | null): Version {
+    return this.#operations.merge(node, dots, facts, row)
+  }
+
+  /** Drops records that others say too. Changes nothing that shows. Returns how many went. */
+  housekeep(): number {
+    let count = 0
+    for (const slot of [...this.#index.crowded()]) {
+      const node = this.#index.state(slot.id)
+      if (node === undefined) continue
+      for (const held of dominated(this.#index.held(slot.id))) {
+        this.#docs.remove(node, held)
+        this.#index.forget(slot.id, held)
+        count++
+      }
+    }
+    return count
+  }
+
+  /**
+   * For a rejoin: do these documents know what the row's node showed? Each dot is there, or superseded; of a node without records,
+   * whether they saw as much of that actor in its document. A row that is not known is no base for a comparison.
+   */
+  knows(ref: NodeRef): boolean {
+    const node = this.#index.state(ref.id)
+    if (node === undefined || ref.id === ROOT_NODE) return ref.id === ROOT_NODE
+    return ref.versions.every(({ dot }) => dot.seq <= (node.context.get(dot.actor) ?? 0))
+  }
+
+  #take(changes: {
+    readonly added: Iterable<Parameters<NodeIndex['add']>[0]>
+    readonly removed: Iterable<Parameters<NodeIndex['add']>[0]>
+  }): Set<NodeId> {
+    const touched = new Set<NodeId>()
+    for (const held of changes.removed) {
+      const id = this.#index.remove(held)
+      if (id !== null) touched.add(id)
+    }
+    for (const held of changes.added) {
+      const id = this.#index.add(held)
+      if (id !== null) touched.add(id)
+    }
+    return touched
+  }
+
+  /** Each write replaces every record of its node that is seen here. */
+  #commit(writes: ReadonlyMap<NodeId, Node | null>): void {
+    for (const [id, next] of writes) {
+      const node = next ?? this.#index.state(id)
+      if (node === undefined) continue
+      for (const held of this.#index.held(id)) {
+        this.#docs.remove(node, held)
+        this.#index.forget(id, held)
+      }
+      if (next !== null) this.#index.put(id, next.kind, this.#docs.add(next, encodeNode(next)))
+    }
+    this.#projection.update(writes.keys())
+  }
+}
