@@ -57,28 +57,28 @@ export class Observer {
       this.#problems.clear()
       await read([''], true)
     } else await read(batch.paths, false)
+    const known = { listed, clean, unknown, suspects: this.#suspects }
+    const looked = (path: string): boolean => listed.has(path) || clean.has(path)
     for (let round = 0; ; round++) {
-      const changes = detectChanges(rows, { listed, clean, unknown, suspects: this.#suspects }, nowMs)
-      const more = changes.alsoScan.filter(a => !unknown.has(a.path))
-      if (more.length === 0 || round >= MOST_ROUNDS) {
-        this.#racy(listed, nowMs)
-        return { changes, looked: path => listed.has(path) || clean.has(path) }
-      }
+      const changes = detectChanges(rows, known, nowMs)
+      const more = changes.alsoScan.filter(({ path }) => !unknown.has(path))
       for (const { path } of more) clean.delete(path)
-      const before = listed.size + unknown.size
-      await read(
-        more.filter(m => m.recursive).map(m => m.path),
-        true,
-      )
-      await read(
-        more.filter(m => !m.recursive).map(m => m.path),
-        false,
-      )
-      // What was to be read is gone again: its parent was told to be looked at, and this look ends here.
-      if (listed.size + unknown.size === before) {
-        const changes = detectChanges(rows, { listed, clean, unknown, suspects: this.#suspects }, nowMs)
-        return { changes: withoutUnread(changes, listed), looked: path => listed.has(path) || clean.has(path) }
+      const before = listed.size + unknown.size + clean.size
+      if (more.length > 0 && round < MOST_ROUNDS) {
+        await read(
+          more.filter(m => m.recursive).map(m => m.path),
+          true,
+        )
+        await read(
+          more.filter(m => !m.recursive).map(m => m.path),
+          false,
+        )
+        if (listed.size + unknown.size + clean.size > before) continue
       }
+      // What was to be read too is gone again, or the tree moves faster than it can be read: what is sure is said now.
+      for (const { path } of more) this.#deps.lookLater(parentPath(path), 0)
+      this.#racy(listed, nowMs)
+      return { changes: more.length === 0 ? changes : withoutUnread(changes), looked }
     }
   }
 
@@ -116,14 +116,13 @@ export class Observer {
   }
 }
 
-/** Without new directories that could not be read: they come with the next look. */
-function withoutUnread(changes: LocalChanges, listed: ReadonlyMap<string, Listing>): LocalChanges {
-  const unread = new Set(changes.alsoScan.filter(a => !listed.has(a.path)).map(a => a.path))
-  const keep = (path: string): boolean => !unread.has(path)
+/** Without what depends on directories that could not be read: it comes with the next look. */
+function withoutUnread(changes: LocalChanges): LocalChanges {
+  const unread = new Set(changes.alsoScan.map(a => a.path))
   return {
     ...changes,
-    creates: changes.creates.filter(c => keep(c.path)),
+    creates: changes.creates.filter(c => !unread.has(c.path) && !unread.has(c.parent)),
+    moves: changes.moves.filter(m => !unread.has(m.path) && !unread.has(m.parent)),
     lost: [],
-    moves: changes.moves.filter(m => keep(m.path)),
   }
 }
