@@ -23,12 +23,15 @@ const configSchema = z.strictObject({
   name: nameSchema.optional(),
   /** TCP port for other devices; 0 or none: chosen at the first start and kept. */
   port: z.int().min(0).max(65_535).default(0),
+  /** Look for devices on the local network; without it only known and given addresses are tried. */
+  discovery: z.boolean().default(true),
   log: z.strictObject({ level: z.enum(LOG_LEVELS).default('info') }).prefault({}),
 })
 
 export interface Config {
   readonly name: string
   readonly port: number
+  readonly discovery: boolean
   readonly log: { readonly level: (typeof LOG_LEVELS)[number] }
 }
 
@@ -59,8 +62,8 @@ export function parseConfig(text: string, path: string): Config {
     const issue = result.error.issues[0]
     throw invalid(path, issue === undefined ? 'is wrong' : describe(issue), result.error)
   }
-  const { name, port, log } = result.data
-  return { name: name ?? defaultName(), port, log }
+  const { name, ...rest } = result.data
+  return { name: name ?? defaultName(), ...rest }
 }
 
 function describe(issue: z.core.$ZodIssue): string {

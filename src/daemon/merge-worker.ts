@@ -1,4 +1,4 @@
-// The worker half of merge-texts: one three-way merge per message.
+// The worker thread that merges texts: a diff of two large texts would hold up the main loop.
 import { mergeText } from '../sync/merge-text.ts'
 
 export interface MergeTask {
@@ -7,4 +7,6 @@ export interface MergeTask {
   readonly other: Uint8Array
 }
 
-export const merge = ({ base, one, other }: MergeTask): Uint8Array | null => mergeText(base, one, other)
+export function merge({ base, one, other }: MergeTask): Uint8Array | null {
+  return mergeText(base, one, other)
+}

@@ -32,7 +32,7 @@ export function parseMountInfo(text: string): Mount[] {
   for (const line of text.split('\n')) {
     const [, , device, root, point] = line.split(' ')
     if (device === undefined || root === undefined || point === undefined) continue
-    mounts.push({ device, root: unescape(root), point: unescape(point) })
+    mounts.push({ device, root: unescapeOctal(root), point: unescapeOctal(point) })
   }
   return mounts
 }
@@ -70,6 +70,6 @@ function joinParts(a: string, b: string): string {
 }
 
 /** The table writes space, tab, newline and backslash in octal. */
-function unescape(text: string): string {
+function unescapeOctal(text: string): string {
   return text.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)))
 }

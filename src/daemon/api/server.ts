@@ -65,10 +65,9 @@ function listen(server: Server, socket: string): Promise<void> {
 
 async function placeSocket(home: Home, runtime: string | undefined): Promise<string> {
   if (Buffer.byteLength(home.socket) <= MAX_SOCKET_PATH_BYTES) return home.socket
+  const { XDG_RUNTIME_DIR } = process.env
   const name = `kith-${createHash('sha256').update(home.root).digest('hex').slice(0, 16)}`
-  const candidates = [runtime, process.env['XDG_RUNTIME_DIR'], tmpdir(), '/tmp'].filter(
-    path => path !== undefined && path !== '',
-  )
+  const candidates = [runtime, XDG_RUNTIME_DIR, tmpdir(), '/tmp'].filter(path => path !== undefined && path !== '')
   for (const base of candidates) {
     const socket = join(base ?? '', name, 'daemon.sock')
     if (Buffer.byteLength(socket) > MAX_SOCKET_PATH_BYTES) continue

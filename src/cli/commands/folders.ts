@@ -1,0 +1,107 @@
+// `kith folders`, `add`, `get` and `kith folder …`.
+import { resolve } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { isKithError } from '../../core/errors.ts'
+import type { DevicesBody, FolderResultBody, FoldersBody, RemovedFolderBody } from '../../daemon/api/schema.ts'
+import type { Context } from '../context.ts'
+import { offerHints, twinHints } from '../hints.ts'
+import { bytes, name } from '../output.ts'
+
+/** How long `get` waits for a device that was paired just now to say what it offers. */
+const OFFER_WAIT_MS = 4000
+const OFFER_PAUSE_MS = 200
+
+type Arguments = readonly (string | undefined)[]
+
+export async function folders({ client, out, place }: Context): Promise<void> {
+  const body = await client.get<FoldersBody>('/folders')
+  if (out.json) {
+    out.document(body)
+    return
+  }
+  if (body.folders.length === 0) out.text(`No folder is synced here. To add one:  ${place.command} add PATH`)
+  else {
+    const rows = body.folders.map(folder => [
+      name(folder.name),
+      folder.state === 'error' ? out.paint.red('stopped') : folder.state,
+      String(folder.files),
+      bytes(folder.bytes),
+      folder.devices.map(device => name(device.name)).join(', '),
+      name(folder.path),
+    ])
+    await out.table(['NAME', 'STATE', 'FILES', 'SIZE', 'ALSO ON', 'PATH'], rows)
+  }
+  const hints = [...twinHints(body.offers, place.command), ...offerHints(body.offers, place.command)]
+  if (hints.length > 0) out.text()
+  for (const hint of hints) out.text(hint)
+}
+
+export async function add(
+  { client, out, surroundings }: Context,
+  [path]: Arguments,
+  options: { name?: string },
+): Promise<void> {
+  const body = await client.post<FolderResultBody>('/folders/add', {
+    path: resolve(surroundings.cwd, path ?? ''),
+    ...(options.name === undefined ? {} : { name: options.name }),
+  })
+  if (out.json) out.document(body)
+  else out.text(`Syncing ${name(body.folder.path)} as "${name(body.folder.name)}"; your other devices can get it.`)
+}
+
+export async function get(context: Context, [folder, path]: Arguments): Promise<void> {
+  const { out, surroundings } = context
+  const { cwd } = surroundings
+  const request = { name: folder, into: cwd, ...(path === undefined ? {} : { path: resolve(cwd, path) }) }
+  const body = await getOffered(context, request)
+  if (out.json) out.document(body)
+  else out.text(`Syncing "${name(body.folder.name)}" into ${name(body.folder.path)}.`)
+}
+
+/** A device that was paired a moment ago is linked a moment later. */
+async function getOffered({ client }: Context, request: object): Promise<FolderResultBody> {
+  const deadline = performance.now() + OFFER_WAIT_MS
+  for (;;) {
+    try {
+      return await client.post<FolderResultBody>('/folders/get', request)
+    } catch (error) {
+      if (!isKithError(error) || error.code !== 'folder-unknown' || performance.now() > deadline) throw error
+      const { devices } = await client.get<DevicesBody>('/devices')
+      if (devices.every(device => device.connected)) throw error
+    }
+    await sleep(OFFER_PAUSE_MS)
+  }
+}
+
+export async function pause(context: Context, args: Arguments): Promise<void> {
+  await change(context, 'pause', args, folder => `"${folder}" is paused.`)
+}
+
+export async function resume(context: Context, args: Arguments): Promise<void> {
+  await change(context, 'resume', args, folder => `"${folder}" syncs again.`)
+}
+
+export async function approve(context: Context, args: Arguments): Promise<void> {
+  await change(context, 'approve', args, folder => `"${folder}" goes on with the directory as it is now.`)
+}
+
+export async function reject(context: Context, args: Arguments): Promise<void> {
+  await change(context, 'reject', args, folder => `"${folder}" goes on, and the files are brought back.`)
+}
+
+export async function remove({ client, out }: Context, [folder]: Arguments): Promise<void> {
+  const body = await client.post<RemovedFolderBody>('/folders/remove', { name: folder })
+  if (out.json) out.document(body)
+  else out.text(`"${name(body.removed.name)}" is no longer synced here; its files stay in ${name(body.removed.path)}.`)
+}
+
+async function change(
+  { client, out }: Context,
+  verb: string,
+  [folder]: Arguments,
+  say: (folder: string) => string,
+): Promise<void> {
+  const body = await client.post<FolderResultBody>(`/folders/${verb}`, { name: folder })
+  if (out.json) out.document(body)
+  else out.text(say(name(body.folder.name)))
+}

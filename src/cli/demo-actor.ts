@@ -1,0 +1,154 @@
+// One device of the demo: a home, a directory for folders, and this same command line run as child processes. Ends what it started.
+import { type ChildProcess, spawn } from 'node:child_process'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { KithError } from '../core/errors.ts'
+import type { StatusBody } from '../daemon/api/schema.ts'
+
+const KILL_AFTER_MS = 15_000
+
+interface Options {
+  readonly signal: AbortSignal
+}
+
+export interface Outcome {
+  readonly code: number
+  readonly stdout: string
+  readonly stderr: string
+}
+
+/** The lines of a command that goes on. */
+export interface RunningLines {
+  next(): Promise<string>
+  ended(): Promise<void>
+}
+
+export class Actor {
+  readonly name: string
+  readonly home: string
+  readonly #directory: string
+  readonly #children = new Set<ChildProcess>()
+
+  constructor(name: string, directory: string) {
+    this.name = name
+    this.#directory = directory
+    this.home = join(directory, `${name}-home`)
+  }
+
+  /** A directory of this device. */
+  folder(name: string): string {
+    return join(this.#directory, `${this.name}-${name}`)
+  }
+
+  /** `kith up` as a child, until it answers. */
+  async up(folders: readonly string[], options: Options): Promise<StatusBody> {
+    const args = ['up', ...folders.map(name => this.folder(name)), '--json']
+    const child = this.#spawn(args)
+    const errors = collect(child.stderr)
+    const text = collect(child.stdout)
+    for (;;) {
+      // The document is whole when it parses: it is the only thing on stdout.
+      await Promise.race([once(child.stdout, 'data'), once(child, 'exit'), aborted(options.signal)])
+      options.signal.throwIfAborted()
+      const status = parse(text())
+      if (status !== null) {
+        child.stdout?.resume()
+        child.stderr?.resume()
+        return status
+      }
+      if (child.exitCode !== null)
+        throw new KithError('daemon-start-failed', lastLine(errors()) ?? `${this.name} did not start.`)
+    }
+  }
+
+  /** Runs a command to its end; throws where it fails. */
+  async run(args: readonly string[], options: Options): Promise<string> {
+    const outcome = await this.try(args, options)
+    if (outcome.code !== 0) {
+      const why = lastLine(outcome.stderr)?.replace(/^kith: /, '') ?? `exit code ${outcome.code}`
+      throw new KithError('internal', `On ${this.name}, "kith ${args.join(' ')}" failed: ${why}`)
+    }
+    return outcome.stdout
+  }
+
+  async json<T>(args: readonly string[], options: Options): Promise<T> {
+    return JSON.parse(await this.run([...args, '--json'], options)) as T
+  }
+
+  async try(args: readonly string[], { signal }: Options): Promise<Outcome> {
+    const child = this.#spawn(args)
+    const stdout = collect(child.stdout)
+    const stderr = collect(child.stderr)
+    await Promise.race([once(child, 'close'), aborted(signal)])
+    signal.throwIfAborted()
+    return { code: child.exitCode ?? 1, stdout: stdout(), stderr: stderr() }
+  }
+
+  lines(args: readonly string[], { signal }: Options): RunningLines {
+    const child = this.#spawn(args)
+    const stderr = collect(child.stderr)
+    if (child.stdout === null) throw new KithError('internal', 'A command has no output.')
+    const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
+    const closed = once(child, 'close')
+    return {
+      next: async () => {
+        const line = await Promise.race([lines.next(), aborted(signal)])
+        signal.throwIfAborted()
+        if (line !== undefined && line.done !== true) return line.value
+        throw new KithError('internal', lastLine(stderr()) ?? `"kith ${args.join(' ')}" ended early.`)
+      },
+      ended: () => closed,
+    }
+  }
+
+  /** Asks all that still runs to end, and sees that it does. */
+  async end(): Promise<void> {
+    await Promise.all(
+      [...this.#children].map(async child => {
+        const gone = once(child, 'exit')
+        child.kill('SIGTERM')
+        const timer = setTimeout(() => child.kill('SIGKILL'), KILL_AFTER_MS)
+        await gone
+        clearTimeout(timer)
+      }),
+    )
+  }
+
+  #spawn(args: readonly string[]): ChildProcess {
+    const main = process.argv[1]
+    if (main === undefined) throw new KithError('internal', 'This kith does not know its own file.')
+    const child = spawn(process.execPath, [...process.execArgv, main, '--home', this.home, ...args], {
+      cwd: this.#directory,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
+    this.#children.add(child)
+    child.once('exit', () => this.#children.delete(child))
+    return child
+  }
+}
+
+function collect(stream: NodeJS.ReadableStream | null): () => string {
+  const parts: Buffer[] = []
+  stream?.on('data', (part: Buffer) => parts.push(part))
+  return () => Buffer.concat(parts).toString()
+}
+
+function once(emitter: NodeJS.EventEmitter | null, event: string): Promise<void> {
+  return new Promise(resolve => emitter?.once(event, () => resolve()))
+}
+
+function aborted(signal: AbortSignal): Promise<undefined> {
+  return new Promise(resolve => signal.addEventListener('abort', () => resolve(undefined), { once: true }))
+}
+
+function parse(text: string): StatusBody | null {
+  try {
+    return JSON.parse(text) as StatusBody
+  } catch {
+    return null
+  }
+}
+
+function lastLine(text: string): string | undefined {
+  return text.trimEnd().split('\n').at(-1) || undefined
+}

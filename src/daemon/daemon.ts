@@ -1,0 +1,165 @@
+// The one place that builds everything, in order: lock → database → folders → network → folders on the network → API; and takes it down in
+// reverse, each part with a deadline, so that one that hangs cannot keep the others from ending well. No rules live here.
+import { printable } from '../core/display.ts'
+import { isKithError, KithError } from '../core/errors.ts'
+import type { Emit } from '../core/events.ts'
+import type { DeviceId } from '../core/ids.ts'
+import type { Log } from '../core/log.ts'
+import type { Network } from '../core/ports.ts'
+import { openFolderDisk, probeRoot } from '../disk/folder-disk.ts'
+import { loadIdentity } from '../p2p/identity.ts'
+import { createNetwork } from '../p2p/network.ts'
+import { type Database, openDatabase, setAside } from '../store/database.ts'
+import { createFolderEngine } from '../sync/folder.ts'
+import { createApp } from './api/app.ts'
+import { serveSocket } from './api/server.ts'
+import type { Config } from './config.ts'
+import { Control } from './control.ts'
+import { EventHub } from './events.ts'
+import { type FolderListFile, type FolderRecord, folderListFile } from './folder-list.ts'
+import { Folders, type OpenFolder } from './folders.ts'
+import type { Home } from './home.ts'
+import { acquireLock } from './lock.ts'
+import { Merger } from './merger.ts'
+import { Shutdown } from './shutdown.ts'
+import { systemClock } from './system-clock.ts'
+
+const PORT_KEY = 'port'
+
+export interface DaemonOptions {
+  readonly home: Home
+  readonly config: Config
+  readonly version: string
+  /** Another process, or the API, asked for the end. */
+  readonly onStopRequested: () => void
+}
+
+export interface Daemon {
+  readonly control: Control
+  /** Idempotent. False where something did not end well in time. */
+  stop(): Promise<boolean>
+}
+
+/** Throws KithError where it cannot start; then everything that was started is stopped again. */
+export async function startDaemon(deps: { readonly log: Log }, options: DaemonOptions): Promise<Daemon> {
+  const shutdown = new Shutdown(deps)
+  try {
+    const control = await build(deps.log, options, shutdown)
+    return { control, stop: () => shutdown.run() }
+  } catch (error) {
+    await shutdown.run()
+    throw error
+  }
+}
+
+async function build(log: Log, options: DaemonOptions, shutdown: Shutdown): Promise<Control> {
+  const { home, config, version } = options
+  const startedAt = new Date()
+  const lock = await acquireLock(home.lockFile)
+  shutdown.add('lock', () => lock.release())
+  const events = new EventHub({ log: log.child({ part: 'events' }) })
+  const { emit } = events
+  const identity = await loadIdentity(home.root)
+  const list = folderListFile(home.foldersFile)
+  const { database, rebuilt } = await openOrRebuild(home, log)
+  shutdown.add('database', () => database.close())
+  const port = config.port === 0 ? Number((await database.state.get(PORT_KEY)) ?? '0') : config.port
+  const network = createNetwork(
+    { identity, clock: systemClock, log: log.child({ part: 'network' }), emit },
+    { home: home.root, name: config.name, version, port, discovery: config.discovery },
+  )
+  const merger = new Merger()
+  shutdown.add('merger', () => merger.stop())
+  const around: FolderSurroundings = { database, log, emit, merger, device: identity.device, deviceName: config.name }
+  const folders = new Folders(
+    {
+      list,
+      network,
+      emit,
+      log: log.child({ part: 'folders' }),
+      inspect: path => refuseForeignRoot(path, identity.device),
+      erase: folder => database.folder(folder).erase(),
+      open: record => openFolder(record, around),
+    },
+    { home: home.root },
+  )
+  const startNetwork = async (): Promise<void> => {
+    shutdown.add('network', () => network.stop())
+    await network.start()
+    await keepPort(network, database, config)
+  }
+  if (rebuilt) {
+    await startNetwork()
+    await pullAgain(list, network)
+  }
+  shutdown.add('folders', () => folders.stop())
+  await folders.start()
+  if (!rebuilt) await startNetwork()
+  folders.share()
+  const control = new Control(
+    { network, folders, events, stop: options.onStopRequested },
+    { name: () => config.name, version, home: home.root, startedAt },
+  )
+  const app = createApp({ control, log: log.child({ part: 'api' }) }, { version })
+  const api = await serveSocket({ fetch: request => app.fetch(request) }, { home })
+  shutdown.add('api', () => api.stop())
+  emit({ type: 'daemon:started' })
+  return control
+}
+
+/** A damaged database is set aside, not mended and not trusted: all of it comes back from the disk and the other devices. */
+async function openOrRebuild(home: Home, log: Log): Promise<{ database: Database; rebuilt: boolean }> {
+  const deps = { log: log.child({ part: 'store' }) }
+  try {
+    return { database: await openDatabase(home.database, deps), rebuilt: false }
+  } catch (error) {
+    if (!isKithError(error) || error.code !== 'database-corrupt') throw error
+    const aside = await setAside(home.database)
+    log.error({ err: error, aside }, 'the database was damaged: it is set aside and built anew')
+    return { database: await openDatabase(home.database, deps), rebuilt: true }
+  }
+}
+
+/** Without the database this device knows no history: what others have is pulled before anything is said. */
+async function pullAgain(list: FolderListFile, network: Network): Promise<void> {
+  if (network.devices().length === 0) return
+  const { folders, erasing } = await list.load()
+  await list.save({ folders: folders.map(record => ({ ...record, taken: true })), erasing })
+}
+
+async function keepPort(network: Network, database: Database, config: Config): Promise<void> {
+  const port = network
+    .addresses()
+    .map(address => /\/tcp\/(\d+)/.exec(address)?.[1])
+    .find(each => each !== undefined)
+  if (config.port !== 0 || port === undefined) return
+  if ((await database.state.get(PORT_KEY)) !== port) await database.state.set(PORT_KEY, port)
+}
+
+async function refuseForeignRoot(path: string, device: DeviceId): Promise<void> {
+  const { marker } = await probeRoot(path)
+  if (marker === null || marker.device === device) return
+  const message = `${printable(path)} is synced by another device already (its .kith says so): choose another directory.`
+  throw new KithError('path-foreign-marker', message)
+}
+
+interface FolderSurroundings {
+  readonly database: Database
+  readonly log: Log
+  readonly emit: Emit
+  readonly merger: Merger
+  readonly device: DeviceId
+  readonly deviceName: string
+}
+
+async function openFolder(record: FolderRecord, around: FolderSurroundings): Promise<OpenFolder> {
+  const { database, emit, merger, device, deviceName } = around
+  const { id, name, path, taken } = record
+  const log = around.log.child({ part: 'folder', folder: id })
+  const disk = await openFolderDisk(path, { folder: id, device, log })
+  const engine = createFolderEngine(
+    { disk, store: database.folder(id), clock: systemClock, random: Math.random, emit, log, mergeText: merger.merge },
+    { id, name, device, deviceName, foldsCase: disk.foldsCase, pull: taken },
+  )
+  return { engine, close: () => disk.close() }
+}
