@@ -1,0 +1,261 @@
+// What any FolderNetwork must do, said through SharedFolder alone: run on the real thing over loopback and on the simulation's fake.
+import { expect } from 'chai'
+import { matches, sha256 } from '../../src/core/content-list.ts'
+import type { ContentId, DeviceId, FolderId } from '../../src/core/ids.ts'
+import type { FolderNetwork, SharedFolder } from '../../src/core/ports.ts'
+import { FakeFolder } from './fake-folder.ts'
+
+export interface NetworkDevice {
+  readonly id: DeviceId
+  share(folder: SharedFolder): FolderNetwork
+}
+
+export interface NetworkUnderTest {
+  readonly devices: readonly NetworkDevice[]
+  /** They start unlinked. Indexes into `devices`. */
+  link(a: number, b: number): Promise<void>
+  unlink(a: number, b: number): Promise<void>
+  /** Lets time go on until it holds; fails with `what` after a deadline. */
+  until(what: string, holds: () => boolean): Promise<void>
+  close(): Promise<void>
+}
+
+const FOLDER = 'f0'.repeat(16) as FolderId
+
+/** `open(n)`: a network of n devices that hold the same folders. */
+export function networkContract(name: string, open: (count: number) => Promise<NetworkUnderTest>): void {
+  describe(`FolderNetwork: ${name}`, () => {
+    let network: NetworkUnderTest
+    let folders: FakeFolder[] = []
+    const { signal } = new AbortController()
+
+    async function start(count: number): Promise<void> {
+      network = await open(count)
+      folders = network.devices.map((_device, at) => new FakeFolder(FOLDER, at + 1))
+    }
+
+    function share(...which: number[]): void {
+      for (const at of which) {
+        const folder = folders[at] as FakeFolder
+        folder.network = (network.devices[at] as NetworkDevice).share(folder)
+      }
+    }
+
+    const at = (index: number): { folder: FakeFolder; id: DeviceId; network: FolderNetwork } => {
+      const folder = folders[index] as FakeFolder
+      return { folder, id: (network.devices[index] as NetworkDevice).id, network: folder.network as FolderNetwork }
+    }
+    const equal = (): boolean => new Set(folders.map(folder => folder.digest)).size === 1
+
+    afterEach(async () => {
+      await network.close()
+    })
+
+    it('compares on linking, brings what each lacks, and says so to both', async () => {
+      await start(2)
+      for (let doc = 0; doc < 20; doc++) at(0).folder.edit(doc, `a${doc}`)
+      for (let doc = 10; doc < 40; doc++) at(1).folder.edit(doc, `b${doc}`)
+      at(1).folder.edit(256, 'directories')
+      share(0, 1)
+      await network.link(0, 1)
+      await network.until('equal', equal)
+      await network.until(
+        'said',
+        () => at(0).folder.comparedWith.includes(at(1).id) && at(1).folder.comparedWith.includes(at(0).id),
+      )
+      expect(at(0).network.peers()).to.deep.equal([at(1).id])
+      expect(at(0).folder.arrived).to.have.length(31)
+      expect(at(1).folder.arrived).to.have.length(20)
+    })
+
+    it('says that empty folders are equal', async () => {
+      await start(2)
+      share(0, 1)
+      await network.link(0, 1)
+      await network.until(
+        'said',
+        () => at(0).folder.comparedWith.includes(at(1).id) && at(1).folder.comparedWith.includes(at(0).id),
+      )
+    })
+
+    it('works where the folder is shared after linking', async () => {
+      await start(2)
+      await network.link(0, 1)
+      share(0)
+      at(0).folder.edit(3, 'early')
+      share(1)
+      await network.until('equal', equal)
+    })
+
+    it('brings announced updates in order, to all but who sent them, over all devices', async () => {
+      await start(3)
+      share(0, 1, 2)
+      await network.link(0, 1)
+      await network.link(1, 2)
+      await network.until('linked', () => at(1).network.peers().length === 2)
+      for (let number = 1; number <= 300; number++) at(0).folder.edit(number % 3, `edit ${number}`)
+      await network.until('equal', equal)
+      for (const index of [1, 2]) {
+        for (const doc of [0, 1, 2]) {
+          const seen = at(index).folder.arrived.filter(each => each.startsWith(`${doc} `))
+          expect(seen).to.deep.equal(Array.from({ length: 100 }, (_, n) => `${doc} 1 ${n + 1}`))
+        }
+      }
+      expect(new Set(at(2).folder.arrivedFrom)).to.deep.equal(new Set([at(1).id]))
+      expect(at(0).folder.arrived).to.deep.equal([])
+    })
+
+    it('heals an update that got lost', async () => {
+      await start(2)
+      share(0, 1)
+      await network.link(0, 1)
+      await network.until('linked', () => at(1).folder.comparedWith.length > 0)
+      at(1).folder.loseNext = true
+      at(0).folder.edit(7, 'lost')
+      await network.until('lost', () => !at(1).folder.loseNext)
+      at(0).folder.edit(7, 'found')
+      await network.until('equal', equal)
+    })
+
+    it('brings what was changed on both sides while apart', async () => {
+      await start(2)
+      share(0, 1)
+      await network.link(0, 1)
+      await network.until('linked', () => at(0).folder.comparedWith.length > 0)
+      await network.unlink(0, 1)
+      await network.until('apart', () => at(0).network.peers().length === 0 && at(1).network.peers().length === 0)
+      at(0).folder.edit(1, 'here')
+      at(1).folder.edit(1, 'there')
+      await network.link(0, 1)
+      await network.until('equal', equal)
+    })
+
+    it('tells states, and when a peer is gone', async () => {
+      await start(2)
+      share(0, 1)
+      at(0).folder.needFiles = 5
+      await network.link(0, 1)
+      await network.until('first', () => at(1).folder.peerStates.get(at(0).id)?.needFiles === 5)
+      at(0).folder.needFiles = 0
+      at(0).network.stateChanged()
+      await network.until('second', () => at(1).folder.peerStates.get(at(0).id)?.needFiles === 0)
+      expect(at(1).folder.peerStates.get(at(0).id)).to.deep.equal(at(0).folder.state())
+      await network.unlink(0, 1)
+      await network.until('gone', () => at(1).folder.peerStates.get(at(0).id) === null)
+    })
+
+    it('fetches small contents, leaves out what nobody has, and ends', async () => {
+      await start(3)
+      const here = contents(200, 1)
+      const there = contents(200, 2)
+      const wanted = [
+        ...here.map(bytes => at(1).folder.addContent(bytes)),
+        ...there.map(bytes => at(2).folder.addContent(bytes)),
+        at(0).folder.addContent(Buffer.from('nobody else has this')),
+      ]
+      share(0, 1, 2)
+      await network.link(0, 1)
+      await network.link(0, 2)
+      await network.until('linked', () => at(0).network.peers().length === 2)
+      const got = new Map<ContentId, Uint8Array>()
+      for await (const { content, bytes } of at(0).network.fetchWhole(wanted, { signal })) {
+        expect(got.has(content)).to.equal(false)
+        expect(matches(content, bytes)).to.equal(true)
+        got.set(content, bytes)
+      }
+      expect(got.size).to.equal(400)
+    })
+
+    it('fetches a list and its chunks from all who have some', async () => {
+      await start(3)
+      const bytes = pseudorandom(3_000_000, 7)
+      const content = at(1).folder.addContent(bytes)
+      at(2).folder.addContent(bytes)
+      share(0, 1, 2)
+      await network.link(0, 1)
+      await network.link(0, 2)
+      await network.until('linked', () => at(0).network.peers().length === 2)
+      const list = await at(0).network.fetchList(content, { signal })
+      expect(list).to.deep.equal(at(1).folder.listOf(content))
+      const chunks = list?.chunks ?? []
+      // Each of the two lacks every second chunk.
+      for (const [index, chunk] of chunks.entries()) at(1 + (index % 2)).folder.dropChunk(chunk.hash)
+      const got = new Map<string, Uint8Array>()
+      for await (const chunk of at(0).network.fetchChunks(content, chunks, { signal })) {
+        expect(sha256(chunk.bytes)).to.equal(chunk.hash)
+        got.set(chunk.hash, chunk.bytes)
+      }
+      expect(sha256(Buffer.concat(chunks.map(chunk => got.get(chunk.hash) ?? new Uint8Array(0))))).to.equal(
+        sha256(bytes),
+      )
+    })
+
+    it('answers null, or nothing, where nobody has it', async () => {
+      await start(2)
+      const content = at(0).folder.addContent(pseudorandom(300_000, 3))
+      share(0, 1)
+      const { chunks } = at(0).folder.listOf(content) ?? { chunks: [] }
+      for (const linked of [false, true]) {
+        if (linked) await network.link(0, 1)
+        if (linked) await network.until('linked', () => at(0).network.peers().length === 1)
+        expect(await at(0).network.fetchList(content, { signal })).to.equal(null)
+        expect(await count(at(0).network.fetchChunks(content, chunks, { signal }))).to.equal(0)
+        expect(await count(at(0).network.fetchWhole([content], { signal }))).to.equal(0)
+      }
+    })
+
+    it('does not ask a device again that sent three bad pieces', async () => {
+      await start(2)
+      const wanted = contents(10, 5).map(bytes => at(1).folder.addContent(bytes))
+      share(0, 1)
+      await network.link(0, 1)
+      await network.until('linked', () => at(0).network.peers().length === 1)
+      for (let bad = 0; bad < 2; bad++) at(0).network.reportBad(at(1).id)
+      expect(await count(at(0).network.fetchWhole(wanted, { signal }))).to.equal(10)
+      at(0).network.reportBad(at(1).id)
+      expect(await count(at(0).network.fetchWhole(wanted, { signal }))).to.equal(0)
+    })
+
+    it('ends a fetch with the signal', async () => {
+      await start(2)
+      const wanted = contents(10, 6).map(bytes => at(1).folder.addContent(bytes))
+      share(0, 1)
+      await network.link(0, 1)
+      await network.until('linked', () => at(0).network.peers().length === 1)
+      const abort = new AbortController()
+      at(1).folder.reading = () => new Promise(() => undefined)
+      const reason = new Error('enough')
+      const fetching = count(at(0).network.fetchWhole(wanted, { signal: abort.signal }))
+      const failed = fetching.then(
+        () => null,
+        (error: unknown) => error,
+      )
+      await network.until('asked', () => at(1).folder.reads > 0)
+      abort.abort(reason)
+      expect(await failed).to.equal(reason)
+    })
+  })
+}
+
+async function count(items: AsyncIterable<unknown>): Promise<number> {
+  let found = 0
+  for await (const _item of items) found++
+  return found
+}
+
+function contents(many: number, seed: number): Uint8Array[] {
+  return Array.from({ length: many }, (_, index) => pseudorandom(1 + ((index * 37) % 4_000), seed * 10_007 + index))
+}
+
+/** xorshift32: the same bytes for the same seed. */
+export function pseudorandom(length: number, seed: number): Uint8Array {
+  const out = new Uint8Array(length)
+  let x = (seed + 1) * 2_654_435_761
+  for (let at = 0; at < length; at++) {
+    x ^= x << 13
+    x ^= x >>> 17
+    x ^= x << 5
+    out[at] = x
+  }
+  return out
+}
