@@ -19,6 +19,8 @@ export interface Held {
 }
 
 export interface SetChanges {
+  /** False: all of it was known. */
+  readonly news: boolean
   readonly added: readonly Held[]
   readonly removed: readonly Held[]
 }
@@ -62,11 +64,20 @@ export class RecordSet {
     this.#flush()
     this.#added = []
     this.#removed = []
-    Y.applyUpdate(this.#doc, update, 'remote')
+    let news = false
+    const notice = (): void => {
+      news = true
+    }
+    this.#doc.on('update', notice)
+    try {
+      Y.applyUpdate(this.#doc, update, 'remote')
+    } finally {
+      this.#doc.off('update', notice)
+    }
     if (this.#doc.store.pendingStructs !== null || this.#doc.store.pendingDs !== null) {
       throw new PendingError('an incomplete update was applied')
     }
-    const changes = { added: this.#added, removed: this.#removed }
+    const changes = { news, added: this.#added, removed: this.#removed }
     this.#added = []
     this.#removed = []
     for (const held of changes.added) this.#count(held, 1)

@@ -138,10 +138,12 @@ export class SharedTree {
     })
   }
 
-  /** Merges an update that `check` let through. */
-  apply(doc: DocId, update: Uint8Array): void {
+  /** Merges an update that `check` let through. False: all of it was known, so it need be neither stored nor passed on. */
+  apply(doc: DocId, update: Uint8Array): boolean {
     try {
-      this.#projection.update(this.#take(this.#docs.apply(doc, update)))
+      const changes = this.#docs.apply(doc, update)
+      if (changes.news) this.#projection.update(this.#take(changes))
+      return changes.news
     } catch (cause) {
       throw new KithError('internal', 'An update could not be merged. Please report this.', { cause })
     }

@@ -1,6 +1,7 @@
 // The engine of one folder: one loop, one cycle at a time. Everything that happens only calls wake(). Interrupted anywhere, the next cycle
 // looks and compares again: rows, documents and disk are the truth. A root that is not the one it was, a full disk or a database that
 // cannot be written halts this folder, with a reason, and nothing else.
+import { setMaxListeners } from 'node:events'
 import type { Clock } from '../core/clock.ts'
 import { isKithError, KithError } from '../core/errors.ts'
 import type { Emit } from '../core/events.ts'
@@ -99,6 +100,8 @@ class Engine implements FolderEngine {
     this.id = options.id
     this.name = options.name
     const { disk, store, clock, log } = deps
+    // Everything that waits listens to it; none of them stays.
+    setMaxListeners(0, this.#stop.signal)
     const rows = (): Replica['rows'] => this.#live().replica.rows
     this.#dirty = new Dirty(clock)
     this.#fetcher = new Fetcher({

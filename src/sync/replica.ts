@@ -119,8 +119,7 @@ export class Replica {
       if (gaps.has(update.doc)) continue
       const verdict = this.tree.check(update.doc, update.update)
       if (verdict.ok) {
-        this.tree.apply(update.doc, update.update)
-        taken.push(update)
+        if (this.tree.apply(update.doc, update.update)) taken.push(update)
       } else if (verdict.gap) gaps.add(update.doc)
       else {
         refused = verdict.reason

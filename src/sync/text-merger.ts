@@ -6,10 +6,10 @@ import type { Emit } from '../core/events.ts'
 import type { DeviceId, FolderId, NodeId } from '../core/ids.ts'
 import type { ContentPlace, FolderBatch, FolderDisk, FolderStore, Waiting } from '../core/ports.ts'
 import type { RowTable } from '../core/rows.ts'
-import { commonBase } from '../crdt/versions.ts'
+import { commonBase, type Group } from '../crdt/versions.ts'
 import { MERGE_LIMIT_BYTES } from './merge-text.ts'
 import type { Want } from './plan.ts'
-import type { Sibling, Tree } from './tree.ts'
+import type { Tree } from './tree.ts'
 
 export interface TextMergerDeps {
   readonly folder: FolderId
@@ -27,8 +27,8 @@ export interface TextMergerDeps {
 
 interface Job {
   readonly node: NodeId
-  readonly one: Sibling
-  readonly other: Sibling
+  readonly one: Group
+  readonly other: Group
   readonly base: Uint8Array
 }
 
@@ -76,10 +76,12 @@ export class TextMerger {
     if (tree.node(node)?.kind !== 'file') return null
     const [one, other] = tree.siblings(node)
     if (one === undefined || other === undefined) return null
-    if (one.version.merged && other.version.merged) return null
-    if (one.version.size > MERGE_LIMIT_BYTES || other.version.size > MERGE_LIMIT_BYTES) return null
+    const [v] = one.versions
+    const [w] = other.versions
+    if (v === undefined || w === undefined || (v.merged && w.merged)) return null
+    if (one.facts.size > MERGE_LIMIT_BYTES || other.facts.size > MERGE_LIMIT_BYTES) return null
     if (this.#given.has(pairKey(node, one, other))) return null
-    const dot = commonBase(one.version, other.version)
+    const dot = commonBase(v, w)
     const content = dot && store.contentOfDot(node, dot.actor, dot.seq)
     const base = content ? await store.base(content) : null
     return base === null ? null : { node, one, other, base }
@@ -99,32 +101,32 @@ export class TextMerger {
     return null
   }
 
-  #want(node: NodeId, { version }: Sibling): Want {
+  #want(node: NodeId, { facts }: Group): Want {
     const entry = this.#deps.tree.entriesOf(node)[0]
     return {
-      content: version.content,
-      size: version.size,
-      mtime: version.mtime,
+      content: facts.content,
+      size: facts.size,
+      mtime: facts.mtime,
       path: entry?.name ?? '',
       directory: entry?.directory ?? node,
     }
   }
 
-  async #bytes({ version }: Sibling, options: Waiting): Promise<Uint8Array | null> {
+  async #bytes({ facts }: Group, options: Waiting): Promise<Uint8Array | null> {
     const { disk, rows, store } = this.#deps
-    const kept = await store.base(version.content)
+    const kept = await store.base(facts.content)
     if (kept !== null) return kept
     const places: ContentPlace[] = []
-    for (const row of rows.byContent(version.content)) {
+    for (const row of rows.byContent(facts.content)) {
       const path = rows.path(row.id)
       if (path !== undefined && row.kind === 'file') places.push({ at: 'file', path, stat: row.stat, kind: 'file' })
     }
-    if (disk.stage.has(version.content)) places.push({ at: 'stage', content: version.content })
-    if (disk.hasVersion(version.content)) places.push({ at: 'version', content: version.content })
+    if (disk.stage.has(facts.content)) places.push({ at: 'stage', content: facts.content })
+    if (disk.hasVersion(facts.content)) places.push({ at: 'version', content: facts.content })
     for (const place of places) {
-      const bytes = await disk.read(place, 0, version.size, options)
+      const bytes = await disk.read(place, 0, facts.size, options)
       // A file may have been rewritten in place since: only what still is that content will do.
-      if (bytes !== null && contentOf(bytes).content === version.content) return bytes
+      if (bytes !== null && contentOf(bytes).content === facts.content) return bytes
     }
     return null
   }
@@ -142,10 +144,15 @@ export class TextMerger {
     const facts = {
       content: list.content,
       size: bytes.byteLength,
-      mtime: Math.max(one.version.mtime, other.version.mtime),
-      mode: one.version.mode,
+      mtime: Math.max(one.facts.mtime, other.facts.mtime),
+      mode: one.facts.mode,
     }
-    const version = tree.merge(node, [...one.dots, ...other.dots], facts, null)
+    const version = tree.merge(
+      node,
+      [...one.versions, ...other.versions].map(v => v.dot),
+      facts,
+      null,
+    )
     const path = tree.entriesOf(node)[0]?.name ?? ''
     await this.#deps.commit({
       lists: list.segments.size > 0 ? [list] : [],
@@ -159,6 +166,6 @@ export class TextMerger {
   }
 }
 
-function pairKey(node: NodeId, one: Sibling, other: Sibling): string {
-  return `${node}${[one.version.content, other.version.content].sort().join('')}`
+function pairKey(node: NodeId, one: Group, other: Group): string {
+  return `${node}${[one.facts.content, other.facts.content].sort().join('')}`
 }

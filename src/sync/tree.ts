@@ -3,6 +3,7 @@ import type { Dot, Entry, Facts, Kind, Node, NodeRef, Version } from '../core/en
 import type { NodeId } from '../core/ids.ts'
 import type { Stat } from '../core/ports.ts'
 import type { Row } from '../core/rows.ts'
+import type { Group } from '../crdt/versions.ts'
 
 /** The projection, as the plan reads it. */
 export interface TreeView {
@@ -15,14 +16,8 @@ export interface TreeView {
   nameKey(name: string): string
 }
 
-/** One content shown by a node, with every dot that stands for it; the winner's group first. */
-export interface Sibling {
-  readonly version: Version
-  readonly dots: readonly Dot[]
-}
-
 export interface Tree extends TreeView {
-  siblings(id: NodeId): readonly Sibling[]
+  siblings(id: NodeId): readonly Group[]
   create(parent: Row, name: string, kind: Kind, facts: Facts, stat: Stat): Row
   edit(row: Row, facts: Facts, stat: Stat): Row
   move(row: Row, parent: Row, name: string): Row
