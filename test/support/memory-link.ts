@@ -23,6 +23,8 @@ type Message =
 const RECOMPARE_MS = 2_000
 /** More rounds for one difference than this say that the documents cannot be joined. */
 const MAX_COMPARISONS = 200
+/** Bad pieces of content after which a peer is not asked again on this link. */
+const BAD_PIECES = 3
 
 interface Deps {
   readonly clock: VirtualClock
@@ -43,6 +45,8 @@ interface Side extends End {
   /** The last state this side was told of the other. */
   told: FolderState | null
   stateDue: boolean
+  /** Pieces of content from the other side that did not match. */
+  bad: number
   /** No message to this side arrives before. */
   earliest: number
 }
@@ -59,7 +63,15 @@ export class MemoryLink {
 
   constructor(deps: Deps, first: End, second: End) {
     this.#deps = deps
-    const side = (end: End): Side => ({ ...end, queue: [], busy: false, told: null, stateDue: false, earliest: 0 })
+    const side = (end: End): Side => ({
+      ...end,
+      queue: [],
+      busy: false,
+      told: null,
+      stateDue: false,
+      bad: 0,
+      earliest: 0,
+    })
     this.#sides = [side(first), side(second)]
     this.closed = new Promise(resolve => {
       this.#close = resolve
@@ -104,6 +116,14 @@ export class MemoryLink {
       side.queue.length = 0
       if (side.device !== gone) side.folder.onPeerState(this.other(side.device), null)
     }
+  }
+
+  reportBad(device: DeviceId): void {
+    this.#near(device).bad++
+  }
+
+  trusts(device: DeviceId): boolean {
+    return this.#near(device).bad < BAD_PIECES
   }
 
   stateChanged(device: DeviceId): void {
@@ -162,8 +182,11 @@ export class MemoryLink {
         const { gaps, refused } = await side.folder.receive(message.updates, from)
         this.#deps.trace?.(`net ${from} -> ${side.device} updates ${message.updates.map(({ doc }) => doc).join()}`)
         if (refused !== null) throw new Error(`${side.device} refused an update of ${from}: ${refused}`)
-        if (gaps.length > 0)
-          this.send(side.device, { type: 'vectors', vectors: vectors(side.folder, gaps), answer: false })
+        if (gaps.length > 0) {
+          // What it builds on, or the registration of who wrote it, is missing: ask for both.
+          const docs = [...new Set([DIRECTORIES_DOC, ...gaps])]
+          this.send(side.device, { type: 'vectors', vectors: vectors(side.folder, docs), answer: false })
+        }
         return
       }
       case 'state':

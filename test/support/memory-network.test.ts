@@ -1,112 +1,32 @@
-// The fake network brings documents together under every fault, and content only from who has it and may be reached.
-import { createHash } from 'node:crypto'
+// The fake network keeps the contract of the real one; beyond it, it does its worst on purpose.
 import { expect } from 'chai'
-import * as Y from 'yjs'
 import { contentOf } from '../../src/core/content-list.ts'
-import type { ContentId, DeviceId, DocId, FolderId } from '../../src/core/ids.ts'
-import type { DocUpdate, FolderNetwork, SharedFolder } from '../../src/core/ports.ts'
+import type { ContentId, DeviceId, FolderId } from '../../src/core/ids.ts'
+import type { FolderNetwork, SharedFolder } from '../../src/core/ports.ts'
+import { FakeFolder } from '../contract/fake-folder.ts'
+import { type NetworkUnderTest, networkContract } from '../contract/network-contract.ts'
 import { MemoryNetwork } from './memory-network.ts'
 import { seeded } from './random.ts'
-import { VirtualClock } from './virtual-clock.ts'
+import { settle, VirtualClock } from './virtual-clock.ts'
 
 const signal = new AbortController().signal
 
-/** A shared folder of bare documents. */
-class Bare implements SharedFolder {
-  readonly id = 'f' as FolderId
-  readonly name = 'bare'
-  readonly docs = new Map<DocId, Y.Doc>()
-  readonly held = new Map<ContentId, Uint8Array>()
-  readonly states: [DeviceId, boolean][] = []
-  readonly compared: DeviceId[] = []
-  network: FolderNetwork | null = null
-
-  doc(id: number): Y.Doc {
-    const doc = this.docs.get(id as DocId) ?? new Y.Doc()
-    this.docs.set(id as DocId, doc)
-    return doc
-  }
-
-  write(id: number, text: string): void {
-    const doc = this.doc(id)
-    const before = Y.encodeStateVector(doc)
-    doc.getArray<string>('records').push([text])
-    this.network?.announce([{ doc: id as DocId, update: Y.encodeStateAsUpdate(doc, before) }], null)
-    this.network?.stateChanged()
-  }
-
-  contents(): unknown {
-    const all = [...this.docs].map(([id, doc]) => [id, doc.getArray('records').toArray().sort()] as const)
-    return all.filter(([, records]) => records.length > 0).sort(([a], [b]) => a - b)
-  }
-
-  digests(): Map<DocId, Uint8Array> {
-    const out = new Map<DocId, Uint8Array>()
-    for (const [id, doc] of this.docs) {
-      const records = doc.getArray('records').toArray().sort()
-      if (records.length > 0) out.set(id, createHash('sha256').update(JSON.stringify(records)).digest())
-    }
-    return out
-  }
-
-  stateVector(id: DocId): Uint8Array {
-    return Y.encodeStateVector(this.doc(id))
-  }
-
-  missing(id: DocId, vector: Uint8Array): Uint8Array {
-    return Y.encodeStateAsUpdate(this.doc(id), vector)
-  }
-
-  async receive(updates: readonly DocUpdate[], from: DeviceId): Promise<{ gaps: DocId[]; refused: null }> {
-    await Promise.resolve()
-    const news = updates.filter(({ doc, update }) => {
-      const before = Y.encodeStateAsUpdate(this.doc(doc))
-      Y.applyUpdate(this.doc(doc), update)
-      return Buffer.compare(before, Y.encodeStateAsUpdate(this.doc(doc))) !== 0
-    })
-    if (news.length > 0) this.network?.announce(news, from)
-    this.network?.stateChanged()
-    return { gaps: [], refused: null }
-  }
-
-  state(): { digest: string; needFiles: number; needBytes: number; settled: boolean } {
-    return { digest: JSON.stringify(this.contents()), needFiles: 0, needBytes: 0, settled: true }
-  }
-
-  onPeerState(device: DeviceId, state: unknown): void {
-    this.states.push([device, state !== null])
-  }
-
-  onCompared(device: DeviceId): void {
-    this.compared.push(device)
-  }
-
-  readWhole(content: ContentId): Promise<Uint8Array | null> {
-    return Promise.resolve(this.held.get(content) ?? null)
-  }
-
-  readTop(): Promise<null> {
-    return Promise.resolve(null)
-  }
-
-  readSegment(): Promise<null> {
-    return Promise.resolve(null)
-  }
-
-  readChunk(): Promise<null> {
-    return Promise.resolve(null)
-  }
+interface World {
+  readonly clock: VirtualClock
+  readonly network: MemoryNetwork
+  readonly folders: readonly [FakeFolder, FakeFolder, FakeFolder]
+  readonly ids: readonly [DeviceId, DeviceId, DeviceId]
 }
 
-function world(count: number): { clock: VirtualClock; network: MemoryNetwork; folders: Bare[]; ids: DeviceId[] } {
+function world(): World {
   const clock = new VirtualClock()
   const network = new MemoryNetwork({ clock, random: seeded('network') })
-  const ids = Array.from({ length: count }, (_, at) => `d${at}` as DeviceId)
-  const folders = ids.map(id => {
-    const folder = new Bare()
-    folder.network = network.attach(id, folder)
-    return folder
-  })
+  const ids = ['d0', 'd1', 'd2'] as unknown as World['ids']
+  const one = (at: number): FakeFolder => new FakeFolder('f' as FolderId, at + 1)
+  const folders = [one(0), one(1), one(2)] as const
+  // A chain: the one in the middle relays.
+  network.setLinked(ids[0], ids[2], false)
+  for (const [at, folder] of folders.entries()) folder.network = network.attach(ids[at] as DeviceId, folder)
   return { clock, network, folders, ids }
 }
 
@@ -121,69 +41,84 @@ async function fetched(port: FolderNetwork | null, contents: ContentId[]): Promi
 
 describe('the network in memory', () => {
   it('brings documents together whatever is lost, repeated and overtaken, and heals partitions', async () => {
-    const { clock, network, folders, ids } = world(3)
-    const [a, b, c] = folders
+    const { clock, network, folders, ids } = world()
     network.faults = { delayMs: 300, loss: 0.4, repeat: 0.3, reorder: 0.5 }
-    const [one, two] = ids
     for (let round = 0; round < 30; round++) {
-      for (const [at, folder] of folders.entries()) folder.write(round % 4, `${at} ${round}`)
+      for (const [at, folder] of folders.entries()) folder.edit(round % 4, `${at} ${round}`)
       await clock.advance(50)
-      if (round === 10 && one !== undefined && two !== undefined) network.setLinked(one, two, false)
+      if (round === 10) network.setLinked(ids[0], ids[1], false)
     }
-    network.healAll()
+    expect(new Set(folders.map(folder => folder.digest)).size).to.equal(3)
+    network.setLinked(ids[0], ids[1], true)
+    network.faults = { delayMs: 300, loss: 0, repeat: 0, reorder: 0 }
     await clock.advance(60_000)
     expect(network.failures).to.deep.equal([])
     expect(network.idle).to.equal(true)
-    expect(b?.contents()).to.deep.equal(a?.contents())
-    expect(c?.contents()).to.deep.equal(a?.contents())
-    expect(JSON.stringify(a?.contents())).to.have.length.greaterThan(90 * 4)
+    expect(new Set(folders.map(folder => folder.digest)).size).to.equal(1)
+    for (const folder of folders) expect(new Set(folder.arrived).size).to.equal(60)
   })
 
-  it('tells of peers that come, are equal, and go', async () => {
-    const { clock, network, folders, ids } = world(2)
-    const [a] = folders
-    const [one, two] = ids
-    a?.write(1, 'x')
-    await clock.advance(10_000)
-    expect(a?.network?.peers()).to.deep.equal([two])
-    expect(a?.compared).to.include(two)
-    if (one !== undefined && two !== undefined) network.setLinked(one, two, false)
-    expect(a?.states.at(-1)).to.deep.equal([two, false])
-    expect(a?.network?.peers()).to.deep.equal([])
-  })
-
-  it('fetches from whoever has it, waits while it is withheld, and ends when the peer goes', async () => {
-    const { clock, network, folders, ids } = world(3)
-    const [a, b, c] = folders
-    const [one, two, three] = ids
-    if (a === undefined || one === undefined || two === undefined || three === undefined) throw new Error('no world')
+  it('waits while content is withheld, and ends a request when the peer goes', async () => {
+    const { clock, network, folders, ids } = world()
+    const [a, b] = folders
     const bytes = Buffer.from('content')
     const id = contentOf(bytes).content
-    const other = contentOf(Buffer.from('nobody has it')).content
-    c?.held.set(id, bytes)
-    const first = fetched(a.network, [id, other])
-    await clock.advance(100)
-    expect(await first).to.deep.equal([`content from ${three}`])
+    b.addContent(bytes)
+    await clock.advance(1_000)
 
-    network.withhold(one)
+    network.withhold(ids[0])
     let late: string[] | null = null
-    const second = fetched(a.network, [id]).then(got => {
+    const first = fetched(a.network, [id]).then(got => {
       late = got
     })
     await clock.advance(10_000)
     expect(late).to.equal(null)
-    network.allow(one)
+    network.allow(ids[0])
     await clock.advance(100)
-    await second
-    expect(late).to.deep.equal([`content from ${three}`])
+    await first
+    expect(late).to.deep.equal([`content from ${ids[1]}`])
 
-    network.withhold(one)
-    b?.held.set(id, bytes)
-    const third = fetched(a.network, [id])
+    network.withhold(ids[0])
+    const second = fetched(a.network, [id])
     await clock.advance(100)
-    network.detach(two)
-    network.detach(three)
+    network.detach(ids[1])
     await clock.advance(100)
-    expect(await third).to.deep.equal([])
+    expect(await second).to.deep.equal([])
   })
 })
+
+networkContract('in memory', open)
+
+/** Devices on one virtual clock; nothing is shared yet. Links start cut, as the contract wants. */
+function open(count: number): Promise<NetworkUnderTest> {
+  const clock = new VirtualClock()
+  const network = new MemoryNetwork({ clock, random: seeded('contract') })
+  const ids = Array.from({ length: count }, (_, at) => `d${at}` as DeviceId)
+  const set = (a: number, b: number, linked: boolean): Promise<void> => {
+    const [one, two] = [ids[a], ids[b]]
+    if (one !== undefined && two !== undefined) network.setLinked(one, two, linked)
+    return Promise.resolve()
+  }
+  for (const a of ids.keys()) for (const b of ids.keys()) if (a < b) void set(a, b, false)
+  // The contract awaits what only virtual time brings: it runs on in the background.
+  let open = true
+  const run = async (): Promise<void> => {
+    while (open) await clock.advance(100)
+  }
+  const running = run()
+  return Promise.resolve({
+    devices: ids.map(id => ({ id, share: (folder: SharedFolder) => network.attach(id, folder) })),
+    link: (a, b) => set(a, b, true),
+    unlink: (a, b) => set(a, b, false),
+    until: async (what, holds) => {
+      for (let left = 10_000; !holds(); left--) {
+        if (left === 0) throw new Error(`not in time: ${what}`)
+        await settle()
+      }
+    },
+    close: async () => {
+      open = false
+      await running
+    },
+  })
+}

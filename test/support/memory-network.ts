@@ -42,8 +42,6 @@ export class MemoryNetwork {
   readonly #links = new Map<string, MemoryLink>()
   /** Devices whose content answers wait until `allow`; see `withhold`. */
   readonly #gates = new Map<DeviceId, Gate>()
-  /** Pieces of content that did not match, by who sent them. */
-  readonly bad = new Map<DeviceId, number>()
   /** What a folder threw, or refused, where it must not. A test looks here at the end. */
   readonly failures: unknown[] = []
 
@@ -141,13 +139,18 @@ export class MemoryNetwork {
     return [...this.#links.values()].filter(link => link.joins(device))
   }
 
+  /** Links to peers that have not been set aside. */
+  #sources(device: DeviceId): MemoryLink[] {
+    return this.#linksOf(device).filter(link => link.trusts(device))
+  }
+
   #port(station: Station): FolderNetwork {
     const { device } = station
     const alive = (): boolean => this.#stations.get(device) === station
     return {
       peers: () => (alive() ? this.#linksOf(device).map(link => link.other(device)) : []),
       announce: (updates, from) => {
-        if (!alive()) return
+        if (!alive() || updates.length === 0) return
         for (const link of this.#linksOf(device)) {
           if (link.other(device) !== from) link.send(device, { type: 'updates', updates: [...updates] })
         }
@@ -160,7 +163,7 @@ export class MemoryNetwork {
       fetchList: (content, options) => this.#fetchList(device, content, options),
       fetchChunks: (_content, chunks, options) => this.#fetchChunks(device, chunks, options),
       reportBad: from => {
-        this.bad.set(from, (this.bad.get(from) ?? 0) + 1)
+        this.#links.get(pair(device, from))?.reportBad(device)
       },
     }
   }
@@ -170,9 +173,10 @@ export class MemoryNetwork {
     device: DeviceId,
     link: MemoryLink,
     options: Waiting,
+    enough: Promise<void>,
     answer: (folder: SharedFolder) => Promise<T | null>,
   ): Promise<T | null> {
-    const ended = Promise.race([link.closed, aborted(options.signal)])
+    const ended = Promise.race([link.closed, enough])
     const gate = this.#gates.get(device)
     if (gate !== undefined) await Promise.race([gate.opened, ended])
     if (options.signal.aborted) throw options.signal.reason
@@ -199,10 +203,11 @@ export class MemoryNetwork {
     contents: readonly ContentId[],
     options: Waiting,
   ): AsyncIterable<{ content: ContentId; bytes: Uint8Array; from: DeviceId }> {
+    const enough = aborted(options.signal)
     const missing = new Set(contents)
-    for (const link of this.#linksOf(device)) {
+    for (const link of this.#sources(device)) {
       for (const content of [...missing]) {
-        const bytes = await this.#ask(device, link, options, folder => folder.readWhole(content, options))
+        const bytes = await this.#ask(device, link, options, enough, folder => folder.readWhole(content, options))
         if (bytes === null) continue
         missing.delete(content)
         yield { content, bytes, from: link.other(device) }
@@ -211,12 +216,13 @@ export class MemoryNetwork {
   }
 
   async #fetchList(device: DeviceId, content: ContentId, options: Waiting): Promise<ContentList | null> {
-    for (const link of this.#linksOf(device)) {
-      const top = await this.#ask(device, link, options, folder => folder.readTop(content))
+    const enough = aborted(options.signal)
+    for (const link of this.#sources(device)) {
+      const top = await this.#ask(device, link, options, enough, folder => folder.readTop(content))
       if (top === null) continue
       const segments = new Map<Hash, Uint8Array>()
       for (const hash of decodeTopHashes(top.top)) {
-        const bytes = await this.#ask(device, link, options, folder => folder.readSegment(hash))
+        const bytes = await this.#ask(device, link, options, enough, folder => folder.readSegment(hash))
         if (bytes === null) break
         segments.set(hash, bytes)
       }
@@ -234,10 +240,11 @@ export class MemoryNetwork {
     chunks: readonly Chunk[],
     options: Waiting,
   ): AsyncIterable<{ hash: Hash; bytes: Uint8Array; from: DeviceId }> {
+    const enough = aborted(options.signal)
     const missing = new Set(chunks.map(chunk => chunk.hash))
-    for (const link of this.#linksOf(device)) {
+    for (const link of this.#sources(device)) {
       for (const hash of [...missing]) {
-        const bytes = await this.#ask(device, link, options, folder => folder.readChunk(hash, options))
+        const bytes = await this.#ask(device, link, options, enough, folder => folder.readChunk(hash, options))
         if (bytes === null) continue
         missing.delete(hash)
         yield { hash, bytes, from: link.other(device) }
