@@ -20,6 +20,8 @@ export interface GatekeeperDeps {
   pairingOpen(): boolean
   /** Monotone ms. */
   elapsed(): number
+  /** A connection passed all checks. */
+  onUpgraded(connection: MultiaddrConnection): void
 }
 
 interface Bucket {
@@ -52,7 +54,14 @@ export class Gatekeeper {
         this.#settled(connection)
         return !this.mayEnter(idOf(peer))
       },
-      denyInboundUpgradedConnection: peer => !this.mayEnter(idOf(peer)),
+      denyInboundUpgradedConnection: (peer, connection) => {
+        this.#deps.onUpgraded(connection)
+        return !this.mayEnter(idOf(peer))
+      },
+      denyOutboundUpgradedConnection: (_peer, connection) => {
+        this.#deps.onUpgraded(connection)
+        return false
+      },
       filterMultiaddrForPeer: () => false,
     }
   }

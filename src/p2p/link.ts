@@ -19,15 +19,17 @@ const SESSION_WAIT_MS = 6_000
 const OPEN_TIMEOUT_MS = 10_000
 const SILENT_AFTER_MS = 5_000
 const DEAD_AFTER_MS = 15_000
-/** A byte within this time proves that a doubted link is alive. */
-const PROOF_OF_LIFE_MS = 2_000
+/** Before a standing link gives way to another connection, a byte within this time proves that it is alive. */
+const PROOF_OF_LIFE_MS = 1_500
+/** After the network changed, another connection is dialled if no byte came within this time. */
+const DOUBT_MS = 700
 /** Another connection is looked for while linked over a foreign subnet at most this often. */
 const UPGRADE_PAUSE_MS = 60_000
 
 export interface LinkDeps {
   readonly self: DeviceId
   readonly log: Log
-  /** Monotone ms, of the same clock as `Session.lastByteAt`. */
+  /** Monotone ms. */
   elapsed(): number
   /** A random number in [0, 1). */
   random(): number
@@ -35,6 +37,8 @@ export interface LinkDeps {
   dial(device: DeviceId, addresses: readonly string[], options: Waiting): Promise<Connection>
   connectionsTo(device: DeviceId): readonly Connection[]
   isNear(connection: Connection): boolean
+  /** Of any byte on it, on the clock of `elapsed`. */
+  lastByteAt(connection: Connection): number
   openSession(stream: Stream, connection: Connection, options: Waiting): Promise<Session>
   onLinked(device: DeviceId, session: Session, connection: Connection): void
   onUnlinked(device: DeviceId, reason: string): void
@@ -125,7 +129,7 @@ export class Link {
   tick(late: boolean): void {
     const live = this.#live
     if (live === null || late) return
-    const silent = this.#deps.elapsed() - live.session.lastByteAt()
+    const silent = this.#deps.elapsed() - this.#lastByteAt(live)
     if (silent > DEAD_AFTER_MS) this.#drop(live, 'it does not answer any more')
     else if (silent > SILENT_AFTER_MS) this.#ping(live)
   }
@@ -166,7 +170,7 @@ export class Link {
     const other = others[0]
     if (this.#opens && other !== undefined) {
       const better = this.#deps.isNear(other) && !this.#deps.isNear(live.connection)
-      if (better || !(await this.#alive(live))) {
+      if (better || !(await this.#alive(live, PROOF_OF_LIFE_MS))) {
         this.#drop(live, better ? 'a nearer way was found' : 'it does not answer any more')
         await live.session.closed
       } else this.#giveUp(other, 'one connection is enough')
@@ -174,7 +178,7 @@ export class Link {
     }
     if (this.#doubted) {
       this.#doubted = false
-      if (!(await this.#alive(live)) && this.#live === live) await this.#dial()
+      if (!(await this.#alive(live, DOUBT_MS)) && this.#live === live) await this.#dial()
       return
     }
     if (this.#mayUpgrade(live)) {
@@ -293,13 +297,17 @@ export class Link {
   }
 
   /** Did a byte come, or does one come soon? A ping asks for it; on a slow link any other byte answers as well. */
-  async #alive(live: Live): Promise<boolean> {
+  async #alive(live: Live, withinMs: number): Promise<boolean> {
     const asked = this.#deps.elapsed()
     this.#ping(live)
-    const answered = (): boolean => live.session.lastByteAt() >= asked
-    const signal = AbortSignal.any([this.#controller.signal, AbortSignal.timeout(PROOF_OF_LIFE_MS)])
+    const answered = (): boolean => this.#lastByteAt(live) >= asked
+    const signal = AbortSignal.any([this.#controller.signal, AbortSignal.timeout(withinMs)])
     await this.#until(() => answered() || this.#live !== live, signal)
     return answered()
+  }
+
+  #lastByteAt(live: Live): number {
+    return Math.max(live.session.lastByteAt(), this.#deps.lastByteAt(live.connection))
   }
 
   #ping(live: Live): void {

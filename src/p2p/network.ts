@@ -25,6 +25,7 @@ import { announced, fingerprint, formatAddress, isAttached, mayDial, parseAddres
 import { ContentExchange } from './content-exchange.ts'
 import { Discovery, type Sighting } from './discovery.ts'
 import { Gatekeeper, idOf } from './gatekeeper.ts'
+import { Heartbeat } from './heartbeat.ts'
 import type { Identity } from './identity.ts'
 import type { Candidate } from './joining.ts'
 import { Joining } from './joining.ts'
@@ -83,6 +84,7 @@ class PeerNetwork implements Network {
   readonly #membership: Membership
   readonly #book: AddressBook
   readonly #gatekeeper: Gatekeeper
+  readonly #heartbeat = new Heartbeat()
   readonly #pairing: Pairing
   readonly #joining: Joining
   readonly #links: Links
@@ -111,6 +113,7 @@ class PeerNetwork implements Network {
       isTrusted: device => this.#membership.isMember(device) || this.#membership.isPrepared(device),
       pairingOpen: () => this.#pairing.open,
       elapsed,
+      onUpgraded: connection => this.#heartbeat.watch(connection),
     })
     const common = {
       membership: this.#membership,
@@ -140,6 +143,7 @@ class PeerNetwork implements Network {
       candidates: device => this.#book.candidates(device, this.#surroundings()),
       dial: (device, addresses, waiting) => dial(this.#running(), device, addresses, waiting),
       connectionsTo: device => this.#connections().filter(one => idOf(one.remotePeer) === device),
+      lastByteAt: connection => this.#heartbeat.lastByteAt(connection),
       isNear: connection => this.#isNear(connection),
       openSession: (stream, connection, waiting) => this.#openSession(stream, connection, waiting),
       onLinked: (device, session, connection) => this.#linked(device, session, connection),
