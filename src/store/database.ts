@@ -1,8 +1,8 @@
 // The one private database of a home: opening, creating, refusing, setting aside. It is made whole in a directory of its own and then
 // renamed to its place, so `createIfMissing` never meets an old one. Refuses a newer schema before anything is touched. Never repairs.
-import { lstat, mkdir, rename, rm } from 'node:fs/promises'
+import { lstat, mkdir, readdir, rename, rm } from 'node:fs/promises'
 import { basename, dirname } from 'node:path'
-import { KithError, systemCode } from '../core/errors.ts'
+import { isKithError, KithError, systemCode } from '../core/errors.ts'
 import type { FolderId } from '../core/ids.ts'
 import { fromHex, hexOf } from '../core/ids.ts'
 import type { Log } from '../core/log.ts'
@@ -39,7 +39,8 @@ export async function openDatabase(directory: string, options: DatabaseOptions =
     if (marked !== null && marked > SCHEMA) throw newer(directory)
     const there = await exists(directory)
     if (marked !== null && !there) throw damaged('on opening', `${directory} is gone`)
-    if (!there) await create(directory, reserveBytes)
+    if (there) await checkLog(directory)
+    else await create(directory, reserveBytes)
     const engine = await openEngine(directory, false, { log, reserveBytes })
     try {
       const stored = await storedSchema(engine)
@@ -125,7 +126,8 @@ export class Database {
 
   /** Small things that the daemon remembers. What `set` stored is on the platter when it resolves. */
   readonly state = {
-    get: async (key: string): Promise<string | null> => (await this.#home.get(stateKey(key)))?.toString() ?? null,
+    get: async (key: string): Promise<string | null> =>
+      (await this.#home.find(stateKey(key)))?.payload.toString() ?? null,
     set: async (key: string, value: string): Promise<void> => {
       await this.#engine.exclusive(() =>
         this.#engine.commit(batch => this.#home.put(batch, stateKey(key), Buffer.from(value))),
@@ -145,12 +147,27 @@ export class Database {
       }
     }
     for (const folder of this.#there) await this.#engine.exclusive(() => this.folder(folder).load())
-    for (const folder of erased) await this.#engine.exclusive(() => this.folder(folder).finishErasing())
+    for (const folder of erased) await this.#finishErasing(folder)
+  }
+
+  /** A full disk is no reason not to open: the store ends it before its next commit. */
+  async #finishErasing(folder: FolderId): Promise<void> {
+    try {
+      await this.#engine.exclusive(() => this.folder(folder).finishErasing())
+    } catch (error) {
+      if (!isKithError(error) || error.code !== 'no-space') throw error
+    }
   }
 
   close(): Promise<void> {
     return this.#engine.close()
   }
+}
+
+/** LevelDB always has a log, and where it was deleted begins a new one without a word. */
+async function checkLog(directory: string): Promise<void> {
+  const names = await readdir(directory)
+  if (!names.some(name => name.endsWith('.log'))) throw damaged('on opening', 'its log is gone')
 }
 
 async function create(directory: string, reserveBytes: number): Promise<void> {
@@ -198,6 +215,7 @@ function bytes(folder: FolderId): Buffer {
   return Buffer.from(id, 'latin1')
 }
 
-function stateKey(key: string): Buffer {
-  return Buffer.from(`state/${key}`)
+/** UTF-8 as latin1: keys are bytes. */
+function stateKey(key: string): string {
+  return Buffer.from(`state/${key}`).toString('latin1')
 }

@@ -5,12 +5,14 @@ import { damaged } from './codec.ts'
 const FULL = /No space left|quota exceeded|File too large|ENOSPC|EDQUOT|EFBIG/i
 const DENIED = /Permission denied|Operation not permitted|EACCES|EPERM/i
 const MISSING = /does not exist|No such file|not found/i
+/** A table that is too short to be one. */
+const NO_TABLE = /\.(?:ldb|sst): (?:Invalid argument|No such file)/i
 
 /** An error of a read or a write. */
 export function storeError(error: unknown, doing: string): KithError {
   if (isKithError(error)) return error
   const text = told(error)
-  if (code(error) === 'LEVEL_CORRUPTION') return damaged(`while ${doing}`, text, error)
+  if (code(error) === 'LEVEL_CORRUPTION' || NO_TABLE.test(text)) return damaged(`while ${doing}`, text, error)
   if (FULL.test(text)) return noSpace(error)
   return new KithError('store-failed', `The database could not be used while ${doing} (${text}). Kith tries again.`, {
     cause: error,
@@ -32,7 +34,8 @@ export function openError(error: unknown, directory: string): KithError {
       cause: error,
     })
   }
-  if (code(error) === 'LEVEL_CORRUPTION' || MISSING.test(text)) return damaged('on opening', text, error)
+  if (code(error) === 'LEVEL_CORRUPTION' || MISSING.test(text) || NO_TABLE.test(text))
+    return damaged('on opening', text, error)
   return new KithError('store-failed', `The database ${directory} could not be opened (${text}).`, { cause: error })
 }
 

@@ -80,16 +80,15 @@ export class LevelFolderStore implements FolderStore {
 
   /** Reads what commits build on, once and after every reopening. Only within `exclusive`, so that no commit passes it. */
   async load(): Promise<void> {
+    if (this.#retired) return this.finishErasing()
     const generation = this.#engine.generation
     if (generation === this.#generation) return
-    const stored = await this.#folder.get(SEAL_KEY)
-    const seal = stored === undefined ? FIRST_SEAL : decodeSeal(stored)
+    const stored = await this.#folder.find(SEAL_KEY)
+    if (stored === undefined && this.#registry.has(this.folder)) throw damaged('folder seal', 'it is missing')
+    const seal = stored === undefined ? FIRST_SEAL : decodeSeal(stored.payload)
     await this.#log.load()
     if (this.#log.sum() !== seal.headSum) throw damaged('heads', 'a stored commit is missing')
-    let metaSum = 0
-    for await (const entries of this.#folder.entries(Buffer.from(META_KEY))) {
-      for (const entry of entries) metaSum = entry.checksum
-    }
+    const metaSum = (await this.#folder.find(META_KEY))?.checksum ?? 0
     if (metaSum !== seal.metaSum) throw damaged('folder meta', 'a stored commit is missing')
     this.#seal = seal
     this.#metaSum = metaSum
@@ -99,8 +98,8 @@ export class LevelFolderStore implements FolderStore {
 
   async meta(): Promise<FolderMeta | null> {
     await this.#ready()
-    const payload = await this.#folder.get(META_KEY)
-    return payload === undefined ? null : decodeMeta(payload)
+    const stored = await this.#folder.find(META_KEY)
+    return stored === undefined ? null : decodeMeta(stored.payload)
   }
 
   async *loadDocs(): AsyncIterable<DocUpdate> {
@@ -135,7 +134,6 @@ export class LevelFolderStore implements FolderStore {
 
   commit(batch: FolderBatch): Promise<void> {
     return this.#engine.exclusive(async () => {
-      if (this.#retired) await this.finishErasing()
       await this.load()
       if (batch.rows !== undefined && !this.#sumsLoaded) await this.#readRows(() => undefined)
       await this.#index.writeAhead(batch.lists ?? [])
@@ -223,7 +221,7 @@ export class LevelFolderStore implements FolderStore {
   }
 
   async #ready(): Promise<void> {
-    if (this.#generation !== this.#engine.generation) await this.#engine.exclusive(() => this.load())
+    if (this.#retired || this.#generation !== this.#engine.generation) await this.#engine.exclusive(() => this.load())
   }
 
   async #readRows(each: (id: RowId, payload: Buffer) => void): Promise<void> {

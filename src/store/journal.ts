@@ -1,7 +1,7 @@
 // Every applied change, local or remote, in the order in which it was stored; and by node. Never changed, read newest first.
 import type { ContentId, DeviceId, NodeId } from '../core/ids.ts'
 import type { JournalAction, JournalEntry } from '../core/ports.ts'
-import { Reader, uintBytes, uintOf, Writer } from './codec.ts'
+import { damaged, Reader, uintBytes, uintOf, Writer } from './codec.ts'
 import type { Batch } from './engine.ts'
 import type { Table } from './tables.ts'
 
@@ -60,8 +60,14 @@ export class Journal {
   }
 
   async *#all(): AsyncIterable<{ entry: JournalEntry; latest: number }> {
+    let before: number | null = null
     for await (const some of this.#entries.entries(undefined, { reverse: true })) {
-      for (const { key, payload } of some) yield decode(uintOf(key), payload)
+      for (const { key, payload } of some) {
+        const sequence = uintOf(key)
+        if (before !== null && sequence !== before - 1) throw damaged(`journal ${before - 1}`, 'it is missing')
+        before = sequence
+        yield decode(sequence, payload)
+      }
     }
   }
 
@@ -70,7 +76,8 @@ export class Journal {
       for (const { key } of some) {
         const sequence = key.subarray(NODE_BYTES)
         const payload = await this.#entries.get(sequence)
-        if (payload !== undefined) yield decode(uintOf(sequence), payload)
+        if (payload === undefined) throw damaged(`journal ${uintOf(sequence)}`, 'it is missing')
+        yield decode(uintOf(sequence), payload)
       }
     }
   }

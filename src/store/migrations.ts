@@ -20,9 +20,9 @@ const SCHEMA_KEY = 'schema'
 
 /** Null where the database does not say: its creation was never finished. */
 export async function storedSchema(engine: Engine): Promise<number | null> {
-  const payload = await new Table(engine, 'home').get(SCHEMA_KEY)
-  if (payload === undefined) return null
-  return new Reader(payload, () => 'home schema').count()
+  const stored = await new Table(engine, 'home').find(SCHEMA_KEY)
+  if (stored === undefined) return null
+  return new Reader(stored.payload, () => 'home schema').count()
 }
 
 /** Brings a database to the schema of this code; from 0 it is a new one. */
