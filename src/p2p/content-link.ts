@@ -24,6 +24,8 @@ const MIN_BATCH_BYTES = 256 * 1024
 /** What is on the way, and one batch of it, in seconds of the measured rate. */
 const WINDOW_S = 0.5
 const BATCH_S = 0.25
+/** What is smaller says more about the trip than about the rate. */
+const MEASURED_BYTES = 64 * 1024
 const ANSWER_TIMEOUT_MS = 60_000
 const OPEN_TIMEOUT_MS = 10_000
 
@@ -40,7 +42,7 @@ export class Rate {
   measured(bytes: number, asked: number, now: number): void {
     const seconds = Math.max(now - Math.max(asked, this.#since), 1) / 1_000
     this.#since = now
-    if (bytes === 0) return
+    if (bytes < MEASURED_BYTES) return
     const fresh = bytes / seconds
     this.#perSecond = Number.isFinite(this.#perSecond) ? 0.7 * this.#perSecond + 0.3 * fresh : fresh
   }

@@ -1,12 +1,13 @@
-// One shared folder on one link: digests compared, differences pulled, updates sent in order and acknowledged when durable, states told.
-// It promises bounded memory on both ends (a link that falls behind forgets what it queued and compares again) and that what a
-// peer sends is handed to the folder in the order it came. Sending is in UpdateSender, receiving in UpdateReceiver; here is when to
-// compare. It never retries in a tight loop: a difference that stays is looked at less and less often.
+// One shared folder on one link: what is compared, sent and received, in which order. It promises bounded memory on both ends (a link that
+// falls behind forgets what it queued and compares again), that what a peer sends is handed to the folder in the order it came, and
+// that a folder of ours which fails costs this folder's syncing on this link for a while, and nothing else.
 import type { Clock } from '../core/clock.ts'
-import type { DocId, FolderId } from '../core/ids.ts'
-import { binary, DIRECTORIES_DOC } from '../core/ids.ts'
+import { isKithError } from '../core/errors.ts'
+import type { DocId } from '../core/ids.ts'
+import { binary } from '../core/ids.ts'
 import type { Log } from '../core/log.ts'
 import type { DocUpdate, FolderState, SharedFolder } from '../core/ports.ts'
+import { Comparison } from './comparison.ts'
 import { broken } from './frame.ts'
 import type { Peer } from './peer.ts'
 import { UpdateReceiver } from './update-receiver.ts'
@@ -14,12 +15,9 @@ import { UpdateSender } from './update-sender.ts'
 import type { Blobs, Outgoing, SyncMessage } from './wire.ts'
 import { DIGEST_BYTES } from './wire.ts'
 
-/** This many pulls in a row are made at once, then one after each of growing pauses, until both sides are equal. */
-const QUICK_PULLS = 3
-const ROUND_PAUSE_MS = 200
-const MAX_ROUND_PAUSE_MS = 30_000
-/** A peer whose state differs from ours for this long, with nothing on the way, is compared again. */
+/** A peer whose state differs from ours for this long, with nothing on the way, is compared again; then after twice as long, … */
 const DOUBT_MS = 5_000
+const MAX_DOUBT_MS = 80_000
 /** After the folder could not take an update. */
 const RETRY_MS = 5_000
 
@@ -28,43 +26,41 @@ export interface FolderLinkDeps {
   readonly log: Log
 }
 
-type FolderMessage = Extract<SyncMessage, { folder: FolderId }>
+export type FolderMessage = Extract<SyncMessage, { type: 'digests' | 'want' | 'updates' | 'ack' | 'absent' | 'state' }>
 
 export class FolderLink {
   readonly #folder: SharedFolder
   readonly #peer: Peer
   readonly #deps: FolderLinkDeps
+  readonly #comparison: Comparison
   readonly #sender: UpdateSender
   readonly #receiver: UpdateReceiver
   #run: AbortController | null = null
-  /** What the peer said last, doc → digest; null before the first. */
-  #theirs: ReadonlyMap<DocId, string> | null = null
-  #compareDue: 'no' | 'tell' | 'ask' = 'no'
-  #fresh = false
+  #closed = false
+  #doubting = false
   #stateDue = false
   #toldState = ''
   #peerState: FolderState | null = null
-  readonly #wanted = new Set<DocId>()
-  readonly #wantedAgain = new Set<DocId>()
-  #wantsDue = new Set<DocId>()
-  #pulls = QUICK_PULLS
-  #pauses = 0
-  #closed = false
-  #pause: AbortController | null = null
 
   constructor(folder: SharedFolder, peer: Peer, nextSeq: () => number, deps: FolderLinkDeps) {
     this.#folder = folder
     this.#peer = peer
     this.#deps = deps
+    this.#comparison = new Comparison({
+      folder,
+      clock: deps.clock,
+      wake: () => peer.wake(),
+      onEqual: () => folder.onCompared(peer.device),
+    })
     this.#sender = new UpdateSender(folder, nextSeq, { log: deps.log })
     this.#receiver = new UpdateReceiver(
       {
         receive: updates => folder.receive(updates, peer.device),
         onDurable: seq => peer.post({ type: 'ack', folder: folder.id, seq }),
-        onGaps: docs => this.#want(docs),
-        onAnswered: docs => this.#answered(docs),
-        onDigests: (digests, ask) => this.#compared(digests, ask),
-        onOrphan: () => this.#compareLater(),
+        onGaps: docs => this.#comparison.want(docs),
+        onAnswered: docs => this.#comparison.answered(docs),
+        onDigests: (digests, ask) => this.#comparison.received(digests, ask),
+        onOrphan: () => void this.#comparison.askLater(),
         onFailed: error => void this.#failed(error),
       },
       { log: deps.log },
@@ -79,30 +75,20 @@ export class FolderLink {
   begin(): void {
     if (this.#run !== null || this.#closed) return
     this.#run = new AbortController()
-    this.#fresh = true
-    this.#compareDue = 'ask'
     this.#stateDue = true
-    this.#peer.wake()
+    this.#comparison.begin()
   }
 
-  /** The link ended, or one side does not hold the folder any more. Idempotent. */
+  /** One side does not hold the folder any more, as far as is known. Idempotent. */
   stop(): void {
     if (this.#run === null) return
     this.#run.abort()
     this.#run = null
+    this.#comparison.reset()
     this.#sender.reset()
     this.#receiver.reset()
-    this.#theirs = null
-    this.#compareDue = 'no'
     this.#toldState = ''
     this.#peerState = null
-    this.#wanted.clear()
-    this.#wantedAgain.clear()
-    this.#wantsDue.clear()
-    this.#pulls = QUICK_PULLS
-    this.#pauses = 0
-    this.#pause?.abort()
-    this.#pause = null
     this.#folder.onPeerState(this.#peer.device, null)
   }
 
@@ -113,10 +99,10 @@ export class FolderLink {
   }
 
   announce(updates: readonly DocUpdate[]): void {
-    // While a comparison is due, its digests will stand for these too.
-    if (this.#fresh) return
-    if (!this.#sender.announce(updates)) this.#compareDue = 'ask'
-    this.#peer.wake()
+    // The digests that are about to leave stand for these too.
+    if (this.#comparison.fresh) return
+    if (this.#sender.announce(updates)) this.#peer.wake()
+    else this.#comparison.ask()
   }
 
   tellState(): void {
@@ -129,14 +115,24 @@ export class FolderLink {
     if (this.#peerState !== null) this.#folder.onPeerState(this.#peer.device, this.#peerState)
   }
 
+  /** Throws KithError `peer-protocol` for what the peer did wrong. */
   receive(message: FolderMessage, blobs: Blobs): void {
+    this.#orFail(() => this.#receive(message, blobs))
+  }
+
+  /** What is to be sent next, or null. */
+  next(): Outgoing | null {
+    return this.#orFail(() => this.#next()) ?? null
+  }
+
+  #receive(message: FolderMessage, blobs: Blobs): void {
     switch (message.type) {
       case 'digests':
         if (message.fresh) this.#startOver()
         this.#receiver.digests(digestsOf(message.docs, blobs), message)
         return
       case 'want':
-        this.#sender.answer(pairs(message.docs, blobs))
+        this.#sender.answer(vectorsOf(message.docs, blobs))
         this.#peer.wake()
         return
       case 'updates':
@@ -153,20 +149,25 @@ export class FolderLink {
         const { digest, needFiles, needBytes, settled } = message
         this.#peerState = { digest, needFiles, needBytes, settled }
         this.#folder.onPeerState(this.#peer.device, this.#peerState)
-        if (digest !== this.#folder.state().digest) void this.#doubt()
+        if (this.#differs()) void this.#doubt()
         return
       }
-      default:
-        throw broken(`a message of type ${message.type} about documents`)
     }
   }
 
-  /** What is to be sent next, or null. */
-  next(): Outgoing | null {
+  #next(): Outgoing | null {
     if (this.#run === null) return null
-    // The peer may drop whatever comes before the fresh digests.
-    if (this.#fresh) return this.#nextDigests()
-    return this.#nextState() ?? this.#nextWant() ?? this.#sender.next() ?? this.#nextDigests()
+    if (this.#comparison.fresh) return this.#nextDigests()
+    const out = this.#nextState() ?? this.#comparison.nextWant() ?? this.#sender.next()
+    if (out !== null) return out
+    // Digests that stand for updates still waiting here would make the peer ask for them.
+    return this.#sender.hasQueued ? null : this.#nextDigests()
+  }
+
+  #nextDigests(): Outgoing | null {
+    const out = this.#comparison.nextDigests()
+    if (out !== null) this.#sender.compared()
+    return out
   }
 
   #nextState(): Outgoing | null {
@@ -180,107 +181,51 @@ export class FolderLink {
     return { message: { type: 'state', folder: this.#folder.id, ...state }, blobs: [] }
   }
 
-  #nextWant(): Outgoing | null {
-    if (this.#wantsDue.size === 0) return null
-    const docs = [...this.#wantsDue].sort(directoriesFirst)
-    this.#wantsDue = new Set()
-    for (const doc of docs) this.#wanted.add(doc)
-    const blobs = docs.map(doc => this.#folder.stateVector(doc))
-    return { message: { type: 'want', folder: this.#folder.id, docs }, blobs }
-  }
-
-  #nextDigests(): Outgoing | null {
-    // Digests that stand for updates still waiting here would make the peer ask for them.
-    if (this.#compareDue === 'no' || (this.#sender.hasQueued && !this.#fresh)) return null
-    const ask = this.#compareDue === 'ask'
-    const digests = [...this.#folder.digests()]
-    const docs = digests.map(([doc]) => doc)
-    const message = { type: 'digests' as const, folder: this.#folder.id, docs, ask, fresh: this.#fresh }
-    this.#compareDue = 'no'
-    this.#fresh = false
-    this.#sender.compared()
-    this.#peer.wake()
-    return { message, blobs: [Buffer.concat(digests.map(([, digest]) => digest))] }
-  }
-
-  /** The peer's digests arrived, after everything that it sent before them has been received. */
-  #compared(theirs: ReadonlyMap<DocId, string>, ask: boolean): void {
-    this.#theirs = theirs
-    const differing = this.#differing(theirs)
-    if (ask) this.#compareDue = this.#compareDue === 'ask' ? 'ask' : 'tell'
-    if (differing.length === 0) this.#equal()
-    else if (this.#pulls > 0) this.#pull(differing)
-    else this.#compareLater()
-    this.#peer.wake()
-  }
-
-  #pull(docs: readonly DocId[]): void {
-    const due = docs.filter(doc => !this.#wanted.has(doc) && !this.#wantsDue.has(doc))
-    if (due.length === 0) return
-    this.#pulls--
-    this.#want(due)
-  }
-
-  #answered(docs: readonly DocId[]): void {
-    for (const doc of docs) {
-      this.#wanted.delete(doc)
-      if (this.#wantedAgain.delete(doc)) this.#want([doc])
-    }
-    if (this.#wanted.size > 0 || this.#wantsDue.size > 0 || this.#theirs === null) return
-    // Everything asked for has come: the peer is told where we are now, and we look whether that is where it was.
-    if (this.#differing(this.#theirs).length === 0) this.#equal()
-    else this.#compareLater()
-    if (this.#compareDue === 'no') this.#compareDue = 'tell'
-    this.#peer.wake()
-  }
-
-  #equal(): void {
-    this.#pulls = QUICK_PULLS
-    this.#pauses = 0
-    this.#pause?.abort()
-    this.#pause = null
-    this.#folder.onCompared(this.#peer.device)
-  }
-
-  #want(docs: readonly DocId[]): void {
-    for (const doc of docs) {
-      if (this.#wanted.has(doc)) this.#wantedAgain.add(doc)
-      else this.#wantsDue.add(doc)
-    }
-    this.#peer.wake()
-  }
-
-  #differing(theirs: ReadonlyMap<DocId, string>): DocId[] {
-    const ours = this.#folder.digests()
-    const out = new Set<DocId>()
-    for (const [doc, digest] of ours) if (theirs.get(doc) !== binary(digest)) out.add(doc)
-    for (const doc of theirs.keys()) if (!ours.has(doc)) out.add(doc)
-    return [...out]
-  }
-
-  #compareLater(): void {
-    const ms = Math.min(MAX_ROUND_PAUSE_MS, ROUND_PAUSE_MS * 2 ** Math.min(this.#pauses, 10))
-    void this.#after(ms, () => {
-      this.#pauses++
-      this.#pulls = Math.max(this.#pulls, 1)
-      this.#compareDue = 'ask'
-      this.#peer.wake()
-    })
-  }
-
-  /** The peer dropped what was on its way and will not answer what it was asked before. */
+  /** The peer dropped what was on its way and forgot what it knew of us. */
   #startOver(): void {
     this.#sender.forgetSent()
-    this.#wanted.clear()
-    this.#wantedAgain.clear()
+    this.#comparison.forgetAsked()
     this.#toldState = ''
     this.#stateDue = true
   }
 
+  #differs(): boolean {
+    return this.#peerState !== null && this.#peerState.digest !== this.#folder.state().digest
+  }
+
+  /** Whatever went wrong in between, two sides that keep saying different things compare again. */
+  async #doubt(): Promise<void> {
+    const run = this.#run
+    if (this.#doubting || run === null) return
+    this.#doubting = true
+    try {
+      for (let ms = DOUBT_MS; this.#differs(); ms = Math.min(ms * 2, MAX_DOUBT_MS)) {
+        await this.#deps.clock.sleep(ms, { signal: run.signal })
+        const quiet = this.#sender.idle && this.#receiver.idle && !this.#comparison.pulling
+        if (quiet && this.#differs()) this.#comparison.ask()
+      }
+    } catch {
+      return // stopped
+    } finally {
+      this.#doubting = false
+    }
+  }
+
+  #orFail<T>(work: () => T): T | undefined {
+    try {
+      return work()
+    } catch (error) {
+      if (isKithError(error) && error.code === 'peer-protocol') throw error
+      void this.#failed(error)
+      return undefined
+    }
+  }
+
   async #failed(error: unknown): Promise<void> {
-    this.#deps.log.warn({ folder: this.#folder.id, error: String(error) }, 'an update could not be kept')
+    const folder = this.#folder.id
+    this.#deps.log.warn({ folder, error: String(error) }, 'a folder does not sync over this link for now')
     this.stop()
-    this.#peer.post({ type: 'absent', folder: this.#folder.id })
+    this.#peer.post({ type: 'absent', folder })
     try {
       await this.#deps.clock.sleep(RETRY_MS, { signal: this.#peer.signal })
     } catch {
@@ -288,36 +233,20 @@ export class FolderLink {
     }
     this.begin()
   }
-
-  #doubt(): Promise<void> {
-    return this.#after(DOUBT_MS, () => {
-      const quiet = this.#sender.idle && this.#receiver.idle && this.#wanted.size === 0
-      if (!quiet || this.#peerState === null || this.#peerState.digest === this.#folder.state().digest) return
-      this.#compareDue = 'ask'
-      this.#peer.wake()
-    })
-  }
-
-  /** One pause at a time: what is to come after the running one comes with it. */
-  async #after(ms: number, then: () => void): Promise<void> {
-    const run = this.#run
-    if (this.#pause !== null || run === null) return
-    const pause = new AbortController()
-    this.#pause = pause
-    try {
-      await this.#deps.clock.sleep(ms, { signal: AbortSignal.any([pause.signal, run.signal]) })
-    } catch {
-      return // equal now, or stopped
-    } finally {
-      if (this.#pause === pause) this.#pause = null
-    }
-    then()
-  }
 }
 
-function directoriesFirst(a: DocId, b: DocId): number {
-  if (a === b) return 0
-  return a === DIRECTORIES_DOC ? -1 : b === DIRECTORIES_DOC ? 1 : a - b
+export function isFolderMessage(message: SyncMessage): message is FolderMessage {
+  switch (message.type) {
+    case 'digests':
+    case 'want':
+    case 'updates':
+    case 'ack':
+    case 'absent':
+    case 'state':
+      return true
+    default:
+      return false
+  }
 }
 
 function digestsOf(docs: readonly DocId[], blobs: Blobs): Map<DocId, string> {
@@ -326,7 +255,7 @@ function digestsOf(docs: readonly DocId[], blobs: Blobs): Map<DocId, string> {
   return new Map(docs.map((doc, at) => [doc, binary(blob.subarray(at * DIGEST_BYTES, (at + 1) * DIGEST_BYTES))]))
 }
 
-function pairs(docs: readonly DocId[], blobs: Blobs): Map<DocId, Uint8Array> {
+function vectorsOf(docs: readonly DocId[], blobs: Blobs): Map<DocId, Uint8Array> {
   const out = new Map<DocId, Uint8Array>()
   for (const [at, doc] of docs.entries()) {
     const blob = blobs[at]

@@ -5,7 +5,7 @@ import type { Clock } from '../core/clock.ts'
 import type { DeviceId, FolderId } from '../core/ids.ts'
 import type { Log } from '../core/log.ts'
 import type { DocUpdate, SharedFolder } from '../core/ports.ts'
-import { FolderLink } from './folder-link.ts'
+import { FolderLink, isFolderMessage } from './folder-link.ts'
 import type { PartLink, Peer, SessionPart } from './peer.ts'
 import type { Blobs, Outgoing, SyncMessage } from './wire.ts'
 
@@ -146,17 +146,7 @@ class ReplicationLink implements PartLink {
   }
 
   receive(message: SyncMessage, blobs: Blobs): boolean {
-    switch (message.type) {
-      case 'digests':
-      case 'want':
-      case 'updates':
-      case 'ack':
-      case 'absent':
-      case 'state':
-        break
-      default:
-        return false
-    }
+    if (!isFolderMessage(message)) return false
     const link = this.#folders.get(message.folder)
     const known = link !== undefined && this.#deps.isMember(this.device)
     // Fresh digests say by themselves that the peer holds the folder.

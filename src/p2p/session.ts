@@ -8,8 +8,10 @@ import type { DeviceId, FolderId } from '../core/ids.ts'
 import type { Waiting } from '../core/ports.ts'
 import type { Frame } from './frame.ts'
 import { broken, FrameReader } from './frame.ts'
+import { greeted } from './hello.ts'
 import { Outbox, overfull } from './outbox.ts'
 import type { PartLink, Peer, SessionPart } from './peer.ts'
+import { Pings } from './pings.ts'
 import { Meter, SafeStream } from './safe-stream.ts'
 import type { Blobs, SyncMessage } from './wire.ts'
 import { PROTOCOL_VERSION, parseSync } from './wire.ts'
@@ -94,12 +96,6 @@ export async function openSession(
   return session
 }
 
-interface Pong {
-  readonly since: number
-  resolve(ms: number): void
-  reject(error: unknown): void
-}
-
 class LinkSession implements Session, Peer {
   readonly device: DeviceId
   readonly meter = new Meter()
@@ -111,10 +107,9 @@ class LinkSession implements Session, Peer {
   readonly #reader: FrameReader
   readonly #outbox: Outbox
   readonly #ended = new AbortController()
-  readonly #pongs = new Map<number, Pong>()
+  readonly #pings = new Pings()
   #links: readonly PartLink[] = []
   #name = ''
-  #pings = 0
   #sending: Promise<void> = Promise.resolve()
   #resolveClosed: (reason: string) => void = () => undefined
 
@@ -161,7 +156,7 @@ class LinkSession implements Session, Peer {
     try {
       const frame = await this.#reader.next({ signal })
       if (frame === null) throw new KithError('peer-gone', 'The other device closed the connection.')
-      this.#name = this.#greeted(frame)
+      this.#name = greeted(frame, this.device, this.#self.version)
     } catch (error) {
       const timedOut = !options.signal.aborted && error instanceof Error && error.name === 'TimeoutError'
       const why = timedOut ? new KithError('peer-gone', 'The other device did not answer.') : error
@@ -211,32 +206,7 @@ class LinkSession implements Session, Peer {
   }
 
   ping(options: Waiting): Promise<number> {
-    const id = ++this.#pings
-    return new Promise((resolve, reject) => {
-      if (options.signal.aborted) return reject(options.signal.reason)
-      if (this.signal.aborted) return reject(this.signal.reason)
-      const done = (): void => {
-        options.signal.removeEventListener('abort', aborted)
-        this.#pongs.delete(id)
-      }
-      const aborted = (): void => {
-        done()
-        reject(options.signal.reason)
-      }
-      options.signal.addEventListener('abort', aborted)
-      this.#pongs.set(id, {
-        since: performance.now(),
-        resolve: ms => {
-          done()
-          resolve(ms)
-        },
-        reject: error => {
-          done()
-          reject(error)
-        },
-      })
-      this.post({ type: 'ping', id })
-    })
+    return this.#pings.ping(options, id => this.post({ type: 'ping', id }))
   }
 
   async close(reason: string): Promise<void> {
@@ -278,18 +248,6 @@ class LinkSession implements Session, Peer {
     }
   }
 
-  #greeted(frame: Frame): string {
-    if (frame.type !== 'hello') throw broken(`a ${frame.type} before its hello`)
-    const { protocol, version } = (frame.fields ?? {}) as { protocol?: unknown; version?: unknown }
-    if (typeof protocol === 'number' && protocol !== PROTOCOL_VERSION) {
-      throw mismatch(this.#self.version, protocol, typeof version === 'string' ? version.slice(0, 64) : 'unknown')
-    }
-    const message = parseSync(frame)
-    if (!('type' in message) || message.type !== 'hello') throw broken('no hello')
-    if (message.device !== this.device) throw broken('a hello of another device')
-    return message.name
-  }
-
   async #handle(frame: Frame): Promise<void> {
     const message = parseSync(frame)
     if ('unknown' in message) {
@@ -306,11 +264,9 @@ class LinkSession implements Session, Peer {
       case 'ping':
         this.post({ type: 'pong', id: message.id })
         return
-      case 'pong': {
-        const pong = this.#pongs.get(message.id)
-        pong?.resolve(performance.now() - pong.since)
+      case 'pong':
+        this.#pings.answered(message.id)
         return
-      }
       case 'members':
         await this.#parts.membership.receive(frame.blobs, this.device)
         return
@@ -340,19 +296,10 @@ class LinkSession implements Session, Peer {
     const reason = error instanceof Error ? error : new KithError('peer-gone', String(error))
     this.#ended.abort(reason)
     for (const link of this.#links) link.detach()
-    for (const pong of [...this.#pongs.values()]) pong.reject(reason)
+    this.#pings.end(reason)
     this.#stream.abort(reason)
     this.#resolveClosed(reason.message)
   }
-}
-
-function mismatch(mine: string, protocol: number, theirs: string): KithError {
-  const [older, newer] = protocol < PROTOCOL_VERSION ? [theirs, mine] : [mine, theirs]
-  const numbers = `protocols ${PROTOCOL_VERSION} and ${protocol}`
-  return new KithError(
-    'peer-protocol',
-    `The two devices run versions that cannot talk to each other (${older} and ${newer}, ${numbers}): update the one with ${older}.`,
-  )
 }
 
 function aborted(signal: AbortSignal): Promise<never> {

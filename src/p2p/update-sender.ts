@@ -2,9 +2,9 @@
 // frame, a large one over several. It promises: no more than a window of bytes is on the way unacknowledged (one large update may
 // exceed it), and no more than MAX_QUEUED_BYTES wait; beyond that the queue is forgotten and a comparison stands in for it.
 import type { DocId } from '../core/ids.ts'
-import { DIRECTORIES_DOC } from '../core/ids.ts'
 import type { Log } from '../core/log.ts'
 import type { DocUpdate, SharedFolder } from '../core/ports.ts'
+import { rank } from './comparison.ts'
 import type { Outgoing } from './wire.ts'
 import { MAX_UPDATE_BYTES } from './wire.ts'
 
@@ -201,8 +201,4 @@ export class UpdateSender {
     this.#head = 0
     this.#queuedBytes = 0
   }
-}
-
-function rank(doc: DocId): number {
-  return doc === DIRECTORIES_DOC ? 0 : 1
 }
