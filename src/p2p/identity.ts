@@ -5,9 +5,9 @@ import { join } from 'node:path'
 import { generateKeyPair, privateKeyFromProtobuf, privateKeyToProtobuf } from '@libp2p/crypto/keys'
 import type { Ed25519PrivateKey } from '@libp2p/interface'
 import { peerIdFromPrivateKey } from '@libp2p/peer-id'
-import { KithError, systemCode } from '../core/errors.ts'
+import { KithError } from '../core/errors.ts'
 import type { DeviceId } from '../core/ids.ts'
-import { createPrivate, readPrivate } from './private-file.ts'
+import { readPrivate, replacePrivate } from './private-file.ts'
 
 const KEY_FILE = 'identity.key'
 
@@ -22,13 +22,8 @@ export async function loadIdentity(home: string): Promise<Identity> {
   const stored = await readPrivate(path)
   if (stored !== null) return identityOf(parse(stored, path))
   const key = await generateKeyPair('Ed25519')
-  try {
-    await createPrivate(path, privateKeyToProtobuf(key))
-  } catch (error) {
-    // Another process was faster: its key is this home's.
-    if (systemCode(error) === 'EEXIST') return await loadIdentity(home)
-    throw error
-  }
+  // Whole or not at all: a start that was killed here must not leave a key that is none. The home's lock keeps others out.
+  await replacePrivate(path, privateKeyToProtobuf(key))
   return identityOf(key)
 }
 

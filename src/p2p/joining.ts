@@ -41,7 +41,7 @@ export interface JoiningDeps {
   /** Devices in sight that are not members, now and as they come, until the signal. */
   sighted(options: Waiting): AsyncIterable<Candidate>
   sleep(ms: number, options: Waiting): Promise<void>
-  reached?(step: string): void
+  reached?(step: string): void | Promise<void>
 }
 
 export interface Joined {
@@ -152,11 +152,11 @@ export class Joining {
     try {
       const theirs = await this.#proveBoth(talk, invitation, device, { signal })
       this.#deps.onAddresses(device, theirs.addresses)
-      this.#deps.reached?.('joiner:offered')
+      await this.#deps.reached?.('joiner:offered')
       const signature = await this.#deps.membership.prepare(theirs.body)
-      this.#deps.reached?.('joiner:prepared')
+      await this.#deps.reached?.('joiner:prepared')
       await talk.send('signed', {}, [signature, ...this.#deps.membership.statements()], { signal })
-      this.#deps.reached?.('joiner:signed')
+      await this.#deps.reached?.('joiner:signed')
       await this.#store(talk, device, { signal })
       await talk.close({ signal })
     } catch (error) {
@@ -184,7 +184,7 @@ export class Joining {
     const nonces = { joiner: nonce, offerer: blobAt(challenge.blobs, 0, NONCE_BYTES) }
     const key = await this.#key(invitation.secret, parties)
     await talk.send('proof', {}, [prove('joiner', key, parties, nonces)], options)
-    this.#deps.reached?.('joiner:proved')
+    await this.#deps.reached?.('joiner:proved')
     const theirs = blobAt((await talk.receive(['proof'], options)).blobs, 0)
     if (!sameProof(theirs, prove('offerer', key, parties, nonces))) {
       throw new KithError(
@@ -208,12 +208,12 @@ export class Joining {
   async #store(talk: PairStream, device: DeviceId, options: Waiting): Promise<void> {
     const { membership } = this.#deps
     const { blobs } = await talk.receive(['done'], options)
-    this.#deps.reached?.('joiner:received')
+    await this.#deps.reached?.('joiner:received')
     await membership.receive(blobs, device)
     if (!membership.isMember(device)) {
       throw new KithError('peer-protocol', 'The other device sent no valid statement of the pairing.')
     }
-    this.#deps.reached?.('joiner:stored')
+    await this.#deps.reached?.('joiner:stored')
     await talk.send('stored', {}, [], options)
   }
 

@@ -81,7 +81,7 @@ function newestNames(
     if (body.is === 'removed' || !known.has(body.by)) continue
     // An addition names the device only until a statement about its name is there.
     const at = body.is === 'added' ? -1 : body.at
-    if (removed.has(body.by) && body.by !== body.device) continue
+    if (body.is === 'named' && removed.has(body.by) && body.by !== body.device) continue
     const there = newest.get(body.device)
     if (there === undefined || at > there.at || (at === there.at && key > there.key)) {
       newest.set(body.device, { name: body.name, at, key })

@@ -169,6 +169,10 @@ export class Membership {
     return signature
   }
 
+  prepared(): readonly DeviceId[] {
+    return this.#prepared.map(one => one.device)
+  }
+
   isPrepared(device: DeviceId): boolean {
     return this.#prepared.some(one => one.device === device)
   }

@@ -55,7 +55,7 @@ export interface NetworkDeps {
   /** The machine's interfaces; tests change them. */
   interfaces?(): Interfaces
   /** Told of each step of a pairing; tests let the device die there. */
-  reached?(step: string): void
+  reached?(step: string): void | Promise<void>
 }
 
 export interface NetworkOptions {
@@ -172,6 +172,9 @@ class PeerNetwork implements Network {
     })
     this.#links.start()
     for (const device of this.#membership.members()) this.#links.watch(device)
+    for (const device of this.#membership.prepared()) {
+      void this.#callToResume({ device, addresses: this.#book.candidates(device, this.#surroundings()) })
+    }
     this.#interfaces = fingerprint(this.#look())
     this.#poll = setInterval(() => this.#lookAround(), INTERFACE_POLL_MS)
     if (!this.#options.discovery) return

@@ -31,7 +31,7 @@ export interface PairingDeps {
   /** The window closed: strangers who came for it have to go. */
   onWindowClosed(): void
   /** Called as each step of the exchange is reached. Tests let the process die there. */
-  reached?(step: string): void
+  reached?(step: string): void | Promise<void>
 }
 
 interface Window {
@@ -165,7 +165,7 @@ export class Pairing {
       if (verdict.no === 'tries') this.#close(tooManyTries())
       return
     }
-    this.#deps.reached?.('offerer:proved')
+    await this.#deps.reached?.('offerer:proved')
     try {
       await talk.send('proof', {}, [prove('offerer', verdict.key, parties, nonces)], waiting)
       await this.#finish(talk, window, attempt, waiting)
@@ -210,11 +210,11 @@ export class Pairing {
     const body = encodeBody({ is: 'added', device, name: about.name, by: membership.self, at: clock.now() })
     const own = { name: membership.nameOf(membership.self), addresses: [...this.#deps.addresses()] }
     await talk.send('offer', { ...own, members: [...membership.members()] }, [body], waiting)
-    this.#deps.reached?.('offerer:offered')
+    await this.#deps.reached?.('offerer:offered')
     const { blobs } = await talk.receive(['signed'], waiting)
-    this.#deps.reached?.('offerer:received-signature')
+    await this.#deps.reached?.('offerer:received-signature')
     const statement = await this.#commit(window, attempt, body, blobs, waiting)
-    this.#deps.reached?.('offerer:committed')
+    await this.#deps.reached?.('offerer:committed')
     this.#deps.onAddresses(device, about.addresses)
     await this.#handOver(talk, device, statement, waiting)
   }
@@ -250,9 +250,9 @@ export class Pairing {
   async #handOver(talk: PairStream, device: DeviceId, statement: Uint8Array, options: Waiting): Promise<void> {
     const { membership } = this.#deps
     await talk.send('done', {}, [statement, ...membership.statements()], options)
-    this.#deps.reached?.('offerer:sent')
+    await this.#deps.reached?.('offerer:sent')
     await talk.receive(['stored'], options)
-    this.#deps.reached?.('offerer:confirmed')
+    await this.#deps.reached?.('offerer:confirmed')
     const window = this.#window
     if (window?.committed !== device) return
     window.resolve({ id: device, name: membership.nameOf(device) })

@@ -26,7 +26,7 @@ export async function readPrivate(path: string): Promise<Uint8Array | null> {
 }
 
 /** Writes a file that must not exist yet (EEXIST otherwise), to the platter. */
-export async function createPrivate(path: string, bytes: Uint8Array): Promise<void> {
+async function createPrivate(path: string, bytes: Uint8Array): Promise<void> {
   const file = await open(path, O_WRONLY | O_CREAT | O_EXCL | (O_NOFOLLOW ?? 0), 0o600)
   try {
     await file.writeFile(bytes)

@@ -63,7 +63,7 @@ export interface DeviceOptions {
   readonly port?: number
   readonly clock?: Clock
   readonly interfaces?: () => Interfaces
-  readonly reached?: (step: string) => void
+  readonly reached?: (step: string) => void | Promise<void>
 }
 
 /** Homes and devices of one test; `close` ends them all. */
