@@ -2,7 +2,7 @@
 // (a change would be synced twice, by two histories), and the home must never be synced (it holds the key). Symlinks, other spellings
 // and bind mounts are seen through.
 import type { Stats } from 'node:fs'
-import { access, constants, mkdir, realpath, rmdir, stat } from 'node:fs/promises'
+import { access, constants, mkdir, opendir, realpath, rmdir, stat } from 'node:fs/promises'
 import { basename, dirname, isAbsolute, join, resolve } from 'node:path'
 import { printable } from '../core/display.ts'
 import { KithError, systemCode } from '../core/errors.ts'
@@ -103,6 +103,7 @@ async function checkDirectory(path: string): Promise<void> {
   }
   if (!facts.isDirectory()) throw notDirectory(path)
   try {
+    await (await opendir(path)).close()
     await access(path, constants.R_OK | constants.W_OK | constants.X_OK)
   } catch (error) {
     throw unusable(path, error)

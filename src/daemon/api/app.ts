@@ -2,6 +2,7 @@
 // describes it all at /api/v1/openapi.json. Reading never changes anything.
 import { OpenAPIHono } from '@hono/zod-openapi'
 import { bodyLimit } from 'hono/body-limit'
+import { HTTPException } from 'hono/http-exception'
 import { KithError } from '../../core/errors.ts'
 import type { Log } from '../../core/log.ts'
 import type { Control } from '../control.ts'
@@ -29,6 +30,8 @@ export function createApp(
     },
   })
   const answer = (error: unknown): Response => {
+    // Of Hono itself: a body that is no JSON.
+    if (error instanceof HTTPException) return refusal(error.status, `${error.message}.`)
     const { status, body } = failureOf(error, log)
     return Response.json(body, { status })
   }
