@@ -2,19 +2,22 @@ import { appendFile, readdir, readFile, truncate, unlink, writeFile } from 'node
 import { basename, extname, join } from 'node:path'
 import { expect } from 'chai'
 import { isKithError } from '../../src/core/errors.ts'
-import type { FolderStore } from '../../src/core/ports.ts'
+import { DOC_COUNT } from '../../src/core/ids.ts'
+import type { FolderBatch, FolderStore } from '../../src/core/ports.ts'
 import { type Database, openDatabase, setAside } from '../../src/store/database.ts'
 import { stateOf } from '../contract/store-contract.ts'
 import { MemoryStore } from '../support/memory-store.ts'
 import { type Random, seeded } from '../support/random.ts'
 import { batchOf } from './committing.ts'
 import { copyOf, newHome, removeHomes } from './homes.ts'
-import { FOLDER } from './samples.ts'
+import { doc, FOLDER, fileRow, journalEntry, randomBytes } from './samples.ts'
 
 const COMMITS = 120
 /** The database is opened anew after so many: LevelDB makes a table of its log then. */
 const REOPENED = 30
-const FLIPS = 40
+const FLIPS = 30
+/** Commits into the log that loses some; fewer than there are documents. */
+const LOST = 200
 /** What LevelDB skips, silently, where a checksum of its log is wrong. */
 const LOG_BLOCK_BYTES = 32 * 1024
 
@@ -73,18 +76,29 @@ describe('database, damaged', () => {
     ).to.equal(true)
   })
 
-  it('shows the loss of a commit in the middle of the log', async () => {
-    const directory = await copyOf(whole)
-    const database = await openDatabase(directory)
-    for (let number = COMMITS; number < 2 * COMMITS; number++) await database.folder(FOLDER).commit(batchOf(number))
-    await database.close()
-    const log = join(directory, (await readdir(directory)).find(name => name.endsWith('.log')) ?? '')
-    const bytes = await readFile(log)
-    expect(bytes.length).to.be.greaterThan(3 * LOG_BLOCK_BYTES)
-    bytes[LOG_BLOCK_BYTES + 1_000] = (bytes[LOG_BLOCK_BYTES + 1_000] ?? 0) ^ 1
-    await writeFile(log, bytes)
-    expect(await outcomeOf(directory)).to.equal('found')
-  })
+  const parts: [string, (number: number) => FolderBatch][] = [
+    ['all', batchOf],
+    [
+      'rows',
+      number => ({ rows: { put: [{ ...fileRow(random, 1_000 + number), name: 'x'.repeat(1_000) }], deleted: [] } }),
+    ],
+    ['documents', number => ({ updates: [{ doc: doc(number % DOC_COUNT), update: randomBytes(random, 1_000) }] })],
+    ['journal', () => ({ journal: [journalEntry({ path: 'x'.repeat(1_000) })] })],
+  ]
+  for (const [what, batch] of parts) {
+    it(`shows the loss of a commit in the middle of the log (${what})`, async () => {
+      const directory = await copyOf(whole)
+      const database = await openDatabase(directory)
+      for (let number = COMMITS; number < COMMITS + LOST; number++) await database.folder(FOLDER).commit(batch(number))
+      await database.close()
+      const log = join(directory, (await readdir(directory)).find(name => name.endsWith('.log')) ?? '')
+      const bytes = await readFile(log)
+      expect(bytes.length).to.be.greaterThan(3 * LOG_BLOCK_BYTES)
+      bytes[LOG_BLOCK_BYTES + 1_000] = (bytes[LOG_BLOCK_BYTES + 1_000] ?? 0) ^ 1
+      await writeFile(log, bytes)
+      expect(await outcomeOf(directory)).to.equal('found')
+    })
+  }
 
   async function rebuilt(directory: string): Promise<void> {
     await setAside(directory)
