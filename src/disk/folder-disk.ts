@@ -1,0 +1,297 @@
+// The port `FolderDisk` on a real directory: puts together what scans, hashes, stages, publishes and watches. It holds no user's data,
+// only which directory the root is, what versions and stage hold by name, and the threads that do the work.
+import { lstat, readdir, realpath } from 'node:fs/promises'
+import { basename, join } from 'node:path'
+import { KithError, systemCode } from '../core/errors.ts'
+import type { ContentId, DeviceId, FolderId } from '../core/ids.ts'
+import type { Log } from '../core/log.ts'
+import type {
+  ContentPlace,
+  DiskStep,
+  FolderDisk,
+  HashRequest,
+  HashResult,
+  Listing,
+  Observed,
+  RootState,
+  StepResult,
+  Unlisted,
+  Waiting,
+  Watch,
+  WatchEvents,
+} from '../core/ports.ts'
+import { AREA, areaPath, contentOfName, type Seal, VERSIONS } from './area.ts'
+import { identityOf } from './beneath.ts'
+import { abortable, hashFiles } from './hasher.ts'
+import { LATE_WRITER_MS, type LateReply } from './late-writers.ts'
+import { createMarker, isForeign, readMarker } from './marker.ts'
+import { isAbsent } from './problem-of.ts'
+import { scanTree } from './scanner.ts'
+import type { Root } from './source.ts'
+import { DiskStage } from './stage.ts'
+import { kindOf, statOf } from './stat.ts'
+import { DirectoryWatch } from './watcher.ts'
+import { DiskWorkers } from './workers.ts'
+
+/** Steps that the publish worker does at a time: between two such parts a signal is heard, and other folders have their turn. */
+const STEPS_A_PART = 256
+
+export interface FolderDiskOptions {
+  readonly folder: FolderId
+  readonly device: DeviceId
+  readonly log: Log
+  /** A person said that a root with another device's marker is to be this device's from now on. */
+  readonly takeOver?: boolean
+  /** Shared by all folders of a daemon; without it the disk has its own and closes them. */
+  readonly workers?: DiskWorkers
+}
+
+/** Throws KithError `path-foreign-marker` where the root belongs to another device. A root that is not there is for `check` to tell. */
+export async function openFolderDisk(root: string, options: FolderDiskOptions): Promise<FolderDisk> {
+  const path = await realpath(root).catch(() => root)
+  const marker = await readMarker(path).catch(() => null)
+  if (options.takeOver !== true && marker !== null && (await isForeign(path, marker, options.device))) {
+    throw new KithError(
+      'path-foreign-marker',
+      `${root} is a folder of another device. If that disk now belongs to this one, say so (--take-over).`,
+    )
+  }
+  if (options.takeOver === true && marker !== null && marker.device !== options.device) {
+    await createMarker(path, options)
+  }
+  const disk = new RealFolderDisk(path, options)
+  await disk.load()
+  return disk
+}
+
+class RealFolderDisk implements FolderDisk {
+  readonly root: string
+  readonly stage: DiskStage
+  readonly #options: FolderDiskOptions
+  readonly #workers: DiskWorkers
+  readonly #ownsWorkers: boolean
+  readonly #versions = new Set<ContentId>()
+  readonly #watches = new Set<DirectoryWatch>()
+  readonly #events = new Set<WatchEvents>()
+  #identity: Root['identity'] = null
+  #applying: Promise<unknown> = Promise.resolve()
+  #late: NodeJS.Timeout | null = null
+  #closed = false
+
+  constructor(root: string, options: FolderDiskOptions) {
+    this.root = root
+    this.#options = options
+    this.#workers = options.workers ?? new DiskWorkers()
+    this.#ownsWorkers = options.workers === undefined
+    this.stage = new DiskStage({ workers: this.#workers, root: () => this.#at() })
+  }
+
+  async load(): Promise<void> {
+    this.#identify()
+    this.#versions.clear()
+    for (const name of await namesIn(areaPath(this.root, VERSIONS))) {
+      const content = contentOfName(name)
+      if (content !== undefined) this.#versions.add(content)
+    }
+    await this.stage.load()
+  }
+
+  async check(options: { hadEntries: boolean }): Promise<RootState> {
+    const { root } = this
+    try {
+      const stats = await lstat(root, { bigint: true })
+      if (!stats.isDirectory()) return { state: 'replaced', message: `${root} is not a directory any more.` }
+      const names = await readdir(root)
+      if (options.hadEntries && names.every(name => name === AREA)) {
+        return { state: 'emptied', message: `${root} is empty, and it was not before.` }
+      }
+      const marker = await readMarker(root)
+      if (marker === null) {
+        if (!options.hadEntries) return this.#ok()
+        return {
+          state: 'replaced',
+          message: `${root} has no marker of Kith: another directory, or one without its .kith.`,
+        }
+      }
+      if (marker.folder !== this.#options.folder || marker.device !== this.#options.device) {
+        return { state: 'replaced', message: `${root} carries the marker of another folder or device.` }
+      }
+      if (marker.ino !== `${stats.ino}`) {
+        return { state: 'replaced', message: `${root} is another directory than before: it was copied or restored.` }
+      }
+      return this.#ok()
+    } catch (error) {
+      if (isAbsent(error)) return { state: 'missing', message: `${root} is not there: is its disk mounted?` }
+      return { state: 'unreadable', message: `${root} cannot be read (${systemCode(error) ?? String(error)}).` }
+    }
+  }
+
+  async recover(): Promise<void> {
+    const reply = await this.#serially(() => this.#workers.publish({ do: 'recover', root: this.#at() }))
+    this.#versions.clear()
+    for (const content of reply.versions) this.#versions.add(content)
+    for (const path of reply.back) this.#options.log.warn({ path }, 'put back what an interrupted run had set aside')
+    this.#tookLate(reply.late)
+    await this.stage.load()
+  }
+
+  scan(paths: readonly string[], options: Waiting & { recursive: boolean }): AsyncIterable<Listing | Unlisted> {
+    return scanTree(this.#workers, this.#at(), paths, options)
+  }
+
+  async look(path: string): Promise<Observed | null> {
+    try {
+      const stats = await lstat(join(this.root, path), { bigint: true })
+      const kind = kindOf(stats)
+      // What cannot be synced is there all the same: to the engine it is something unexpected.
+      if (kind === null) throw new KithError('bad-path', 'Neither file nor directory nor symlink.')
+      return { name: basename(path), kind, stat: statOf(stats) }
+    } catch (error) {
+      if (isAbsent(error)) return null
+      throw error
+    }
+  }
+
+  hash(requests: readonly HashRequest[], options: Waiting): AsyncIterable<HashResult> {
+    return hashFiles(this.#workers, this.#at(), requests, options)
+  }
+
+  async read(place: ContentPlace, offset: number, length: number, options: Waiting): Promise<Uint8Array | null> {
+    const task = { do: 'read', root: this.#at(), place, offset, length } as const
+    return abortable(this.#workers.hash(task), options.signal)
+  }
+
+  hasVersion(content: ContentId): boolean {
+    return this.#versions.has(content)
+  }
+
+  async keepVersion(content: ContentId, bytes: Uint8Array): Promise<void> {
+    if (this.#versions.has(content)) return
+    const kept = await this.#workers.hash({
+      do: 'version-keep',
+      root: this.#at(),
+      content,
+      bytes: Uint8Array.from(bytes),
+    })
+    if (!kept) throw new KithError('content-mismatch', 'A version to be kept is not what its id says.')
+    this.#versions.add(content)
+  }
+
+  apply(steps: readonly DiskStep[], options: Waiting): Promise<readonly StepResult[]> {
+    return this.#serially(() => this.#apply(steps, options.signal))
+  }
+
+  watch(events: WatchEvents): Watch {
+    const watch = new DirectoryWatch(this.root, events)
+    this.#watches.add(watch)
+    this.#events.add(events)
+    return {
+      add: paths => watch.add(paths),
+      remove: path => watch.remove(path),
+      close: async () => {
+        this.#watches.delete(watch)
+        this.#events.delete(events)
+        await watch.close()
+      },
+    }
+  }
+
+  async accept(): Promise<void> {
+    await createMarker(this.root, this.#options)
+    this.#identify()
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return
+    this.#closed = true
+    if (this.#late !== null) clearTimeout(this.#late)
+    for (const watch of this.#watches) await watch.close()
+    await this.#applying
+    if (this.#ownsWorkers) await this.#workers.close()
+  }
+
+  async #apply(steps: readonly DiskStep[], signal: AbortSignal): Promise<StepResult[]> {
+    const results: StepResult[] = []
+    let parked = false
+    for (let at = 0; at < steps.length; at += STEPS_A_PART) {
+      if (signal.aborted && parked) await this.#applyPart([], true)
+      signal.throwIfAborted()
+      const part = steps.slice(at, at + STEPS_A_PART)
+      parked ||= part.some(step => step.do === 'park')
+      results.push(...(await this.#applyPart(part, at + STEPS_A_PART >= steps.length)))
+    }
+    return results
+  }
+
+  async #applyPart(steps: readonly DiskStep[], last: boolean): Promise<readonly StepResult[]> {
+    const seals = new Map<ContentId, Seal>()
+    for (const step of steps) {
+      if (step.do !== 'put' || seals.has(step.content)) continue
+      const seal = await this.stage.sealed(step.content)
+      if (seal !== null) seals.set(step.content, seal)
+    }
+    const reply = await this.#workers.publish({ do: 'apply', root: this.#at(), steps, seals, last })
+    for (const content of reply.versions) this.#versions.add(content)
+    for (const content of reply.gone) this.stage.forget(content)
+    for (const [content, seal] of reply.seals) this.stage.reseal(content, seal)
+    for (const path of reply.back) this.#options.log.debug({ path }, 'put back what a batch left parked')
+    if (reply.hasLate) this.#watchLate()
+    return reply.results
+  }
+
+  /** One batch at a time: what is parked belongs to it. */
+  #serially<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#applying.then(work)
+    this.#applying = done.catch(() => undefined)
+    return done
+  }
+
+  #watchLate(): void {
+    if (this.#late !== null || this.#closed) return
+    this.#late = setTimeout(() => {
+      this.#late = null
+      this.#serially(() => this.#workers.publish({ do: 'late', root: this.#at() })).then(
+        reply => this.#tookLate(reply),
+        (error: unknown) => this.#options.log.warn({ error }, 'could not look for late writers'),
+      )
+    }, LATE_WRITER_MS + 500)
+    this.#late.unref()
+  }
+
+  #tookLate(reply: LateReply): void {
+    for (const content of reply.lost) this.#versions.delete(content)
+    for (const path of reply.back) {
+      this.#options.log.warn({ path }, 'a program wrote to a file after it was replaced: its content is beside it')
+      const at = path.lastIndexOf('/')
+      for (const events of this.#events) events.onDirty(at < 0 ? '' : path.slice(0, at))
+    }
+    if (reply.waiting.length > 0) this.#watchLate()
+  }
+
+  #at(): Root {
+    return { path: this.root, identity: this.#identity }
+  }
+
+  #ok(): RootState {
+    this.#identify()
+    return { state: 'ok' }
+  }
+
+  #identify(): void {
+    try {
+      this.#identity = identityOf(this.root)
+    } catch {
+      // Not there: nothing is read or written until `check` says ok.
+      this.#identity = null
+    }
+  }
+}
+
+async function namesIn(path: string): Promise<string[]> {
+  try {
+    return await readdir(path)
+  } catch {
+    // Not there yet, or unreadable: `recover` and `check` tell.
+    return []
+  }
+}

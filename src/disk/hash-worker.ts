@@ -1,0 +1,127 @@
+// The hash workers: they open and read files themselves, so that no user's bytes but small texts cross threads, and they write and
+// verify what is staged. Nothing here changes a user's file.
+import { closeSync, fstatSync, lstatSync } from 'node:fs'
+import { contentOf } from '../core/content-list.ts'
+import type { ContentId, Hash } from '../core/ids.ts'
+import type { ContentPlace, HashRequest, Problem } from '../core/ports.ts'
+import { openRegular, readLink, splitPath, within } from './beneath.ts'
+import { readContent, textOf } from './content-read.ts'
+import { type Envelope, enveloped } from './envelope.ts'
+import { isAbsent, readingProblem } from './problem-of.ts'
+import { type Root, withSource } from './source.ts'
+import type { StageReplies, StageTask } from './stage-work.ts'
+import { stageWork } from './stage-work.ts'
+import { isSame, statOf } from './stat.ts'
+import { Movable } from './transfer.ts'
+
+export type HashTask =
+  | { readonly do: 'hash'; readonly root: Root; readonly requests: readonly HashRequest[] }
+  | {
+      readonly do: 'read'
+      readonly root: Root
+      readonly place: ContentPlace
+      readonly offset: number
+      readonly length: number
+    }
+  | StageTask
+
+/** A content list without what the main thread can make of the rest itself. */
+export interface PackedList {
+  readonly content: ContentId
+  readonly size: number
+  readonly top: Uint8Array
+  readonly segments: readonly (readonly [Hash, Uint8Array])[]
+}
+
+export type Hashed =
+  | { readonly ok: true; readonly list: PackedList; readonly text: Uint8Array | null }
+  | { readonly ok: false; readonly problem: Problem }
+
+export interface HashReplies extends StageReplies {
+  hash: readonly Hashed[]
+  read: Uint8Array | null
+}
+
+/** The piscina task of this worker. */
+export function hash(task: HashTask): Promise<Envelope<HashReplies[HashTask['do']]>> {
+  return enveloped(() => act(task))
+}
+
+function act(task: HashTask): HashReplies[HashTask['do']] | Movable<HashReplies[HashTask['do']]> {
+  switch (task.do) {
+    case 'hash': {
+      const results = task.requests.map(request => hashOne(task.root, request))
+      const buffers = results.flatMap(result =>
+        result.ok && result.text !== null && result.text.length > 0 ? [result.text.buffer] : [],
+      )
+      return new Movable(results, buffers)
+    }
+    case 'read':
+      return read(task)
+    default:
+      return stageWork(task)
+  }
+}
+
+function read(task: HashTask & { do: 'read' }): Movable<Uint8Array> | Uint8Array | null {
+  try {
+    const { place, offset, length } = task
+    const bytes = withSource(task.root, place, source =>
+      offset + length <= source.size ? source.read(offset, length) : null,
+    )
+    return bytes === null || bytes.length === 0 ? bytes : new Movable(bytes, [bytes.buffer])
+  } catch {
+    // The port's answer to "not there as said", whatever the reason; the next scan says why.
+    return null
+  }
+}
+
+function hashOne(root: Root, request: HashRequest): Hashed {
+  const { directory, name } = splitPath(request.path)
+  try {
+    return within(root.path, root.identity, directory, parent =>
+      request.kind === 'file'
+        ? hashFile(parent, name, request)
+        : hashLink(`${parent.base}/${name}`, () => readLink(parent, name), request),
+    )
+  } catch (error) {
+    if (isAbsent(error)) return busy(request)
+    const problem = readingProblem(error, request.path)
+    const code = error instanceof Error && 'code' in error ? error.code : ''
+    // A symlink or a FIFO now stands there.
+    return code === 'ELOOP' || code === 'EINVAL' || code === 'ENXIO' ? busy(request) : { ok: false, problem }
+  }
+}
+
+function hashFile(parent: Parameters<typeof openRegular>[0], name: string, request: HashRequest): Hashed {
+  const { fd, stats } = openRegular(parent, name)
+  try {
+    if (!isSame(request.stat, statOf(stats), 'file')) return busy(request)
+    const { list, whole } = readContent(fd)
+    const after = statOf(fstatSync(fd, { bigint: true }))
+    if (!isSame(request.stat, after, 'file') || list.size !== request.stat.size) return busy(request)
+    return packed(list, textOf(whole))
+  } finally {
+    closeSync(fd)
+  }
+}
+
+function hashLink(path: string, target: () => Buffer, request: HashRequest): Hashed {
+  if (!isSame(request.stat, statOf(lstatSync(path, { bigint: true })), 'symlink')) return busy(request)
+  const list = contentOf(target())
+  if (!isSame(request.stat, statOf(lstatSync(path, { bigint: true })), 'symlink')) return busy(request)
+  return packed(list, null)
+}
+
+function packed(list: ReturnType<typeof contentOf>, text: Uint8Array | null): Hashed {
+  return {
+    ok: true,
+    list: { content: list.content, size: list.size, top: list.top, segments: [...list.segments] },
+    text,
+  }
+}
+
+function busy(request: HashRequest): Hashed {
+  const message = 'It changed while it was read: it is read again when it rests.'
+  return { ok: false, problem: { code: 'busy', path: request.path, message } }
+}

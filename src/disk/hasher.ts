@@ -1,0 +1,100 @@
+// Spreads hash requests over the workers: small files many a message, large ones alone, a bounded number at a time. Results come as
+// they are ready.
+import type { Chunk, ContentList } from '../core/content.ts'
+import { isSingle } from '../core/content.ts'
+import { decodeSegment, decodeTop, singleList } from '../core/content-list.ts'
+import type { HashRequest, HashResult, Waiting } from '../core/ports.ts'
+import type { Hashed, PackedList } from './hash-worker.ts'
+import type { Root } from './source.ts'
+import type { DiskWorkers } from './workers.ts'
+
+const BATCH_FILES = 64
+const BATCH_BYTES = 8 * 1024 * 1024
+/** Two a worker: one that runs and one that waits. */
+const BATCHES_A_THREAD = 2
+
+export async function* hashFiles(
+  workers: DiskWorkers,
+  root: Root,
+  requests: readonly HashRequest[],
+  options: Waiting,
+): AsyncGenerator<HashResult> {
+  const { signal } = options
+  const batches = batchesOf(requests)
+  const running = new Set<Promise<{ self: object; results: HashResult[] }>>()
+  const promiseOf = new Map<object, Promise<{ self: object; results: HashResult[] }>>()
+  const start = (): void => {
+    const next = batches.next()
+    if (next.done === true) return
+    const batch = next.value
+    const promise = workers.hash({ do: 'hash', root, requests: batch }).then(hashed => ({
+      self: batch,
+      results: hashed.map((result, index) => unpacked(batch[index] as HashRequest, result)),
+    }))
+    promiseOf.set(batch, promise)
+    running.add(promise)
+  }
+  try {
+    signal.throwIfAborted()
+    for (let n = workers.hashThreads * BATCHES_A_THREAD; n > 0; n--) start()
+    while (running.size > 0) {
+      const { self, results } = await abortable(Promise.race(running), signal)
+      running.delete(promiseOf.get(self) as Promise<{ self: object; results: HashResult[] }>)
+      promiseOf.delete(self)
+      start()
+      yield* results
+      signal.throwIfAborted()
+    }
+  } finally {
+    // What still runs ends by itself; nobody waits for it.
+    void Promise.allSettled(running)
+  }
+}
+
+function* batchesOf(requests: readonly HashRequest[]): Generator<HashRequest[], undefined> {
+  let batch: HashRequest[] = []
+  let bytes = 0
+  for (const request of requests) {
+    if (batch.length > 0 && (batch.length === BATCH_FILES || bytes + request.stat.size > BATCH_BYTES)) {
+      yield batch
+      batch = []
+      bytes = 0
+    }
+    batch.push(request)
+    bytes += request.stat.size
+  }
+  if (batch.length > 0) yield batch
+}
+
+/** Stops waiting, with the signal's reason, as soon as it is aborted. */
+export async function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  signal.throwIfAborted()
+  let stop = (): void => undefined
+  const aborted = new Promise<never>((_, reject) => {
+    stop = () => reject(signal.reason)
+    signal.addEventListener('abort', stop)
+  })
+  try {
+    return await Promise.race([promise, aborted])
+  } finally {
+    signal.removeEventListener('abort', stop)
+  }
+}
+
+function unpacked(request: HashRequest, hashed: Hashed): HashResult {
+  if (!hashed.ok) return { ok: false, request, problem: hashed.problem }
+  return { ok: true, request, list: unpackList(hashed.list), text: hashed.text }
+}
+
+/** Comes from our own worker: decoded, not checked again. */
+export function unpackList(list: PackedList): ContentList {
+  if (isSingle(list.content)) return singleList(list.content, list.size)
+  const segments = new Map(list.segments)
+  const chunks: Chunk[] = []
+  for (const ref of decodeTop(list.top).segments) {
+    const bytes = segments.get(ref.hash)
+    if (bytes === undefined) throw new Error('a segment is missing in a list made here')
+    for (const chunk of decodeSegment(bytes)) chunks.push(chunk)
+  }
+  return { content: list.content, size: list.size, top: list.top, segments, chunks }
+}

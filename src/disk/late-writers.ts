@@ -1,0 +1,125 @@
+// Programs may still hold a file open that was replaced or removed, and write to it: its inode lies in versions now. Such inodes are
+// looked at again after a while and at start; one that was written to comes back to the user's folder, itself, so that later writes
+// are seen too. The list of those not yet looked at is kept in `.kith/late.log`.
+import { appendFileSync, lstatSync, renameSync, unlinkSync, writeFileSync } from 'node:fs'
+import { z } from 'zod'
+import type { ContentId } from '../core/ids.ts'
+import { withSuffix } from '../core/names.ts'
+import { contentOfName, isSealed, LATE_FILE, PRIVATE_MODE, type Seal } from './area.ts'
+import type { AreaHandle } from './area-handle.ts'
+import { readOwn, splitPath } from './beneath.ts'
+import { TWIN } from './keep-old.ts'
+import { syncDirectory } from './own-files.ts'
+import { bringBackTo, lookAt } from './user-place.ts'
+
+export const LATE_WRITER_MS = 60_000
+
+export interface LateEntry {
+  /** In versions. */
+  readonly name: string
+  /** Where it was. */
+  readonly path: string
+  readonly seal: Seal
+  /** ms since 1970 */
+  readonly time: number
+}
+
+export interface LateReply {
+  /** Paths in the user's folder that came back. */
+  readonly back: readonly string[]
+  /** Contents that versions do not hold any more: what had that name is another content now. */
+  readonly lost: readonly ContentId[]
+  readonly waiting: readonly LateEntry[]
+}
+
+const line = z.object({
+  name: z.string().regex(/^[0-9a-f]+(\+\d+)?$/),
+  path: z.string(),
+  ino: z.string().regex(/^\d+$/),
+  size: z.string().regex(/^\d+$/),
+  mtimeNs: z.string().regex(/^-?\d+$/),
+  time: z.number(),
+})
+
+export function appendLate(area: AreaHandle, entries: readonly LateEntry[]): void {
+  if (entries.length > 0) appendFileSync(`${area.area.base}/${LATE_FILE}`, encode(entries), { mode: PRIVATE_MODE })
+}
+
+/** Looks at those that are due (all, with `now` = Infinity); the rest waits on. */
+export function checkLate(area: AreaHandle, now: number): LateReply {
+  const back: string[] = []
+  const lost: ContentId[] = []
+  const waiting: LateEntry[] = []
+  for (const entry of readLate(area)) {
+    const path = `${area.versions.base}/${entry.name}`
+    const stats = lstatSync(path, { bigint: true, throwIfNoEntry: false })
+    if (stats === undefined) continue
+    if (!isSealed(entry.seal, stats)) {
+      back.push(returnToUser(area, path, entry))
+      const content = contentOfName(entry.name)
+      if (content !== undefined) lost.push(content)
+    } else if (now - entry.time < LATE_WRITER_MS) {
+      waiting.push(entry)
+    } else if (entry.name.includes(TWIN)) {
+      // The same content lies under its own name.
+      unlinkSync(path)
+    }
+  }
+  const temporary = area.transitPath()
+  writeFileSync(temporary, encode(waiting), { mode: PRIVATE_MODE, flag: 'wx' })
+  renameSync(temporary, `${area.area.base}/${LATE_FILE}`)
+  if (back.length > 0) syncDirectory(area.versions)
+  return { back, lost, waiting }
+}
+
+/** Under its old name where that is free (it was removed: an edit beats a delete), else as a copy beside what replaced it. */
+function returnToUser(area: AreaHandle, path: string, entry: LateEntry): string {
+  const { directory, name } = splitPath(entry.path)
+  const stamp = new Date(entry.time).toISOString().slice(0, 19).replace('T', ' ').replaceAll(':', '-')
+  const copy = withSuffix(name, ` (conflict ${stamp} late)`)
+  let taken = false
+  try {
+    taken = area.inside(directory, parent => lookAt(parent, name) !== undefined)
+  } catch {
+    // Its directory is gone: it comes back in the root.
+  }
+  const to = taken ? copy : name
+  return bringBackTo(area, path, directory === '' ? to : `${directory}/${to}`)
+}
+
+function readLate(area: AreaHandle): LateEntry[] {
+  let text: string
+  try {
+    text = readOwn(`${area.area.base}/${LATE_FILE}`).toString()
+  } catch {
+    // None yet.
+    return []
+  }
+  const entries = new Map<string, LateEntry>()
+  for (const json of text.split('\n')) {
+    const entry = decode(json)
+    if (entry !== undefined) entries.set(entry.name, entry)
+  }
+  return [...entries.values()]
+}
+
+function decode(json: string): LateEntry | undefined {
+  try {
+    const parsed = line.safeParse(JSON.parse(json))
+    if (!parsed.success) return undefined
+    const { name, path, ino, size, mtimeNs, time } = parsed.data
+    return { name, path, time, seal: { ino: BigInt(ino), size: BigInt(size), mtimeNs: BigInt(mtimeNs) } }
+  } catch {
+    // The last line may be torn by a crash.
+    return undefined
+  }
+}
+
+function encode(entries: readonly LateEntry[]): string {
+  return entries
+    .map(({ name, path, time, seal }) => {
+      const { ino, size, mtimeNs } = seal
+      return `${JSON.stringify({ name, path, ino: `${ino}`, size: `${size}`, mtimeNs: `${mtimeNs}`, time })}\n`
+    })
+    .join('')
+}

@@ -1,0 +1,53 @@
+// Small acts on files of our own in `.kith`, shared by the workers. Synchronous; none of them is ever given a user's path to change.
+import { closeSync, constants, copyFileSync, fsyncSync, openSync, unlinkSync, writeSync } from 'node:fs'
+import { systemCode } from '../core/errors.ts'
+import { PRIVATE_MODE } from './area.ts'
+import { type Directory, openForSync, readFully } from './beneath.ts'
+import { isAbsent } from './problem-of.ts'
+
+const COPY_BYTES = 1024 * 1024
+
+/** A new file with the bytes of an open one; cloned where the disk can. */
+export function copyHandle(fd: number, to: string): void {
+  if (process.platform === 'linux') {
+    copyFileSync(`/proc/self/fd/${fd}`, to, constants.COPYFILE_FICLONE | constants.COPYFILE_EXCL)
+    return
+  }
+  const target = openSync(to, 'wx', PRIVATE_MODE)
+  try {
+    const buffer = Buffer.allocUnsafe(COPY_BYTES)
+    for (let at = 0; ; ) {
+      const count = readFully(fd, buffer, at)
+      if (count === 0) return
+      writeFully(target, buffer.subarray(0, count), at)
+      at += count
+    }
+  } finally {
+    closeSync(target)
+  }
+}
+
+export function writeFully(fd: number, bytes: Uint8Array, at: number): void {
+  for (let done = 0; done < bytes.length; ) done += writeSync(fd, bytes, done, bytes.length - done, at + done)
+}
+
+export function removeIfThere(path: string): void {
+  try {
+    unlinkSync(path)
+  } catch (error) {
+    if (!isAbsent(error)) throw error
+  }
+}
+
+export function syncDirectory(directory: Directory): void {
+  const fd = openForSync(directory)
+  try {
+    fsyncSync(fd)
+  } catch (error) {
+    const code = systemCode(error)
+    // Some file systems have no sync of directories.
+    if (code !== 'EINVAL' && code !== 'ENOTSUP') throw error
+  } finally {
+    closeSync(fd)
+  }
+}

@@ -1,0 +1,262 @@
+// The port `Stage` on `.kith/stage`: remembers what is staged and when it was last verified; the workers do the reading and writing.
+import { readdir, statfs, unlink } from 'node:fs/promises'
+import type { ContentList } from '../core/content.ts'
+import { isSingle } from '../core/content.ts'
+import { KithError, systemCode } from '../core/errors.ts'
+import type { ContentId } from '../core/ids.ts'
+import type { ContentPlace, Stage, StageFile, Waiting } from '../core/ports.ts'
+import { areaPath, contentOfName, PART_SUFFIX, type Seal, STAGE } from './area.ts'
+import { abortable } from './hasher.ts'
+import type { Root } from './source.ts'
+import type { DiskWorkers } from './workers.ts'
+
+/** Never filled by Kith: the database and the user need some room. */
+const RESERVE_BYTES = 64 * 1024 * 1024
+const BATCH_FILES = 256
+const BATCH_BYTES = 8 * 1024 * 1024
+
+interface Deps {
+  readonly workers: DiskWorkers
+  readonly root: () => Root
+}
+
+export class DiskStage implements Stage {
+  readonly #deps: Deps
+  /** Null: there by name, not yet verified in this process. */
+  readonly #staged = new Map<ContentId, Seal | null>()
+  readonly #open = new Map<ContentId, number>()
+
+  constructor(deps: Deps) {
+    this.#deps = deps
+  }
+
+  /** Learns what an earlier run left. */
+  async load(): Promise<void> {
+    this.#staged.clear()
+    for (const name of await this.#names()) {
+      const content = contentOfName(name)
+      if (content !== undefined) this.#staged.set(content, null)
+    }
+  }
+
+  has(content: ContentId): boolean {
+    return this.#staged.has(content)
+  }
+
+  async putWhole(
+    items: readonly { content: ContentId; bytes: Uint8Array }[],
+    options: Waiting,
+  ): Promise<readonly ContentId[]> {
+    const wrong: ContentId[] = []
+    await this.#reserve(items.reduce((sum, item) => sum + item.bytes.length, 0))
+    for (const batch of batchesOf(items)) {
+      options.signal.throwIfAborted()
+      const bytes = Buffer.concat(batch.map(item => item.bytes))
+      const names = batch.map(item => ({ content: item.content, length: item.bytes.length }))
+      const task = { do: 'stage-whole', root: this.#deps.root(), items: names, bytes } as const
+      const seals = await this.#deps.workers.hash(task)
+      batch.forEach((item, index) => {
+        const seal = seals[index] ?? null
+        if (seal === null) wrong.push(item.content)
+        else this.#staged.set(item.content, seal)
+      })
+    }
+    return wrong
+  }
+
+  async putLocal(content: ContentId, size: number, place: ContentPlace, options: Waiting): Promise<boolean> {
+    options.signal.throwIfAborted()
+    if (this.has(content)) return true
+    await this.#reserve(size)
+    const task = { do: 'stage-local', root: this.#deps.root(), content, size, place } as const
+    const seal = await this.#deps.workers.hash(task)
+    if (seal !== null) this.#staged.set(content, seal)
+    return seal !== null
+  }
+
+  async open(list: ContentList, options: Waiting): Promise<StageFile> {
+    options.signal.throwIfAborted()
+    const { content, size, chunks } = list
+    let have: Uint8Array
+    if (this.has(content)) {
+      have = new Uint8Array(chunks.length).fill(1)
+    } else {
+      await this.#reserve(size)
+      const task = { do: 'stage-open', root: this.#deps.root(), content, size, chunks } as const
+      have = await abortable(this.#deps.workers.hash(task), options.signal)
+    }
+    this.#open.set(content, (this.#open.get(content) ?? 0) + 1)
+    return new DiskStageFile(this.#deps, list, have, {
+      isDone: () => this.has(content),
+      done: seal => this.#staged.set(content, seal),
+      closed: () => this.#closed(content),
+    })
+  }
+
+  async sweep(wanted: ReadonlySet<ContentId>): Promise<void> {
+    for (const name of await this.#names()) {
+      const content = contentOfName(name.endsWith(PART_SUFFIX) ? name.slice(0, -PART_SUFFIX.length) : name)
+      if (content !== undefined && (wanted.has(content) || this.#open.has(content))) continue
+      if (content !== undefined) this.#staged.delete(content)
+      await removeFile(areaPath(this.#deps.root().path, STAGE, name))
+    }
+  }
+
+  /** The seal to publish by; verifies what was staged by an earlier run. Null where it is not there, or not what it should be. */
+  async sealed(content: ContentId): Promise<Seal | null> {
+    const seal = this.#staged.get(content)
+    if (seal !== null) return seal ?? null
+    const found = await this.#deps.workers.hash({ do: 'stage-verify', root: this.#deps.root(), content })
+    if (found === null) this.#staged.delete(content)
+    else this.#staged.set(content, found)
+    return found
+  }
+
+  /** Publishing used it up, or found it spoilt. */
+  forget(content: ContentId): void {
+    this.#staged.delete(content)
+  }
+
+  /** Publishing gave it another time and did not use it. */
+  reseal(content: ContentId, seal: Seal): void {
+    if (this.#staged.has(content)) this.#staged.set(content, seal)
+  }
+
+  #closed(content: ContentId): void {
+    const count = (this.#open.get(content) ?? 1) - 1
+    if (count === 0) this.#open.delete(content)
+    else this.#open.set(content, count)
+  }
+
+  async #names(): Promise<string[]> {
+    try {
+      return await readdir(areaPath(this.#deps.root().path, STAGE))
+    } catch (error) {
+      if (systemCode(error) === 'ENOENT' || systemCode(error) === 'ENOTDIR') return []
+      throw error
+    }
+  }
+
+  async #reserve(bytes: number): Promise<void> {
+    const { bavail, bsize } = await statfs(this.#deps.root().path)
+    if (bavail * bsize - RESERVE_BYTES >= bytes) return
+    throw new KithError('no-space', 'The disk of this folder is full: free some space, and Kith goes on by itself.')
+  }
+}
+
+interface Owner {
+  isDone(): boolean
+  done(seal: Seal): void
+  closed(): void
+}
+
+class DiskStageFile implements StageFile {
+  readonly content: ContentId
+  readonly #deps: Deps
+  readonly #list: ContentList
+  readonly #have: Uint8Array
+  readonly #owner: Owner
+  readonly #offsets: number[] = []
+  #isClosed = false
+
+  constructor(deps: Deps, list: ContentList, have: Uint8Array, owner: Owner) {
+    this.content = list.content
+    this.#deps = deps
+    this.#list = list
+    this.#have = have
+    this.#owner = owner
+    let at = 0
+    for (const chunk of list.chunks) {
+      this.#offsets.push(at)
+      at += chunk.length
+    }
+  }
+
+  missing(): readonly number[] {
+    const missing: number[] = []
+    for (let index = 0; index < this.#have.length; index++) if (this.#have[index] === 0) missing.push(index)
+    return missing
+  }
+
+  async write(chunks: readonly { index: number; bytes: Uint8Array }[], options: Waiting): Promise<readonly number[]> {
+    options.signal.throwIfAborted()
+    const fitting = chunks.filter(({ index, bytes }) => this.#list.chunks[index]?.length === bytes.length)
+    const targets = fitting.map(({ index }) => this.#target(index))
+    const bytes = Buffer.concat(fitting.map(chunk => chunk.bytes))
+    const task = { do: 'stage-write', root: this.#deps.root(), content: this.content, targets, bytes } as const
+    const good = fitting.length === 0 ? [] : await this.#deps.workers.hash(task)
+    return this.#mark(chunks, new Set(fitting.filter((_, at) => good[at] === true)))
+  }
+
+  async copy(
+    chunks: readonly { index: number; place: ContentPlace; offset: number }[],
+    options: Waiting,
+  ): Promise<readonly number[]> {
+    options.signal.throwIfAborted()
+    const known = chunks.filter(({ index }) => this.#list.chunks[index] !== undefined)
+    const targets = known.map(({ index, place, offset }) => ({ ...this.#target(index), place, offset }))
+    const task = { do: 'stage-copy', root: this.#deps.root(), content: this.content, targets } as const
+    const good = known.length === 0 ? [] : await this.#deps.workers.hash(task)
+    return this.#mark(chunks, new Set(known.filter((_, at) => good[at] === true)))
+  }
+
+  async finish(options: Waiting): Promise<void> {
+    options.signal.throwIfAborted()
+    if (this.#owner.isDone()) return
+    if (this.#have.includes(0)) throw mismatch('it is not complete')
+    const task = { do: 'stage-finish', root: this.#deps.root(), content: this.content } as const
+    const seal = await this.#deps.workers.hash(task)
+    if (seal === null)
+      throw mismatch(isSingle(this.content) ? 'its bytes have another hash' : 'its parts are cut otherwise')
+    this.#owner.done(seal)
+  }
+
+  close(): Promise<void> {
+    if (!this.#isClosed) this.#owner.closed()
+    this.#isClosed = true
+    return Promise.resolve()
+  }
+
+  #target(index: number): { at: number; length: number; hash: ContentList['chunks'][number]['hash'] } {
+    const chunk = this.#list.chunks[index]
+    const at = this.#offsets[index]
+    if (chunk === undefined || at === undefined) throw new RangeError(`no chunk ${index}`)
+    return { at, length: chunk.length, hash: chunk.hash }
+  }
+
+  #mark<T extends { index: number }>(chunks: readonly T[], good: ReadonlySet<T>): number[] {
+    const wrong: number[] = []
+    for (const chunk of chunks) {
+      if (good.has(chunk)) this.#have[chunk.index] = 1
+      else wrong.push(chunk.index)
+    }
+    return wrong
+  }
+}
+
+function mismatch(why: string): KithError {
+  return new KithError('content-mismatch', `A content that was brought together is not what its id says: ${why}.`)
+}
+
+function* batchesOf<T extends { bytes: Uint8Array }>(items: readonly T[]): Generator<T[]> {
+  let batch: T[] = []
+  let bytes = 0
+  for (const item of items) {
+    if (batch.length > 0 && (batch.length === BATCH_FILES || bytes + item.bytes.length > BATCH_BYTES)) {
+      yield batch
+      batch = []
+      bytes = 0
+    }
+    batch.push(item)
+    bytes += item.bytes.length
+  }
+  if (batch.length > 0) yield batch
+}
+
+async function removeFile(path: string): Promise<void> {
+  try {
+    await unlink(path)
+  } catch (error) {
+    if (systemCode(error) !== 'ENOENT') throw error
+  }
+}

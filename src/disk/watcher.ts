@@ -1,0 +1,245 @@
+// Hints about directories in which something changed, from chokidar watching directories only, one handle each. A hint may be missing,
+// late or repeated: only the scanner decides. Directories that cannot be watched are polled, and that is said.
+import { type FSWatcher as NativeWatcher, watch as watchNatively } from 'node:fs'
+import { lstat } from 'node:fs/promises'
+import { join, relative, sep } from 'node:path'
+import { FSWatcher } from 'chokidar'
+import { systemCode } from '../core/errors.ts'
+import type { Watch, WatchEvents } from '../core/ports.ts'
+import { AREA } from './area.ts'
+import { eachOf } from './dirty-handles.ts'
+
+const QUIET_MS = 50
+const LOADED_MS = 100
+/** Above this many dirty directories at a time, hints are held back longer. */
+const LOADED_DIRECTORIES = 20
+const MAX_WAIT_MS = 1000
+const POLL_MS = 10_000
+/** So that polling very many directories stays cheap. */
+const POLL_MS_PER_DIRECTORY = 5
+const ADDED_AT_A_TIME = 256
+const LOOK_AGAIN_MS = 1000
+const LOOKS_AT_A_TIME = 16
+
+/** The parts of chokidar that are not in its types; a test guards that they are there. */
+interface Inner {
+  _closePath(path: string): void
+  _nodeFsHandler: { _handleRead: unknown }
+}
+
+export class DirectoryWatch implements Watch {
+  readonly #root: string
+  readonly #events: WatchEvents
+  readonly #dirty: Debounce
+  readonly #children = new Map<string, Set<string>>()
+  readonly #polled = new Set<string>()
+  #chokidar: FSWatcher | null = null
+  #native: NativeWatcher | null = null
+  #queue: string[] = []
+  #feeding = false
+  #poll: NodeJS.Timeout | null = null
+  #closed = false
+  readonly #looks = new Set<NodeJS.Timeout>()
+
+  constructor(root: string, events: WatchEvents) {
+    this.#root = root
+    this.#events = events
+    this.#dirty = new Debounce(path => events.onDirty(path))
+  }
+
+  add(paths: readonly string[]): void {
+    if (this.#closed) return
+    if (process.platform === 'darwin' || process.platform === 'win32') return this.#watchNatively()
+    for (const path of paths) {
+      if (this.#children.has(path) || isPrivate(path)) continue
+      this.#children.set(path, new Set())
+      if (path !== '') this.#childrenOf(parentOf(path)).add(path)
+      this.#queue.push(path)
+    }
+    void this.#feed()
+  }
+
+  remove(path: string): void {
+    const below = [path]
+    for (let at = below.pop(); at !== undefined; at = below.pop()) {
+      const children = this.#children.get(at)
+      if (children === undefined) continue
+      below.push(...children)
+      this.#children.delete(at)
+      this.#polled.delete(at)
+      this.#inner()?._closePath(join(this.#root, at))
+    }
+    if (path !== '') this.#children.get(parentOf(path))?.delete(path)
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    this.#queue = []
+    this.#dirty.close()
+    for (const timer of this.#looks) clearTimeout(timer)
+    if (this.#poll !== null) clearTimeout(this.#poll)
+    this.#native?.close()
+    await this.#chokidar?.close()
+    this.#children.clear()
+  }
+
+  #childrenOf(path: string): Set<string> {
+    const children = this.#children.get(path)
+    if (children !== undefined) return children
+    // A directory above that was not named: it is not watched, only known as a way.
+    const made = new Set<string>()
+    this.#children.set(path, made)
+    return made
+  }
+
+  #inner(): Inner | null {
+    return this.#chokidar as unknown as Inner | null
+  }
+
+  /** In paced batches, so that a million directories do not block the loop. */
+  async #feed(): Promise<void> {
+    if (this.#feeding) return
+    this.#feeding = true
+    const watcher = this.#open()
+    while (this.#queue.length > 0 && !this.#closed) {
+      const batch = this.#queue.splice(0, ADDED_AT_A_TIME)
+      const known = batch.filter(path => this.#children.has(path))
+      if (known.length > 0) watcher.add(known.map(path => join(this.#root, path)))
+      this.#lookAgain(known)
+      await new Promise<void>(resolve => setImmediate(resolve))
+    }
+    this.#feeding = false
+  }
+
+  /** What was made in a directory between its scan and its watch gave no event: a second later each that may have changed is dirty. */
+  #lookAgain(paths: readonly string[]): void {
+    const since = Date.now() - LOOK_AGAIN_MS
+    const timer = setTimeout(() => {
+      this.#looks.delete(timer)
+      void eachOf(paths, LOOKS_AT_A_TIME, async path => {
+        const stats = await lstat(join(this.#root, path)).catch(() => null)
+        if (stats === null || stats.mtimeMs >= since) this.#mark(path)
+      })
+    }, LOOK_AGAIN_MS)
+    timer.unref()
+    this.#looks.add(timer)
+  }
+
+  #open(): FSWatcher {
+    if (this.#chokidar !== null) return this.#chokidar
+    const watcher = new FSWatcher({
+      ignoreInitial: true,
+      followSymlinks: false,
+      atomic: false,
+      alwaysStat: false,
+      depth: 0,
+      ignored: (path, stats) => (stats !== undefined && !stats.isDirectory()) || isPrivate(this.#relative(path)),
+    })
+    this.#chokidar = watcher
+    // Our own scan says what is in a directory: chokidar's reading of it costs a stat an entry.
+    const inner = this.#inner()
+    if (inner !== null) inner._nodeFsHandler._handleRead = () => undefined
+    watcher.on('raw', (_event, name, details) => this.#onRaw(name, details))
+    watcher.on('addDir', path => this.#mark(this.#relative(path)))
+    watcher.on('unlinkDir', path => this.#mark(parentOf(this.#relative(path))))
+    watcher.on('error', error => this.#onError(error))
+    return watcher
+  }
+
+  #onRaw(name: unknown, details: unknown): void {
+    if (typeof details !== 'object' || details === null || !('watchedPath' in details)) return
+    const directory = this.#relative(String(details.watchedPath))
+    // The root sees our own work in `.kith`.
+    if (directory === '' && name === AREA) return
+    this.#mark(directory)
+  }
+
+  #onError(error: unknown): void {
+    const code = systemCode(error)
+    const path = typeof error === 'object' && error !== null && 'path' in error ? String(error.path) : undefined
+    if (code === 'ENOSPC' || code === 'EMFILE' || code === 'ENFILE') this.#degrade(path, code)
+    else this.#events.onDoubt(`The watcher reports ${code ?? String(error)}.`)
+  }
+
+  #degrade(path: string | undefined, code: string): void {
+    const directory = path === undefined ? '' : this.#relative(path)
+    const isFirst = this.#polled.size === 0
+    this.#polled.add(directory)
+    if (isFirst) {
+      this.#schedulePoll()
+      const limit = code === 'ENOSPC' ? 'fs.inotify.max_user_watches' : 'fs.inotify.max_user_instances or of open files'
+      const message = `The system allows no more directories to be watched (${code}): they are looked at every few seconds instead. Raise the limit ${limit}.`
+      this.#events.onDegraded({ code: 'degraded', path: directory, message })
+    }
+    this.#mark(directory)
+  }
+
+  #schedulePoll(): void {
+    const delay = Math.max(POLL_MS, this.#polled.size * POLL_MS_PER_DIRECTORY)
+    this.#poll = setTimeout(() => {
+      for (const path of this.#polled) this.#events.onDirty(path)
+      if (!this.#closed && this.#polled.size > 0) this.#schedulePoll()
+    }, delay)
+    this.#poll.unref()
+  }
+
+  /** One recursive watch of the system, where chokidar would cost a handle per path. */
+  #watchNatively(): void {
+    if (this.#native !== null) return
+    this.#native = watchNatively(this.#root, { recursive: true }, (_event, name) => {
+      if (name === null) return this.#events.onDoubt('The watcher did not say what changed.')
+      const path = name.split(sep).join('/')
+      if (!isPrivate(path)) this.#mark(parentOf(path))
+    })
+    this.#native.on('error', error =>
+      this.#events.onDoubt(`The watcher reports ${systemCode(error) ?? error.message}.`),
+    )
+  }
+
+  #mark(path: string): void {
+    if (!this.#closed && !isPrivate(path)) this.#dirty.mark(path)
+  }
+
+  #relative(path: string): string {
+    return relative(this.#root, path).split(sep).join('/')
+  }
+}
+
+/** Tells each directory once it was quiet for a moment; never later than MAX_WAIT_MS after its first hint. */
+class Debounce {
+  readonly #tell: (path: string) => void
+  readonly #waiting = new Map<string, { timer: NodeJS.Timeout; since: number }>()
+
+  constructor(tell: (path: string) => void) {
+    this.#tell = tell
+  }
+
+  mark(path: string): void {
+    const now = performance.now()
+    const had = this.#waiting.get(path)
+    const since = had?.since ?? now
+    if (had !== undefined) clearTimeout(had.timer)
+    const load = this.#waiting.size / LOADED_DIRECTORIES
+    const quiet = load > 1 ? Math.min(LOADED_MS * load, MAX_WAIT_MS) : QUIET_MS
+    const delay = Math.max(0, Math.min(quiet, since + MAX_WAIT_MS - now))
+    const timer = setTimeout(() => {
+      this.#waiting.delete(path)
+      this.#tell(path)
+    }, delay)
+    this.#waiting.set(path, { timer, since })
+  }
+
+  close(): void {
+    for (const { timer } of this.#waiting.values()) clearTimeout(timer)
+    this.#waiting.clear()
+  }
+}
+
+function parentOf(path: string): string {
+  const at = path.lastIndexOf('/')
+  return at < 0 ? '' : path.slice(0, at)
+}
+
+function isPrivate(path: string): boolean {
+  return path === AREA || path.startsWith(`${AREA}/`)
+}

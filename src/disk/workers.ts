@@ -1,0 +1,66 @@
+// The threads of the disk, shared by all folders of a daemon: one that scans, one that publishes, a few that hash and stage. Started
+// when first used. Tasks of one pool run in the order they were given.
+import { availableParallelism } from 'node:os'
+import { Piscina } from 'piscina'
+import { opened } from './envelope.ts'
+import type { HashReplies, HashTask } from './hash-worker.ts'
+import type { PublishReplies, PublishTask } from './publish-worker.ts'
+import type { ScanReply, ScanTask } from './scan-worker.ts'
+
+const MAX_HASH_THREADS = 4
+const IDLE_MS = 30_000
+const EXTENSION = import.meta.url.slice(import.meta.url.lastIndexOf('.'))
+
+export class DiskWorkers {
+  #scanner: Piscina | null = null
+  #hashers: Piscina | null = null
+  #publisher: Piscina | null = null
+  #closed = false
+  #scans = 0
+
+  /** How many hash tasks make sense at a time. */
+  readonly hashThreads = Math.max(1, Math.min(MAX_HASH_THREADS, availableParallelism() - 1))
+
+  /** A number for a walk of its own. */
+  nextScan(): number {
+    return ++this.#scans
+  }
+
+  scan(task: ScanTask): Promise<ScanReply | null> {
+    this.#scanner ??= this.#pool('scan', 1)
+    return this.#scanner.run(task, { name: 'scan' })
+  }
+
+  async hash<T extends HashTask>(task: T): Promise<HashReplies[T['do']]> {
+    this.#hashers ??= this.#pool('hash', this.hashThreads)
+    return opened(await this.#hashers.run(task, { name: 'hash' }))
+  }
+
+  async publish<T extends PublishTask>(task: T): Promise<PublishReplies[T['do']]> {
+    this.#publisher ??= this.#pool('publish', 1)
+    return opened(await this.#publisher.run(task, { name: 'publish' }))
+  }
+
+  /** Lets running tasks end. */
+  async close(): Promise<void> {
+    this.#closed = true
+    const pools = [this.#publisher, this.#scanner, this.#hashers]
+    this.#publisher = null
+    this.#scanner = null
+    this.#hashers = null
+    await Promise.all(pools.map(pool => pool?.close()))
+  }
+
+  #pool(name: string, threads: number): Piscina {
+    if (this.#closed) throw new Error('the workers of the disk are closed')
+    return new Piscina({
+      filename: new URL(`./${name}-worker${EXTENSION}`, import.meta.url).href,
+      minThreads: 1,
+      maxThreads: threads,
+      idleTimeout: IDLE_MS,
+      // A sleeping worker must not hold the process, nor a busy one wait on shared memory.
+      atomics: 'disabled',
+      closeTimeout: 600_000,
+    })
+  }
+}
