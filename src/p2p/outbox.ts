@@ -22,7 +22,6 @@ export class Outbox {
   #turn = 0
   #closing = false
   #wake: (() => void) | null = null
-  #writing = false
 
   constructor(sink: Sink) {
     this.#sink = sink
@@ -55,18 +54,12 @@ export class Outbox {
     return this.#posted.length > MAX_POSTED || this.#postedBytes > MAX_POSTED_BYTES
   }
 
-  get writing(): boolean {
-    return this.#writing
-  }
-
   /** Sends until `finish` or the signal; rejects when the stream ends. */
   async run(options: Waiting): Promise<void> {
     for (;;) {
       const out = this.#next()
       if (out !== null) {
-        this.#writing = true
         await this.#sink.write(await encodeFrame(frameOf(out), { compress: true }), options)
-        this.#writing = false
         continue
       }
       if (this.#closing) return
