@@ -16,7 +16,7 @@ import type {
 } from '../core/ports.ts'
 import type { Row, RowTable } from '../core/rows.ts'
 import type { Found, FoundRow, LocalChanges } from './local-changes.ts'
-import { parentPath } from './local-changes.ts'
+import { parentPath, sameStat } from './local-changes.ts'
 import type { Tree } from './tree.ts'
 
 /** A gone entry is believed after a second look this much later. */
@@ -270,8 +270,7 @@ class PublishRun {
     if (row === undefined || row.kind !== found.observed.kind) return this.#askAgain(found.parent, 0)
     const facts = factsOf(row, found.observed.stat, hashed)
     if (facts.content === row.content && facts.mode === row.mode && facts.mtime === row.mtime) {
-      if (row.stat.ctimeUs !== found.observed.stat.ctimeUs || row.stat.ino !== found.observed.stat.ino)
-        this.#deps.rows.put({ ...row, stat: found.observed.stat })
+      if (!sameStat(row.stat, found.observed.stat)) this.#deps.rows.put({ ...row, stat: found.observed.stat })
       return
     }
     const parent = this.#deps.rows.get(row.parent)
