@@ -6,7 +6,9 @@ import type { Emit } from '../core/events.ts'
 import type { DeviceId } from '../core/ids.ts'
 import type { Log } from '../core/log.ts'
 import type { Network } from '../core/ports.ts'
-import { openFolderDisk, probeRoot } from '../disk/folder-disk.ts'
+import { openFolderDisk } from '../disk/folder-disk.ts'
+import { probeRoot } from '../disk/marker.ts'
+import { DiskWorkers } from '../disk/workers.ts'
 import { loadIdentity } from '../p2p/identity.ts'
 import { createNetwork } from '../p2p/network.ts'
 import { type Database, openDatabase, setAside } from '../store/database.ts'
@@ -69,15 +71,16 @@ async function build(log: Log, options: DaemonOptions, shutdown: Shutdown): Prom
     { home: home.root, name: config.name, version, port, discovery: config.discovery },
   )
   const merger = new Merger()
-  shutdown.add('merger', () => merger.stop())
-  const around: FolderSurroundings = { database, log, emit, merger, device: identity.device, deviceName: config.name }
+  const workers = new DiskWorkers()
+  shutdown.add('workers', async () => void (await Promise.all([merger.stop(), workers.close()])))
+  const around = { database, log, emit, merger, workers, device: identity.device, deviceName: config.name }
   const folders = new Folders(
     {
       list,
       network,
       emit,
       log: log.child({ part: 'folders' }),
-      inspect: path => refuseForeignRoot(path, identity.device),
+      inspect: path => inspectRoot(path, identity.device),
       erase: folder => database.folder(folder).erase(),
       open: record => openFolder(record, around),
     },
@@ -136,9 +139,9 @@ async function keepPort(network: Network, database: Database, config: Config): P
   if ((await database.state.get(PORT_KEY)) !== port) await database.state.set(PORT_KEY, port)
 }
 
-async function refuseForeignRoot(path: string, device: DeviceId): Promise<void> {
-  const { marker } = await probeRoot(path)
-  if (marker === null || marker.device === device) return
+async function inspectRoot(path: string, device: DeviceId): Promise<{ foldsCase: boolean }> {
+  const { foreign, foldsCase } = await probeRoot(path, device)
+  if (!foreign) return { foldsCase }
   const message = `${printable(path)} is synced by another device already (its .kith says so): choose another directory.`
   throw new KithError('path-foreign-marker', message)
 }
@@ -148,18 +151,20 @@ interface FolderSurroundings {
   readonly log: Log
   readonly emit: Emit
   readonly merger: Merger
+  readonly workers: DiskWorkers
   readonly device: DeviceId
   readonly deviceName: string
 }
 
 async function openFolder(record: FolderRecord, around: FolderSurroundings): Promise<OpenFolder> {
-  const { database, emit, merger, device, deviceName } = around
-  const { id, name, path, taken } = record
+  const { database, emit, merger, workers, device, deviceName } = around
+  const { id, name, path, taken, foldsCase, marked } = record
   const log = around.log.child({ part: 'folder', folder: id })
-  const disk = await openFolderDisk(path, { folder: id, device, log })
+  const disk = await openFolderDisk(path, { folder: id, device, log, workers })
+  if (!marked) await disk.accept()
   const engine = createFolderEngine(
     { disk, store: database.folder(id), clock: systemClock, random: Math.random, emit, log, mergeText: merger.merge },
-    { id, name, device, deviceName, foldsCase: disk.foldsCase, pull: taken },
+    { id, name, device, deviceName, foldsCase, pull: taken },
   )
   return { engine, close: () => disk.close() }
 }

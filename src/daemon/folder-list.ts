@@ -20,6 +20,10 @@ const recordSchema = z.strictObject({
   /** Taken from another device: its documents are pulled before anything is published. */
   taken: z.boolean(),
   paused: z.boolean(),
+  /** The disk takes two names that differ in case alone for one. */
+  foldsCase: z.boolean(),
+  /** Its marker was written: from then on a root without it is not this folder. */
+  marked: z.boolean(),
 })
 
 const listSchema = z.strictObject({

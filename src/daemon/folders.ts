@@ -23,12 +23,12 @@ export interface OpenFolder {
 
 export interface FoldersDeps {
   readonly list: FolderListFile
-  /** Disk, store and engine of a folder, not started. Throws KithError where the root cannot be used; then nothing was changed. */
+  /** Disk, store and engine of a folder, not started; writes the marker where the record says that there is none yet. */
   open(record: FolderRecord): Promise<OpenFolder>
   /** Forgets what the database has of it. */
   erase(folder: FolderId): Promise<void>
   /** Throws KithError `path-foreign-marker` where the directory belongs to another device. */
-  inspect(path: string): Promise<void>
+  inspect(path: string): Promise<{ readonly foldsCase: boolean }>
   readonly network: Pick<Network, 'share' | 'unshare' | 'offers' | 'devices'>
   readonly emit: Emit
   readonly log: Log
@@ -59,6 +59,7 @@ export class Folders {
     this.#erasing = erasing
     if (erasing.length > 0) await this.#eraseLeftovers()
     for (const record of folders) this.#folders.set(record.id, await this.#bringUp(record))
+    if (folders.some(record => !record.marked)) await this.#save(this.records(), this.#erasing)
   }
 
   /** The network is up: every folder goes on it, now and later. */
@@ -103,7 +104,7 @@ export class Folders {
       const plan = await planRoot(path, this.#takenRoots(), { create: options.create })
       const name = this.#freeName(options.name ?? basename(plan.path))
       const id = randomBytes(16).toString('hex') as FolderId
-      return this.#make({ id, name, path: plan.path, taken: false, paused: false }, plan)
+      return this.#make({ id, name, taken: false }, plan)
     })
   }
 
@@ -124,8 +125,7 @@ export class Folders {
       const mine = await this.#folderAt(path)
       if (mine !== null) return this.#join(mine, offer)
       const plan = await planRoot(path, this.#takenRoots(), { create: true })
-      const record = { id: offer.id, name: this.#nameFor(offer), path: plan.path, taken: true, paused: false }
-      return this.#make(record, plan)
+      return this.#make({ id: offer.id, name: this.#nameFor(offer), taken: true }, plan)
     })
   }
 
@@ -153,33 +153,34 @@ export class Folders {
     return this.#inTurn(async () => {
       const record = { ...this.record(name), paused: false }
       const folder = this.#folders.get(record.id)
-      if (folder?.opened == null) {
-        const again = await this.#bringUp(record)
-        if (again.fault !== null) throw again.fault
-        this.#folders.set(record.id, again)
-        this.#attach(again)
-      } else await folder.opened.engine.resume()
-      return this.#replaceRecord(record)
+      if (folder?.opened != null) {
+        await folder.opened.engine.resume()
+        return this.#replaceRecord(record)
+      }
+      const again = await this.#bringUp(record)
+      if (again.fault !== null) throw again.fault
+      this.#folders.set(record.id, again)
+      this.#attach(again)
+      return this.#replaceRecord(again.record)
     })
   }
 
   // -- making and unmaking
 
-  async #make(record: FolderRecord, plan: RootPlan): Promise<FolderRecord> {
+  async #make(from: Pick<FolderRecord, 'id' | 'name' | 'taken'>, plan: RootPlan): Promise<FolderRecord> {
     try {
       await makeRoot(plan)
-      await this.#deps.inspect(plan.path)
-      await this.#install(record)
+      const { foldsCase } = await this.#deps.inspect(plan.path)
+      const record = { ...from, path: plan.path, paused: false, foldsCase, marked: false }
+      return await this.#install(record)
     } catch (error) {
       await unmakeRoot(plan)
       throw error
     }
-    this.#deps.emit({ type: 'folder:added', folder: record.id, name: record.name, path: record.path })
-    return record
   }
 
   /** Written down first: a crash on the way leaves a folder that starts at the next start. */
-  async #install(record: FolderRecord): Promise<void> {
+  async #install(record: FolderRecord): Promise<FolderRecord> {
     await this.#save([...this.records(), record], this.#erasing)
     const folder = await this.#bringUp(record)
     if (folder.fault !== null) {
@@ -188,7 +189,10 @@ export class Folders {
       throw folder.fault
     }
     this.#folders.set(record.id, folder)
+    await this.#save(this.records(), this.#erasing)
     this.#attach(folder)
+    this.#deps.emit({ type: 'folder:added', folder: record.id, name: record.name, path: record.path })
+    return folder.record
   }
 
   /** Two folders of two devices become one: this one takes the other's id and compares its files with the other's. */
@@ -197,16 +201,14 @@ export class Folders {
     const others = mine.opened?.engine.status().peers ?? []
     if (others.length > 0) throw cannotJoin(record, offer, this.#deps.network.devices())
     await this.#forget(mine)
-    const joined = { ...record, id: offer.id, taken: true }
     try {
-      await this.#install(joined)
+      return await this.#install({ ...record, id: offer.id, taken: true, marked: false })
     } catch (error) {
       // Back to a folder of its own: the files are what they were.
-      await this.#install({ ...record, id: randomBytes(16).toString('hex') as FolderId, taken: false })
+      const id = randomBytes(16).toString('hex') as FolderId
+      await this.#install({ ...record, id, taken: false, marked: false })
       throw error
     }
-    this.#deps.emit({ type: 'folder:added', folder: joined.id, name: joined.name, path: joined.path })
-    return joined
   }
 
   async #forget(folder: Folder): Promise<void> {
@@ -230,7 +232,7 @@ export class Folders {
       opened = await this.#deps.open(record)
       await opened.engine.start()
       if (record.paused) await opened.engine.pause()
-      return { record, opened, fault: null }
+      return { record: { ...record, marked: true }, opened, fault: null }
     } catch (error) {
       this.#deps.log.error({ err: error, folder: record.id }, 'a folder could not be started')
       if (opened !== null) await this.#takeDown({ record, opened, fault: null })

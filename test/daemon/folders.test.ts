@@ -39,9 +39,10 @@ describe('daemon/folders', () => {
 
   it('adds a folder: written down, started, shared, said', async () => {
     const record = await add(at('notes'))
-    expect(record).to.deep.include({ name: 'notes', path: at('notes'), taken: false, paused: false })
+    expect(record).to.deep.include({ name: 'notes', path: at('notes'), taken: false, paused: false, marked: true })
     expect(record.id).to.match(/^[0-9a-f]{32}$/)
     expect((await daemon.list.load()).folders).to.deep.equal([record])
+    expect(daemon.opened).to.deep.equal([{ ...record, marked: false }])
     expect(daemon.engine('notes').calls).to.deep.equal(['start'])
     expect(daemon.engine('notes').network).not.to.equal(null)
     expect(daemon.network.shared.has(record.id)).to.equal(true)
@@ -232,7 +233,15 @@ describe('daemon/folders', () => {
     it('takes an offered folder, by name or id, into a directory of its name', async () => {
       offer('photos')
       const record = await take('photos')
-      expect(record).to.deep.equal({ id: OFFERED, name: 'photos', path: at('photos'), taken: true, paused: false })
+      expect(record).to.deep.equal({
+        id: OFFERED,
+        name: 'photos',
+        path: at('photos'),
+        taken: true,
+        paused: false,
+        foldsCase: false,
+        marked: true,
+      })
       await refuses(() => take('photos', at('again')), 'folder-exists', /here already/)
     })
 
@@ -265,7 +274,15 @@ describe('daemon/folders', () => {
       const mine = await add(at('notes'))
       offer('notes')
       const joined = await take('notes', at('notes'))
-      expect(joined).to.deep.equal({ id: OFFERED, name: 'notes', path: at('notes'), taken: true, paused: false })
+      expect(joined).to.deep.equal({
+        id: OFFERED,
+        name: 'notes',
+        path: at('notes'),
+        taken: true,
+        paused: false,
+        foldsCase: false,
+        marked: true,
+      })
       expect(daemon.erased).to.deep.equal([mine.id])
       expect(daemon.folders.records()).to.deep.equal([joined])
       expect([...daemon.network.shared.keys()]).to.deep.equal([OFFERED])

@@ -6,7 +6,7 @@ import { RotatingFile } from '../../src/daemon/rotating-file.ts'
 import { makeDirectory } from './support/fake-daemon.ts'
 
 const HOSTILE = 'a\u001b[31mb\r\nc\u202ed\u009be\u2028f'
-const RAW = /[\u001b\r\u202e\u009b\u2028]/
+const RAW = /[\p{Cc}\u202e\u2028]/u
 
 describe('daemon/log', () => {
   it('keeps each record in one line without a raw control or direction character', () => {

@@ -10,7 +10,7 @@ import { createApp } from '../../../src/daemon/api/app.ts'
 import { type ApiServer, serveSocket } from '../../../src/daemon/api/server.ts'
 import { Control } from '../../../src/daemon/control.ts'
 import { EventHub } from '../../../src/daemon/events.ts'
-import { type FolderListFile, folderListFile } from '../../../src/daemon/folder-list.ts'
+import { type FolderListFile, type FolderRecord, folderListFile } from '../../../src/daemon/folder-list.ts'
 import { Folders } from '../../../src/daemon/folders.ts'
 import { type Home, openHome } from '../../../src/daemon/home.ts'
 import { FakeEngine } from './fake-engine.ts'
@@ -36,6 +36,8 @@ export class FakeDaemon {
   readonly network = new FakeNetwork()
   readonly engines = new Map<FolderId, FakeEngine>()
   readonly erased: FolderId[] = []
+  /** As they were when their disk was opened. */
+  readonly opened: FolderRecord[] = []
   readonly emitted: KithEvent[] = []
   readonly events = new EventHub({ log: silentLog })
   readonly list: FolderListFile
@@ -57,6 +59,7 @@ export class FakeDaemon {
       {
         list: this.list,
         open: async record => {
+          this.opened.push(record)
           const engine = new FakeEngine(record.id, record.name, record.path)
           this.onOpen(engine)
           this.engines.set(record.id, engine)
@@ -65,6 +68,7 @@ export class FakeDaemon {
         erase: async folder => void this.erased.push(folder),
         inspect: async path => {
           if (this.foreign.has(path)) throw new KithError('path-foreign-marker', 'Another device syncs that.')
+          return { foldsCase: false }
         },
         network: this.network,
         emit: this.events.emit,
