@@ -32,6 +32,8 @@ export class FakeFolder implements SharedFolder {
   /** Changes chunks and contents on their way out. */
   spoil: (bytes: Uint8Array) => Uint8Array = bytes => bytes
   readonly #docs = new Map<DocId, Map<number, Uint8Array[]>>()
+  /** Hash over each log, continued with each operation. */
+  readonly #chains = new Map<string, string>()
   #waiting: { doc: DocId; op: Op }[] = []
   readonly #contents = new Map<ContentId, { list: ContentList; bytes: Uint8Array }>()
   readonly #chunks = new Map<Hash, Uint8Array>()
@@ -45,7 +47,7 @@ export class FakeFolder implements SharedFolder {
   edit(doc: number, payload: Uint8Array | string): DocUpdate {
     const bytes = typeof payload === 'string' ? Buffer.from(payload) : payload
     const log = this.#log(doc as DocId, this.actor)
-    log.push(new Uint8Array(bytes))
+    this.#append(doc as DocId, this.actor, log, new Uint8Array(bytes))
     const update = { doc: doc as DocId, update: encode([[this.actor, log.length, new Uint8Array(bytes)]]) }
     this.network?.announce([update], null)
     return update
@@ -82,7 +84,8 @@ export class FakeFolder implements SharedFolder {
     const out = new Map<DocId, Uint8Array>()
     for (const [doc, actors] of this.#docs) {
       const sorted = [...actors].filter(([, log]) => log.length > 0).sort(([a], [b]) => a - b)
-      if (sorted.length > 0) out.set(doc, bytesOf(sha256(encode(sorted))))
+      const line = sorted.map(([actor]) => `${actor}:${this.#chains.get(`${doc} ${actor}`)}`).join()
+      if (sorted.length > 0) out.set(doc, bytesOf(sha256(Buffer.from(line, 'latin1'))))
     }
     return out
   }
@@ -184,11 +187,17 @@ export class FakeFolder implements SharedFolder {
     return log
   }
 
+  #append(doc: DocId, actor: number, log: Uint8Array[], payload: Uint8Array): void {
+    const key = `${doc} ${actor}`
+    log.push(payload)
+    this.#chains.set(key, sha256(Buffer.concat([Buffer.from(this.#chains.get(key) ?? '', 'latin1'), payload])))
+  }
+
   #apply(doc: DocId, [actor, number, payload]: Op, from: DeviceId): boolean {
     const log = this.#log(doc, actor)
     if (number > log.length + 1) return false
     if (number <= log.length) return true
-    log.push(payload)
+    this.#append(doc, actor, log, payload)
     this.arrived.push(`${doc} ${actor} ${number}`)
     this.arrivedFrom.push(from)
     return true

@@ -88,8 +88,8 @@ export class Device implements MembershipPort {
     })
   }
 
-  static async start(): Promise<Device> {
-    const device = new Device(await startNode())
+  static async start(clock: Clock = realClock): Promise<Device> {
+    const device = new Device(await startNode(), clock)
     await device.node.handle(SYNC_PROTOCOL, async (stream, connection) => {
       await device.open(stream, connection).catch(() => undefined)
     })
@@ -163,8 +163,11 @@ export class Device implements MembershipPort {
   }
 }
 
-export async function openLoopback(count: number): Promise<NetworkUnderTest & { devices: readonly Device[] }> {
-  const devices = await Promise.all(Array.from({ length: count }, () => Device.start()))
+export async function openLoopback(
+  count: number,
+  clock: Clock = realClock,
+): Promise<NetworkUnderTest & { devices: readonly Device[] }> {
+  const devices = await Promise.all(Array.from({ length: count }, () => Device.start(clock)))
   const at = (index: number): Device => devices[index] as Device
   return {
     devices,
