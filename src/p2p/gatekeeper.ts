@@ -7,8 +7,8 @@ import type { DeviceId } from '../core/ids.ts'
 import { parseAddress } from './addresses.ts'
 
 /** Handshakes under way from addresses where no paired device was seen; libp2p's own limit is higher, for those that are. */
-export const MAX_PENDING_STRANGERS = 24
-export const MAX_PENDING_PER_ADDRESS = 8
+export const MAX_PENDING_STRANGERS = 36
+export const MAX_PENDING_PER_ADDRESS = 6
 /** New sockets a second and burst, for one address without a paired device. */
 const SOCKETS_PER_SECOND = 10
 const SOCKET_BURST = 20
@@ -35,7 +35,7 @@ export class Gatekeeper {
   readonly #buckets = new Map<string, Bucket>()
   readonly #familiar = new Set<string>()
   readonly #callable = new Map<DeviceId, number>()
-  readonly #anybodyAt = new Set<string>()
+  readonly #anybodyAt = new Map<string, number>()
 
   constructor(deps: GatekeeperDeps) {
     this.#deps = deps
@@ -76,23 +76,14 @@ export class Gatekeeper {
     this.#familiar.add(host)
   }
 
-  /** While the result is held, that unpaired device may be called (to pair with it). */
+  /** Until the result is called, that unpaired device may be called (to pair with it). */
   allowCall(device: DeviceId): () => void {
-    this.#callable.set(device, (this.#callable.get(device) ?? 0) + 1)
-    let held = true
-    return () => {
-      if (!held) return
-      held = false
-      const left = (this.#callable.get(device) ?? 1) - 1
-      if (left > 0) this.#callable.set(device, left)
-      else this.#callable.delete(device)
-    }
+    return hold(this.#callable, device)
   }
 
-  /** While the result is held, whoever is at that address may be called: a person gave it together with a code. */
+  /** Until the result is called, whoever is at that address may be called: a person gave it together with a code. */
   allowAnybodyAt(address: string): () => void {
-    this.#anybodyAt.add(address)
-    return () => this.#anybodyAt.delete(address)
+    return hold(this.#anybodyAt, address)
   }
 
   #mayCall(peer: PeerId): boolean {
@@ -142,4 +133,17 @@ export class Gatekeeper {
 
 export function idOf(peer: PeerId): DeviceId {
   return peer.toString() as DeviceId
+}
+
+/** Counts holders of a key; the result lets go, once. */
+function hold<K>(holders: Map<K, number>, key: K): () => void {
+  holders.set(key, (holders.get(key) ?? 0) + 1)
+  let held = true
+  return () => {
+    if (!held) return
+    held = false
+    const left = (holders.get(key) ?? 1) - 1
+    if (left > 0) holders.set(key, left)
+    else holders.delete(key)
+  }
 }

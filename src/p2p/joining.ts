@@ -22,7 +22,7 @@ const SEARCH_MS = 20_000
 const GRACE_MS = 3_000
 const MAX_PARALLEL_TRIES = 4
 const MAX_CANDIDATES = 64
-const RESUME_TRIES = 5
+const RESUME_TRIES = 3
 const RESUME_PAUSE_MS = 1_000
 
 export interface Candidate {

@@ -23,6 +23,8 @@ const DEAD_AFTER_MS = 15_000
 const PROOF_OF_LIFE_MS = 1_500
 /** After the network changed, another connection is dialled if no byte came within this time. */
 const DOUBT_MS = 700
+/** What was sent last may still arrive, for so long; a reset would take it back. */
+const FAREWELL_MS = 500
 /** Another connection is looked for while linked over a foreign subnet at most this often. */
 const UPGRADE_PAUSE_MS = 60_000
 
@@ -91,7 +93,7 @@ export class Link {
     this.#wake()
     const live = this.#live
     await live?.session.close(reason)
-    for (const connection of this.#deps.connectionsTo(this.device)) connection.abort(new Error(reason))
+    await Promise.all(this.#deps.connectionsTo(this.device).map(connection => farewell(connection, reason)))
     await this.#run
   }
 
@@ -369,5 +371,13 @@ export class Link {
 
   #wake(): void {
     for (const waiter of [...this.#waiters]) waiter()
+  }
+}
+
+async function farewell(connection: Connection, reason: string): Promise<void> {
+  try {
+    await connection.close({ signal: AbortSignal.timeout(FAREWELL_MS) })
+  } catch {
+    connection.abort(new Error(reason))
   }
 }

@@ -381,9 +381,6 @@ class PeerNetwork implements Network {
     for (const device of removed) {
       // It was told just now, so that it can say what happened; then it is cut.
       void this.#links.unwatch(device, 'this device was removed')
-      for (const connection of this.#connections()) {
-        if (idOf(connection.remotePeer) === device && this.#links.session(device) === null) this.#sendAway(connection)
-      }
       this.#book.forget(device)
     }
     if (this.#node !== null) for (const device of added) this.#links.watch(device)

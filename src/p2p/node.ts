@@ -16,7 +16,7 @@ import type { Waiting } from '../core/ports.ts'
 import { parseAddress } from './addresses.ts'
 
 const MIB = 1024 * 1024
-/** Pending handshakes in all; the gatekeeper lets strangers have half of them. */
+/** Pending handshakes in all; the gatekeeper keeps some of them for paired devices. */
 const MAX_PENDING_INBOUND = 48
 const MAX_INBOUND_PER_SECOND_AND_ADDRESS = 100
 const MAX_CONNECTIONS = 256
