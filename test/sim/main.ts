@@ -47,7 +47,9 @@ for (let seed = first; seed < first + histories && performance.now() - started <
   if (values.shrink) {
     const small = await shrink(history)
     const shown = await runHistory(small)
-    console.log(`${shown.log.join('\n')}\nshrunk to ${small.steps.length} steps, which fail with: ${shown.failure}`)
+    console.log(
+      `${shown.log.slice(0, SHOWN_LINES).join('\n')}\nshrunk to ${small.steps.length} steps, which fail with: ${shown.failure}`,
+    )
     console.log(printHistory(small))
   } else console.log(outcome.log.slice(-SHOWN_LINES).join('\n'))
   if (failed >= Number(values.failures)) break

@@ -18,7 +18,8 @@ export class Oracle implements Words {
   readonly #contents = new Set<ContentId>()
   readonly #lines = new Set<string>()
   readonly #names = new Set<string>()
-  readonly #inodes = new Map<Uint8Array, readonly string[]>()
+  readonly #wordsOf = new Map<Uint8Array, readonly string[]>()
+  readonly #noted = new Set<Uint8Array>()
   #count = 0
   counts = { contents: 0, copies: 0, merged: 0 }
 
@@ -42,7 +43,8 @@ export class Oracle implements Words {
   noteWritten(device: SimDevice, what: string): void {
     for (const { inode, name } of device.volume.all()) {
       this.#names.add(nameKey(name))
-      if (inode.kind === 'directory' || this.#inodes.has(inode.data)) continue
+      if (inode.kind === 'directory' || this.#noted.has(inode.data)) continue
+      this.#noted.add(inode.data)
       const words = this.#words(inode.data)
       const id = contentOf(inode.data).content
       this.counts.contents++
@@ -54,7 +56,7 @@ export class Oracle implements Words {
 
   /** What stands on the disks now was there before the person's next action: seen, but not written by them. */
   seen(device: SimDevice): void {
-    for (const { inode } of device.volume.all()) if (inode.kind !== 'directory') this.#words(inode.data)
+    for (const { inode } of device.volume.all()) if (inode.kind !== 'directory') this.#noted.add(inode.data)
   }
 
   /** At rest: throws what is wrong. */
@@ -128,10 +130,10 @@ export class Oracle implements Words {
   }
 
   #words(bytes: Uint8Array): readonly string[] {
-    let words = this.#inodes.get(bytes)
+    let words = this.#wordsOf.get(bytes)
     if (words === undefined) {
       words = Buffer.from(bytes).toString('latin1').match(WORD) ?? []
-      this.#inodes.set(bytes, words)
+      this.#wordsOf.set(bytes, words)
     }
     return words
   }

@@ -4,16 +4,17 @@ import type { History, Step } from './steps.ts'
 
 const LIMIT_MS = 60_000
 
-/** `fails` judges a candidate; by default: it fails at all. Ends with the last quiet point always. */
+/** Keeps to the kind of failure it began with. The last step is always a quiet point. */
 export async function shrink(
   history: History,
   options: { limitMs?: number; onProgress?: (steps: number) => void } = {},
 ): Promise<History> {
   const end = performance.now() + (options.limitMs ?? LIMIT_MS)
   let best = history
+  const wanted = kindOf((await runHistory(history)).failure)
   const better = async (candidate: History): Promise<boolean> => {
     if (performance.now() > end) return false
-    if ((await runHistory(candidate)).failure === null) return false
+    if (kindOf((await runHistory(candidate)).failure) !== wanted) return false
     best = candidate
     options.onProgress?.(candidate.steps.length)
     return true
@@ -48,4 +49,15 @@ export async function shrink(
 
 function endsQuietly(steps: readonly Step[]): boolean {
   return steps.at(-1)?.do === 'quiet'
+}
+
+/** The first words of the message: what is wrong, not with what. */
+function kindOf(failure: string | null): string | null {
+  return failure === null
+    ? null
+    : failure
+        .replace(/w\d+w|\d+/g, '#')
+        .split(/[ \n]/)
+        .slice(0, 4)
+        .join(' ')
 }

@@ -198,41 +198,39 @@ export class MemoryNetwork {
     return link.isOpen ? got : null
   }
 
+  /** What peers have of these, asked one by one, of one peer after the other. */
+  async *#each<Key>(
+    device: DeviceId,
+    keys: readonly Key[],
+    options: Waiting,
+    read: (folder: SharedFolder, key: Key) => Promise<Uint8Array | null>,
+  ): AsyncIterable<{ key: Key; bytes: Uint8Array; from: DeviceId }> {
+    const end = watchEnd(options.signal)
+    const missing = new Set(keys)
+    try {
+      for (const link of this.#sources(device)) {
+        for (const key of [...missing]) {
+          const bytes = await this.#ask(device, link, options, end.ended, folder => read(folder, key))
+          if (bytes === null) continue
+          missing.delete(key)
+          yield { key, bytes, from: link.other(device) }
+        }
+      }
+    } finally {
+      end.release()
+    }
+  }
+
   async *#fetchWhole(
     device: DeviceId,
     contents: readonly ContentId[],
     options: Waiting,
   ): AsyncIterable<{ content: ContentId; bytes: Uint8Array; from: DeviceId }> {
-    const enough = aborted(options.signal)
-    const missing = new Set(contents)
-    for (const link of this.#sources(device)) {
-      for (const content of [...missing]) {
-        const bytes = await this.#ask(device, link, options, enough, folder => folder.readWhole(content, options))
-        if (bytes === null) continue
-        missing.delete(content)
-        yield { content, bytes, from: link.other(device) }
-      }
+    const read = (folder: SharedFolder, content: ContentId): Promise<Uint8Array | null> =>
+      folder.readWhole(content, options)
+    for await (const { key, bytes, from } of this.#each(device, contents, options, read)) {
+      yield { content: key, bytes, from }
     }
-  }
-
-  async #fetchList(device: DeviceId, content: ContentId, options: Waiting): Promise<ContentList | null> {
-    const enough = aborted(options.signal)
-    for (const link of this.#sources(device)) {
-      const top = await this.#ask(device, link, options, enough, folder => folder.readTop(content))
-      if (top === null) continue
-      const segments = new Map<Hash, Uint8Array>()
-      for (const hash of decodeTopHashes(top.top)) {
-        const bytes = await this.#ask(device, link, options, enough, folder => folder.readSegment(hash))
-        if (bytes === null) break
-        segments.set(hash, bytes)
-      }
-      try {
-        return buildList(content, top.top, segments)
-      } catch {
-        // An incomplete or lying peer: the next one.
-      }
-    }
-    return null
   }
 
   async *#fetchChunks(
@@ -240,15 +238,44 @@ export class MemoryNetwork {
     chunks: readonly Chunk[],
     options: Waiting,
   ): AsyncIterable<{ hash: Hash; bytes: Uint8Array; from: DeviceId }> {
-    const enough = aborted(options.signal)
-    const missing = new Set(chunks.map(chunk => chunk.hash))
-    for (const link of this.#sources(device)) {
-      for (const hash of [...missing]) {
-        const bytes = await this.#ask(device, link, options, enough, folder => folder.readChunk(hash, options))
-        if (bytes === null) continue
-        missing.delete(hash)
-        yield { hash, bytes, from: link.other(device) }
+    const hashes = chunks.map(chunk => chunk.hash)
+    const read = (folder: SharedFolder, hash: Hash): Promise<Uint8Array | null> => folder.readChunk(hash, options)
+    for await (const { key, bytes, from } of this.#each(device, hashes, options, read)) yield { hash: key, bytes, from }
+  }
+
+  async #fetchList(device: DeviceId, content: ContentId, options: Waiting): Promise<ContentList | null> {
+    const end = watchEnd(options.signal)
+    try {
+      for (const link of this.#sources(device)) {
+        const list = await this.#listFrom(device, link, content, options, end.ended)
+        if (list !== null) return list
       }
+      return null
+    } finally {
+      end.release()
+    }
+  }
+
+  async #listFrom(
+    device: DeviceId,
+    link: MemoryLink,
+    content: ContentId,
+    options: Waiting,
+    ended: Promise<void>,
+  ): Promise<ContentList | null> {
+    const top = await this.#ask(device, link, options, ended, folder => folder.readTop(content))
+    if (top === null) return null
+    const segments = new Map<Hash, Uint8Array>()
+    for (const hash of decodeTopHashes(top.top)) {
+      const bytes = await this.#ask(device, link, options, ended, folder => folder.readSegment(hash))
+      if (bytes === null) return null
+      segments.set(hash, bytes)
+    }
+    try {
+      return buildList(content, top.top, segments)
+    } catch {
+      // A lying peer: the next one.
+      return null
     }
   }
 }
@@ -264,11 +291,13 @@ class Gate {
   }
 }
 
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise(resolve => {
-    if (signal.aborted) resolve()
-    else signal.addEventListener('abort', () => resolve(), { once: true })
-  })
+/** Resolves when the signal says so; `release` takes the listener back. */
+function watchEnd(signal: AbortSignal): { ended: Promise<void>; release(): void } {
+  const gate = new Gate()
+  const onAbort = (): void => gate.open()
+  if (signal.aborted) gate.open()
+  signal.addEventListener('abort', onAbort, { once: true })
+  return { ended: gate.opened, release: () => signal.removeEventListener('abort', onAbort) }
 }
 
 function pair(a: DeviceId, b: DeviceId): string {

@@ -207,7 +207,7 @@ function done(inode: Inode): StepResult {
 }
 
 function changed(path: string): StepResult {
-  return { ok: false, problem: { code: 'changed', path, message: 'Something else stands here than expected.' } }
+  return { ok: false, problem: { code: 'changed', path, message: `Something else stands at ${path} than expected.` } }
 }
 
 export function refused(code: ProblemCode, path: string): StepResult {

@@ -138,7 +138,7 @@ export class SimDevice {
         onStep: (step, result) =>
           trace(
             `${name} disk ${step.do} ${'path' in step ? step.path : step.token}${'to' in step ? ` -> ${step.to}` : ''}${
-              result.ok ? '' : ` refused: ${result.problem.code}`
+              result.ok ? '' : ` refused: ${result.problem.code} at ${result.problem.path}`
             }`,
           ),
       },
@@ -154,7 +154,7 @@ export class SimDevice {
         emit: event => {
           if (life.dead) return
           this.events.push(event)
-          trace(`${name} event ${JSON.stringify(event)}`)
+          if (event.type !== 'folder:state') trace(`${name} event ${told(event)}`)
         },
         log: this.#log(life),
         mergeText: async (base, a, b) => {
@@ -248,4 +248,9 @@ function describe(fields: Record<string, unknown>): string {
   return Object.entries(fields)
     .map(([key, value]) => `${key}=${value instanceof Error ? value.message : JSON.stringify(value)}`)
     .join(' ')
+}
+
+function told(event: KithEvent): string {
+  const parts = Object.entries(event).filter(([key]) => key !== 'folder')
+  return parts.map(([key, value]) => (key === 'type' ? String(value) : `${key}=${JSON.stringify(value)}`)).join(' ')
 }

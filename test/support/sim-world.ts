@@ -9,7 +9,7 @@ import { treeLines, treeOf } from './sim-tree.ts'
 import { settle, VirtualClock } from './virtual-clock.ts'
 
 /** Everything must be at rest within this much virtual time. */
-const REST_LIMIT_MS = 20 * 60_000
+const REST_LIMIT_MS = 3 * 60_000
 /** One round to catch up with what was lost, two more to reach the fixed point, one to see that it is one. */
 const MAX_ROUNDS = 4
 
