@@ -1,9 +1,11 @@
 // SYNCED: what this device last brought to agreement, as rows keyed by (directory's row, name on this disk), held in memory
 // with its indexes. It records what changed since the last commit; the store persists that and nothing else writes it.
-// After a failed commit the table is thrown away and loaded again. Renaming a directory changes one row.
+// After a failed commit the table is thrown away and loaded again. Renaming a directory changes one row. Rows are values: a row that
+// was put is another object, with the same fields, once its change was taken.
 import type { Facts, Kind, NodeRef } from './entry.ts'
 import type { ContentId, NodeId, RowId } from './ids.ts'
 import { ROOT_ROW } from './ids.ts'
+import { packRow } from './packed-row.ts'
 import type { Stat } from './ports.ts'
 
 export interface Row extends Facts {
@@ -134,9 +136,19 @@ export class RowTable {
     }
   }
 
-  /** Adds or replaces the row of that id. A row may move: its parent or name may differ from before. */
+  /**
+   * Adds or replaces the row of that id. A row may move: its parent or name may differ from before. Another row that had the name is
+   * not forgotten: the disk shows that what it stood for is not there any more, but not yet whether it was deleted or moved. It stays,
+   * under a name that no disk can have, until a scan finds it lost or somewhere else.
+   */
   put(row: Row): void {
     this.#drop(row.id)
+    const other = this.child(row.parent, row.name)
+    if (other !== undefined && row.id !== ROOT_ROW) {
+      this.#drop(other.id)
+      this.#insert({ ...other, name: `${other.name}\0${other.id}` })
+      this.#dirty.add(other.id)
+    }
     this.#insert(row)
     this.#dirty.add(row.id)
   }
@@ -149,7 +161,7 @@ export class RowTable {
 
   /** Adds a row that came from the database: not dirty. */
   load(row: Row): void {
-    this.#insert(row)
+    this.#insert(packRow(row))
   }
 
   /** What changed since the last call; the caller persists it. */
@@ -158,8 +170,13 @@ export class RowTable {
     const deleted: RowId[] = []
     for (const id of this.#dirty) {
       const row = this.#rows.get(id)
-      if (row === undefined) deleted.push(id)
-      else put.push(row)
+      if (row === undefined) {
+        deleted.push(id)
+        continue
+      }
+      put.push(row)
+      // From now on it is kept for long.
+      this.#rows.set(id, packRow(row))
     }
     this.#dirty.clear()
     return { put, deleted }

@@ -84,6 +84,8 @@ export class Differences {
   }
 
   #collectDirectory(directory: NodeId): void {
+    const [own] = this.#tree.entriesOf(directory)
+    if (own !== undefined) this.#collectDirectoryEntry(own)
     for (const entry of this.#tree.entries(directory)) {
       if (entry.kind === 'directory') this.#collectDirectoryEntry(entry)
       else for (const node of entry.nodes) this.#collectNode(node)
@@ -155,6 +157,7 @@ export class Differences {
       const id = this.#rows.allocate()
       this.made.set(primary, id)
       this.structural.push({ entry, id, row: null, refs, depth: this.#depth(entry) })
+      this.#enter(entry.directory)
       this.#enter(primary)
       return
     }

@@ -182,7 +182,6 @@ class Planner {
       directory: entry.directory,
       done: stat => {
         if (stat === null || this.#rows.get(parent) === undefined) return
-        this.#evict(parent, entry.name, id)
         this.#rows.put({
           ...entry.facts,
           id,
@@ -223,7 +222,6 @@ class Planner {
           ? now.nodes.map(ref => ({ ...ref, placement: this.#tree.node(ref.id)?.placement ?? ref.placement }))
           : item.refs
         const copy = fills ? now.copy : entry.copy
-        this.#evict(parent, entry.name, row.id)
         this.#rows.put({ ...now, parent, name: entry.name, stat: { ...stat, mode: now.stat.mode }, nodes, copy })
       },
     })
@@ -289,7 +287,6 @@ class Planner {
         const now = row === null ? null : this.#rows.get(id)
         if (stat === null || now === undefined || this.#rows.get(parent) === undefined) return
         const at = now ?? { parent, name: entry.name }
-        this.#evict(at.parent, at.name, id)
         this.#rows.put({
           ...entry.facts,
           id,
@@ -302,15 +299,6 @@ class Planner {
         })
       },
     })
-  }
-
-  /**
-   * The disk had room at a name that another row still has: what that row stood for is gone, though nobody has said so yet. It
-   * keeps its row, under a name that no disk can have, and the next look finds it lost, or moved.
-   */
-  #evict(parent: RowId, name: string, by: RowId): void {
-    const other = this.#rows.child(parent, name)
-    if (other !== undefined && other.id !== by) this.#rows.put({ ...other, name: `${name}\0${other.id}` })
   }
 
   /** All puts of one content but the last leave the stage for the next. */
