@@ -41,7 +41,7 @@ export class ContentExchange implements SessionPart {
   readonly #rates = new Map<DeviceId, Rate>()
   readonly #bad = new Map<DeviceId, { count: number; asideUntil: number }>()
   readonly #served = new Map<DeviceId, number>()
-  readonly #jobs = new Set<{ pump(): void }>()
+  readonly #jobs = new Set<{ pump(): void; distrust(device: DeviceId): void }>()
   #pumping = false
 
   constructor(deps: ContentExchangeDeps) {
@@ -219,6 +219,7 @@ export class ContentExchange implements SessionPart {
       return
     }
     this.#bad.set(device, { count: 0, asideUntil: now + SET_ASIDE_MS })
+    for (const job of this.#jobs) job.distrust(device)
     this.#deps.log.warn({ device }, 'a device sent wrong bytes and is not asked for contents for ten minutes')
   }
 

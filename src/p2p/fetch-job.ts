@@ -83,20 +83,19 @@ export class FetchJob<K extends string> {
   }
 
   /** Yields what comes, in the order it comes. */
-  async *run(signal: AbortSignal): AsyncGenerator<Fetched<K>> {
+  async *run(caller: AbortSignal): AsyncGenerator<Fetched<K>> {
+    // One caller's signal may stand for many fetches; listeners on it would add up.
+    const signal = AbortSignal.any([caller])
     const ticking = new AbortController()
     void this.#tick(ticking.signal)
     try {
       for (;;) {
         signal.throwIfAborted()
-        const found = this.#ready
-        if (found.length > 0) {
-          this.#ready = []
-          for (const item of found) {
-            yield item
-            this.#readyBytes -= item.bytes.byteLength
-            this.pump()
-          }
+        const item = this.#ready.shift()
+        if (item !== undefined) {
+          yield item
+          this.#readyBytes -= item.bytes.byteLength
+          this.pump()
           continue
         }
         this.pump()
@@ -123,8 +122,29 @@ export class FetchJob<K extends string> {
     if (this.#over()) this.#wake?.()
   }
 
+  /** What came from it and was not taken yet is forgotten, and it is not asked again here. */
+  distrust(device: DeviceId): void {
+    this.#failures.set(device, MAX_FAILURES)
+    const kept: Fetched<K>[] = []
+    for (const item of this.#ready) {
+      if (item.from !== device) {
+        kept.push(item)
+        continue
+      }
+      this.#readyBytes -= item.bytes.byteLength
+      this.#pending.add(item.key)
+      this.#putBack({ key: item.key, length: item.bytes.byteLength }, [device])
+    }
+    this.#ready = kept
+    this.pump()
+  }
+
   #usable(): readonly Lane<K>[] {
-    return this.#deps.lanes().filter(lane => (this.#failures.get(lane.device) ?? 0) < MAX_FAILURES)
+    return this.#deps.lanes().filter(lane => this.#trusted(lane.device))
+  }
+
+  #trusted(device: DeviceId): boolean {
+    return (this.#failures.get(device) ?? 0) < MAX_FAILURES
   }
 
   #spare(): number {
@@ -198,7 +218,7 @@ export class FetchJob<K extends string> {
     const wrong = item.length > 0 && bytes && bytes.byteLength !== item.length
     if (wrong) this.#deps.onBad(from)
     if (bytes === undefined) this.#putBack(item, [])
-    else if (bytes === null || wrong) this.#putBack(item, [from])
+    else if (bytes === null || wrong || !this.#trusted(from)) this.#putBack(item, [from])
     else {
       this.#pending.delete(item.key)
       this.#ready.push({ key: item.key, bytes, from })

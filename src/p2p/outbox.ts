@@ -10,6 +10,9 @@ import { frameOf } from './wire.ts'
 const MAX_POSTED = 4_096
 const MAX_POSTED_BYTES = 4 * 1024 * 1024
 
+/** Posted messages that leave together. */
+const PACKET_BYTES = 32 * 1024
+
 export interface Sink {
   write(pieces: readonly Uint8Array[], options: Waiting): Promise<void>
 }
@@ -57,14 +60,31 @@ export class Outbox {
   /** Sends until `finish` or the signal; rejects when the stream ends. */
   async run(options: Waiting): Promise<void> {
     for (;;) {
-      const out = this.#next()
-      if (out !== null) {
-        await this.#sink.write(await encodeFrame(frameOf(out), { compress: true }), options)
+      const pieces = await this.#gather()
+      if (pieces.length > 0) {
+        await this.#sink.write(pieces, options)
         continue
       }
       if (this.#closing) return
       await this.#sleep(options.signal)
     }
+  }
+
+  /** One bulk message, or as many posted ones as make up a packet: a write each would cost more than they do. */
+  async #gather(): Promise<Uint8Array[]> {
+    const first = this.#next()
+    if (first === null) return []
+    const pieces = await encodeFrame(frameOf(first), { compress: true })
+    if (this.#posted.length === 0) return pieces
+    let bytes = sizeOf(pieces)
+    while (this.#posted.length > 0 && bytes < PACKET_BYTES) {
+      const out = this.#next()
+      if (out === null) break
+      const more = await encodeFrame(frameOf(out), { compress: true })
+      bytes += sizeOf(more)
+      pieces.push(...more)
+    }
+    return bytes > 2 * PACKET_BYTES ? pieces : [Buffer.concat(pieces, bytes)]
   }
 
   #next(): Outgoing | null {
@@ -93,6 +113,12 @@ export class Outbox {
       }
     })
   }
+}
+
+function sizeOf(pieces: readonly Uint8Array[]): number {
+  let bytes = 0
+  for (const piece of pieces) bytes += piece.byteLength
+  return bytes
 }
 
 export function overfull(): KithError {
