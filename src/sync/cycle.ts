@@ -136,8 +136,10 @@ export class Cycle {
   async follow(options: Waiting): Promise<boolean> {
     const { rows, tree } = this.replica
     this.#takeChanges()
-    const mergeWants = await this.#merger.run(this.#nodes, options)
+    const merging = await this.#merger.run(this.#nodes, options)
+    for (const node of merging.released) this.#nodes.add(node)
     this.#takeChanges()
+    this.#forgetDirectories()
     const directories = this.#directories
     const nodes = this.#nodes
     this.#directories = new Set()
@@ -146,7 +148,7 @@ export class Cycle {
       const { stage } = this.#deps.disk
       const staged = (content: ContentId): boolean => stage.has(content)
       const plan = makePlan({ rows, tree, directories, nodes, staged, held: node => this.#merger.holds(node) })
-      this.#noteWants(directories, plan, mergeWants)
+      this.#noteWants(directories, plan, merging.wants)
       const { applied, failed } = await this.#applier.apply(plan, options)
       for (const { path } of [...plan.puts, ...plan.structure, ...plan.removals]) this.#stepProblems.delete(path)
       for (const { planned, problem } of failed) {
@@ -168,6 +170,22 @@ export class Cycle {
     const changes = this.replica.tree.takeChanges()
     for (const directory of changes.directories) this.#directories.add(directory)
     for (const node of changes.nodes) this.#nodes.add(node)
+  }
+
+  /** Directories that became part of another one, or went: what waited for their sake is compared under what they are now. */
+  #forgetDirectories(): void {
+    const { tree } = this.replica
+    for (const [content, wanting] of [...this.#waiting]) {
+      for (const directory of [...wanting]) {
+        const primary = directory === ROOT_NODE ? directory : tree.primaryOf(directory)
+        if (primary === directory) continue
+        wanting.delete(directory)
+        if (primary !== undefined) this.#directories.add(primary)
+      }
+      if (wanting.size > 0) continue
+      this.#waiting.delete(content)
+      this.#wants.delete(content)
+    }
   }
 
   /** Replaces what these directories want; tells the fetcher the whole. */

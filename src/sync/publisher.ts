@@ -90,6 +90,8 @@ class PublishRun {
   readonly #changes: LocalChanges
   readonly #options: PublishOptions
   readonly #directories: Map<string, Row>
+  /** Where the directories that were read stand now: their rows may still say where they were. */
+  readonly #standsAt: ReadonlyMap<RowId, string>
   readonly #again = new Map<string, number>()
   #lists: ContentList[] = []
   #bases: Base[] = []
@@ -103,6 +105,7 @@ class PublishRun {
     this.#changes = changes
     this.#options = options
     this.#directories = new Map(changes.claimed)
+    this.#standsAt = new Map([...changes.claimed].map(([path, row]) => [row.id, path]))
     const root = deps.rows.get(ROOT_ROW)
     if (root !== undefined) this.#directories.set('', root)
   }
@@ -160,7 +163,7 @@ class PublishRun {
       at = this.#deps.rows.get(at.parent)
       if (at === undefined || at.id === ROOT_ROW) return ''
       const id = at.id
-      if (!this.#changes.lost.some(l => l.id === id)) return this.#deps.rows.path(id) ?? ''
+      if (!this.#changes.lost.some(l => l.id === id)) return this.#standsAt.get(id) ?? this.#deps.rows.path(id) ?? ''
     }
   }
 

@@ -47,15 +47,17 @@ export class TextMerger {
     return this.#waiting.has(node)
   }
 
-  /** Nodes waiting, to be considered again when contents arrive. */
-  waiting(): readonly NodeId[] {
-    return [...this.#waiting]
-  }
-
-  /** Merges what can be merged among these nodes; returns the contents that are missing for the rest. */
-  async run(nodes: Iterable<NodeId>, options: Waiting): Promise<readonly Want[]> {
+  /**
+   * Merges what can be merged among these nodes and those that wait. `wants`: the contents missing for the rest; `released`: nodes that
+   * wait no longer, to be planned.
+   */
+  async run(
+    nodes: Iterable<NodeId>,
+    options: Waiting,
+  ): Promise<{ wants: readonly Want[]; released: readonly NodeId[] }> {
     const wants: Want[] = []
-    for (const node of new Set([...nodes, ...this.#waiting])) {
+    const waited = [...this.#waiting]
+    for (const node of new Set([...nodes, ...waited])) {
       this.#waiting.delete(node)
       // A merge may leave a third sibling: go on until nothing more can be done.
       for (let job = await this.#job(node); job !== null; job = await this.#job(node)) {
@@ -68,7 +70,7 @@ export class TextMerger {
         break
       }
     }
-    return wants
+    return { wants, released: waited.filter(node => !this.#waiting.has(node)) }
   }
 
   async #job(node: NodeId): Promise<Job | null> {
