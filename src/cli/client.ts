@@ -28,7 +28,7 @@ export class Client {
 
   /** The lines of an answer that comes bit by bit; ends when the daemon ends it. */
   async *lines(method: 'GET' | 'POST', path: string, options: Call = {}): AsyncGenerator<string, void, undefined> {
-    const response = await this.#send(method, path, undefined, options)
+    const response = await this.#send(method, path, method === 'POST' ? {} : undefined, options)
     if (response.statusCode !== 200) throw failure(await readAll(response))
     try {
       yield* createInterface({ input: response, crlfDelay: Number.POSITIVE_INFINITY })

@@ -31,13 +31,13 @@ export class Actor {
 
   constructor(name: string, directory: string) {
     this.name = name
-    this.#directory = directory
-    this.home = join(directory, `${name}-home`)
+    this.#directory = join(directory, name)
+    this.home = join(this.#directory, 'home')
   }
 
   /** A directory of this device. */
   folder(name: string): string {
-    return join(this.#directory, `${this.name}-${name}`)
+    return join(this.#directory, name)
   }
 
   /** `kith up` as a child, until it answers. */
@@ -48,8 +48,7 @@ export class Actor {
     const text = collect(child.stdout)
     for (;;) {
       // The document is whole when it parses: it is the only thing on stdout.
-      await Promise.race([once(child.stdout, 'data'), once(child, 'exit'), aborted(options.signal)])
-      options.signal.throwIfAborted()
+      await unlessAborted(Promise.race([once(child.stdout, 'data'), once(child, 'exit')]), options.signal)
       const status = parse(text())
       if (status !== null) {
         child.stdout?.resume()
@@ -79,8 +78,7 @@ export class Actor {
     const child = this.#spawn(args)
     const stdout = collect(child.stdout)
     const stderr = collect(child.stderr)
-    await Promise.race([once(child, 'close'), aborted(signal)])
-    signal.throwIfAborted()
+    await unlessAborted(once(child, 'close'), signal)
     return { code: child.exitCode ?? 1, stdout: stdout(), stderr: stderr() }
   }
 
@@ -92,9 +90,8 @@ export class Actor {
     const closed = once(child, 'close')
     return {
       next: async () => {
-        const line = await Promise.race([lines.next(), aborted(signal)])
-        signal.throwIfAborted()
-        if (line !== undefined && line.done !== true) return line.value
+        const line = await unlessAborted(lines.next(), signal)
+        if (line.done !== true) return line.value
         throw new KithError('internal', lastLine(stderr()) ?? `"kith ${args.join(' ')}" ended early.`)
       },
       ended: () => closed,
@@ -137,8 +134,19 @@ function once(emitter: NodeJS.EventEmitter | null, event: string): Promise<void>
   return new Promise(resolve => emitter?.once(event, () => resolve()))
 }
 
-function aborted(signal: AbortSignal): Promise<undefined> {
-  return new Promise(resolve => signal.addEventListener('abort', () => resolve(undefined), { once: true }))
+/** What the promise resolves with, or the signal's reason as an error when that comes first. */
+async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  signal.throwIfAborted()
+  let fail: () => void = () => undefined
+  const aborted = new Promise<never>((_, reject) => {
+    fail = () => reject(signal.reason as Error)
+    signal.addEventListener('abort', fail, { once: true })
+  })
+  try {
+    return await Promise.race([promise, aborted])
+  } finally {
+    signal.removeEventListener('abort', fail)
+  }
 }
 
 function parse(text: string): StatusBody | null {

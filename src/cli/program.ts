@@ -22,6 +22,10 @@ type Run<O> = (context: Context, args: readonly (string | undefined)[], options:
 /** Runs one command line; resolves with its exit code. */
 export async function runCli(args: readonly string[], surroundings: Surroundings): Promise<number> {
   const program = createProgram(surroundings)
+  if (args.length === 0) {
+    program.outputHelp()
+    return 0
+  }
   try {
     await program.parseAsync(args, { from: 'user' })
     return 0
@@ -60,7 +64,7 @@ export function createProgram(surroundings: Surroundings): Command {
       writeErr: text => void surroundings.stderr.write(text),
       outputError: (text, write) => write(text.replace(/^error: /, 'kith: ')),
     })
-    .action(() => program.outputHelp())
+    .helpCommand('help [command]', 'help for a command')
 
   const run =
     <O>(load: () => Promise<Run<O>>) =>

@@ -52,7 +52,7 @@ async function play(stage: Stage): Promise<void> {
 async function meet({ out, laptop, desktop, signal }: Stage): Promise<'mdns' | 'address'> {
   say(out, '1  Two devices start, each with a home of its own.')
   for (const actor of [laptop, desktop]) {
-    await mkdir(actor.home, { mode: 0o700 })
+    await mkdir(actor.home, { mode: 0o700, recursive: true })
     await writeFile(join(actor.home, 'config.toml'), `name = "${actor.name}"\n`)
   }
   await mkdir(laptop.folder('notes'))

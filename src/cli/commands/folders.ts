@@ -9,6 +9,8 @@ import { bytes, name } from '../output.ts'
 
 /** How long `get` waits for a device that was paired just now to say what it offers. */
 const OFFER_WAIT_MS = 4000
+/** The same where every device is linked. */
+const LINKED_WAIT_MS = 1500
 const OFFER_PAUSE_MS = 200
 
 type Arguments = readonly (string | undefined)[]
@@ -60,14 +62,16 @@ export async function get(context: Context, [folder, path]: Arguments): Promise<
 
 /** A device that was paired a moment ago is linked a moment later. */
 async function getOffered({ client }: Context, request: object): Promise<FolderResultBody> {
-  const deadline = performance.now() + OFFER_WAIT_MS
+  const startedAt = performance.now()
   for (;;) {
     try {
       return await client.post<FolderResultBody>('/folders/get', request)
     } catch (error) {
-      if (!isKithError(error) || error.code !== 'folder-unknown' || performance.now() > deadline) throw error
+      if (!isKithError(error) || error.code !== 'folder-unknown') throw error
       const { devices } = await client.get<DevicesBody>('/devices')
-      if (devices.every(device => device.connected)) throw error
+      const linked = devices.every(device => device.connected)
+      const limitMs = devices.length === 0 ? 0 : linked ? LINKED_WAIT_MS : OFFER_WAIT_MS
+      if (performance.now() - startedAt > limitMs) throw error
     }
     await sleep(OFFER_PAUSE_MS)
   }

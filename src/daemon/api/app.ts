@@ -39,9 +39,9 @@ export function createApp(
   app.notFound(() => refusal(404, 'There is no such route.'))
   app.use(bodyLimit({ maxSize: MAX_BODY_BYTES, onError: () => refusal(413, 'The request is too large.') }))
   app.use(async (c, next) => {
-    const hasBody = c.req.method !== 'GET' && c.req.method !== 'HEAD' && c.req.raw.body !== null
+    const reads = c.req.method === 'GET' || c.req.method === 'HEAD'
     const type = c.req.header('content-type')?.split(';')[0]?.trim().toLowerCase()
-    if (hasBody && type !== 'application/json') return refusal(415, 'Send JSON, as application/json.')
+    if (!reads && type !== 'application/json') return refusal(415, 'Send JSON, as application/json.')
     await next()
     return undefined
   })
