@@ -114,7 +114,10 @@ export function hasNetwork(interfaces: Interfaces): boolean {
 /** What the supervisor compares to see that the network changed. */
 export function fingerprint(interfaces: Interfaces): string {
   return Object.entries(interfaces)
-    .flatMap(([name, list]) => (list ?? []).map(one => `${name} ${one.cidr ?? one.address} ${one.mac}`))
+    .flatMap(([name, list]) =>
+      // The scope of an IPv6 address is the interface's number: it tells one that was made anew under its old name.
+      (list ?? []).map(one => `${name} ${one.cidr ?? one.address} ${one.mac} ${'scopeid' in one ? one.scopeid : ''}`),
+    )
     .sort()
     .join('\n')
 }

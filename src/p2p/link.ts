@@ -261,8 +261,11 @@ export class Link {
 
   async #dialOrWait(): Promise<void> {
     if (!this.#opens && (await this.#pause(POLITE_DELAY_MS, () => this.#hasConnection()))) return
+    const news = this.#news
     const connection = await this.#dial()
-    if (connection === null && !this.#hasConnection()) await this.#pause(this.#retryDelay())
+    // What was learnt during the dial is worth another one at once.
+    if (connection !== null || news !== this.#news || this.#hasConnection()) return
+    await this.#pause(this.#retryDelay())
   }
 
   #hasConnection(): boolean {

@@ -43,6 +43,8 @@ import { SightBoard } from './sight-board.ts'
 /** Of a folder's documents: raised when another version could not read them. */
 const FOLDER_FORMAT_VERSION = 1
 const INTERFACE_POLL_MS = 2_000
+/** A multicast socket can go deaf without a word: it is made anew now and then. */
+const HEAR_AFRESH_MS = 5 * 60_000
 const MAX_GUESTS = 8
 const RESUME_PAUSE_MS = 10_000
 const COMING_MEMBER_MS = 3_000
@@ -99,6 +101,7 @@ class PeerNetwork implements Network {
   #controller = new AbortController()
   #poll: NodeJS.Timeout | undefined
   #interfaces = ''
+  #heardAfresh = 0
 
   constructor(deps: NetworkDeps, options: NetworkOptions) {
     const { identity, clock, log } = deps
@@ -178,6 +181,7 @@ class PeerNetwork implements Network {
     this.#interfaces = fingerprint(this.#look())
     this.#poll = setInterval(() => this.#lookAround(), INTERFACE_POLL_MS)
     if (!this.#options.discovery) return
+    this.#heardAfresh = performance.now()
     this.#discovery = new Discovery({
       device: this.device,
       announce: () => this.#announced(),
@@ -238,7 +242,15 @@ class PeerNetwork implements Network {
       this.#book.give(joined.id, address)
       return joined
     }
-    if (only === null) void this.#discovery?.restart()
+    if (only === null) {
+      if (this.#discovery === null) {
+        throw new KithError(
+          'pairing-not-found',
+          'Finding devices is switched off here. Give the address: --addr /ip4/…/tcp/…',
+        )
+      }
+      this.#hearAfresh()
+    }
     return await this.#joining.join(invitation, only, { signal })
   }
 
@@ -490,11 +502,19 @@ class PeerNetwork implements Network {
 
   #lookAround(): void {
     const now = fingerprint(this.#look())
-    if (now === this.#interfaces) return
+    if (now === this.#interfaces) {
+      if (performance.now() - this.#heardAfresh > HEAR_AFRESH_MS) this.#hearAfresh()
+      return
+    }
     this.#interfaces = now
     this.#deps.log.info('the network changed')
-    void this.#discovery?.restart()
+    this.#hearAfresh()
     this.#links.nudgeAll({ doubt: true })
+  }
+
+  #hearAfresh(): void {
+    this.#heardAfresh = performance.now()
+    void this.#discovery?.restart()
   }
 
   #surroundings(): Surroundings {
