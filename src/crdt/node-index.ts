@@ -7,14 +7,15 @@ import { join } from './join.ts'
 import type { ActorRecord } from './record.ts'
 import { decodeRecord, RecordError } from './record.ts'
 import type { Held } from './record-set.ts'
-import type { DirectorySlot } from './slots.ts'
-import { newSlot, type Slot } from './slots.ts'
+import { type DirectorySlot, newSlot, type Slot } from './slots.ts'
 
-const CACHED_STATES = 8192
+const CACHED_STATES = 4096
 
 export class NodeIndex {
   readonly #slots = new Map<NodeId, Slot>()
-  readonly #states = new Map<NodeId, Node>()
+  /** Two generations: what is asked for again moves to the younger, the older is dropped as a whole. */
+  #states = new Map<NodeId, Node>()
+  #older = new Map<NodeId, Node>()
   readonly #actors = new Map<ActorId, ActorRecord>()
   readonly #registrations = new Map<number, number[]>()
   #ignored = 0
@@ -54,18 +55,27 @@ export class NodeIndex {
   state(id: NodeId): Node | undefined {
     const cached = this.#states.get(id)
     if (cached !== undefined) return cached
+    const aged = this.#older.get(id)
+    if (aged !== undefined) return this.#remember(aged)
     const slot = this.#slots.get(id)
     if (slot === undefined || slot.record === null) return undefined
-    let node = nodeOf(slot.record)
-    for (const held of slot.more ?? []) node = join(node, nodeOf(held.record))
+    let node = nodeOf(slot.record, id)
+    for (const held of slot.more ?? []) node = join(node, nodeOf(held.record, id))
+    return this.#remember(node)
+  }
+
+  #remember(node: Node): Node {
     if (this.#states.size >= CACHED_STATES) {
-      for (const old of this.#states.keys()) {
-        this.#states.delete(old)
-        if (this.#states.size < CACHED_STATES / 2) break
-      }
+      this.#older = this.#states
+      this.#states = new Map()
     }
-    this.#states.set(id, node)
+    this.#states.set(node.id, node)
     return node
+  }
+
+  #outdated(id: NodeId): void {
+    this.#states.delete(id)
+    this.#older.delete(id)
   }
 
   /** The handles of a node's records. */
@@ -110,7 +120,7 @@ export class NodeIndex {
       slot = newSlot(id, kind)
       this.#slots.set(id, slot)
     }
-    this.#states.delete(id)
+    this.#outdated(id)
     if (slot.record === null) {
       slot.record = held.record
       slot.client = held.client
@@ -132,7 +142,7 @@ export class NodeIndex {
   forget(id: NodeId, held: Held): void {
     const slot = this.#slots.get(id)
     if (slot === undefined) return
-    this.#states.delete(id)
+    this.#outdated(id)
     const rest = this.held(id).filter(h => h.client !== held.client || h.clock !== held.clock)
     const [first, ...more] = rest
     slot.record = first?.record ?? null
@@ -152,8 +162,8 @@ export function documentOf(node: Pick<Node, 'kind' | 'birth'>, directories: DocI
   return node.kind === 'directory' ? directories : (node.birth.parent.charCodeAt(0) as DocId)
 }
 
-function nodeOf(record: string): Node {
-  const decoded = decodeRecord(record)
+function nodeOf(record: string, id: NodeId): Node {
+  const decoded = decodeRecord(record, id)
   if (decoded.type !== 'node') throw new Error('the index holds only records of nodes')
   return decoded.node
 }

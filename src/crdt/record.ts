@@ -219,8 +219,8 @@ export function encodeActor(record: ActorRecord): string {
   return writer.take()
 }
 
-/** Throws RecordError. `node.id` is computed. */
-export function decodeRecord(record: string): Decoded {
+/** Throws RecordError. `node.id` is computed, unless the caller knows it. */
+export function decodeRecord(record: string, known: NodeId | null = null): Decoded {
   const reader = new Reader(record)
   const head = reader.byte()
   if ((head & ~KNOWN_FLAGS) !== 0) return OPAQUE
@@ -233,7 +233,7 @@ export function decodeRecord(record: string): Decoded {
   const versions = readVersions(reader, kind, context)
   if (versions === null) return OPAQUE
   if (!reader.done) throw new RecordError('bytes after the record')
-  const id = nodeId(birth.parent, birth.name, birth.generation, kind)
+  const id = known ?? nodeId(birth.parent, birth.name, birth.generation, kind)
   return { type: 'node', node: { id, kind, birth, placement, context: new Map(context), versions } }
 }
 

@@ -53,16 +53,18 @@ export interface Merged {
 }
 
 export function newSlot(id: NodeId, kind: Kind): Slot {
-  const records: Records = { record: null, client: 0, clock: 0, more: null }
-  if (kind !== 'directory') return { ...records, kind, id, parent: null, live: false }
-  return newDirectory(id, records)
+  if (kind === 'directory') return newDirectory(id)
+  return { kind, id, record: null, client: 0, clock: 0, more: null, parent: null, live: false }
 }
 
-export function newDirectory(id: NodeId, records?: Records): DirectorySlot {
+export function newDirectory(id: NodeId): DirectorySlot {
   return {
-    ...(records ?? { record: null, client: 0, clock: 0, more: null }),
     kind: 'directory',
     id,
+    record: null,
+    client: 0,
+    clock: 0,
+    more: null,
     parent: null,
     alive: false,
     liveChildren: 0,
