@@ -109,7 +109,11 @@ export class Fetcher {
       while (!signal.aborted && this.#wanted.size > 0) {
         this.#again = false
         const before = this.#missing().length
-        await this.#round({ signal })
+        try {
+          await this.#round({ signal })
+        } catch (error) {
+          this.#failed(error, { signal })
+        }
         const left = this.#missing().length
         if (left === 0 && !this.#again) break
         if (left === before && !this.#again) await this.#pause(signal)
