@@ -58,20 +58,67 @@ export function openRoot(root: string, identity: RootIdentity | null): Directory
 
 /** The directory `name` in `parent`. Throws ENOTDIR for a symlink. */
 export function openBelow(parent: Directory, name: string): Directory {
+  if (name === '' || name === '.' || name === '..') throw notADirectory()
   const path = `${parent.base}/${name}`
   if (LINUX) {
     const fd = openSync(path, O_PATH | O_DIRECTORY | O_NOFOLLOW)
     return { fd, base: `/proc/self/fd/${fd}` }
   }
   const before = lstatSync(path, { bigint: true })
-  if (!before.isDirectory()) throw Object.assign(new Error('not a directory'), { code: 'ENOTDIR' })
+  if (!before.isDirectory()) throw notADirectory()
   const fd = openSync(path, O_RDONLY | (O_NOFOLLOW ?? 0))
   const after = fstatSync(fd, { bigint: true })
   if (after.dev !== before.dev || after.ino !== before.ino) {
     closeSync(fd)
-    throw Object.assign(new Error('not a directory'), { code: 'ENOTDIR' })
+    throw notADirectory()
   }
   return { fd, base: join(parent.base, name) }
+}
+
+function notADirectory(): Error {
+  return Object.assign(new Error('not a directory below the root'), { code: 'ENOTDIR' })
+}
+
+/** Opens one directory after the other, sharing the handles of what their paths have in common. For one run of calls, not to be kept. */
+export class Walk {
+  readonly #root: string
+  readonly #identity: RootIdentity | null
+  readonly #chain: { path: string; directory: Directory }[] = []
+
+  constructor(root: string, identity: RootIdentity | null) {
+    this.#root = root
+    this.#identity = identity
+  }
+
+  /** Valid until the next call. */
+  open(path: string): Directory {
+    let last = this.#backTo(path)
+    while (last.path !== path) {
+      const start = last.path === '' ? 0 : last.path.length + 1
+      const slash = path.indexOf('/', start)
+      const end = slash < 0 ? path.length : slash
+      last = { path: path.slice(0, end), directory: openBelow(last.directory, path.slice(start, end)) }
+      this.#chain.push(last)
+    }
+    return last.directory
+  }
+
+  close(): void {
+    for (const { directory } of this.#chain) closeSync(directory.fd)
+    this.#chain.length = 0
+  }
+
+  /** Closes what is not at or above `path`. */
+  #backTo(path: string): { path: string; directory: Directory } {
+    for (let last = this.#chain.at(-1); last !== undefined; last = this.#chain.at(-1)) {
+      if (last.path === path || last.path === '' || path.startsWith(`${last.path}/`)) return last
+      closeSync(last.directory.fd)
+      this.#chain.pop()
+    }
+    const first = { path: '', directory: openRoot(this.#root, this.#identity) }
+    this.#chain.push(first)
+    return first
+  }
 }
 
 /** Opens the directory at `path` ('' for the root), runs `use` in it, closes it. */

@@ -1,7 +1,7 @@
 // The port `FolderDisk` on a real directory: puts together what scans, hashes, stages, publishes and watches. It holds no user's data,
 // only which directory the root is, what versions and stage hold by name, and the threads that do the work.
+import { lstatSync } from 'node:fs'
 import { lstat, readdir, realpath } from 'node:fs/promises'
-import { basename, join } from 'node:path'
 import { KithError, systemCode } from '../core/errors.ts'
 import type { ContentId, DeviceId, FolderId } from '../core/ids.ts'
 import type { Log } from '../core/log.ts'
@@ -21,7 +21,7 @@ import type {
   WatchEvents,
 } from '../core/ports.ts'
 import { AREA, areaPath, contentOfName, type Seal, VERSIONS } from './area.ts'
-import { identityOf } from './beneath.ts'
+import { identityOf, splitPath, within } from './beneath.ts'
 import { abortable, hashFiles } from './hasher.ts'
 import { LATE_WRITER_MS, type LateReply } from './late-writers.ts'
 import { createMarker, isForeign, readMarker } from './marker.ts'
@@ -140,12 +140,16 @@ class RealFolderDisk implements FolderDisk {
   }
 
   async look(path: string): Promise<Observed | null> {
+    const { directory, name } = splitPath(path)
     try {
-      const stats = await lstat(join(this.root, path), { bigint: true })
+      const stats =
+        path === ''
+          ? await lstat(this.root, { bigint: true })
+          : within(this.root, this.#identity, directory, at => lstatSync(`${at.base}/${name}`, { bigint: true }))
       const kind = kindOf(stats)
       // What cannot be synced is there all the same: to the engine it is something unexpected.
       if (kind === null) throw new KithError('bad-path', 'Neither file nor directory nor symlink.')
-      return { name: basename(path), kind, stat: statOf(stats) }
+      return { name, kind, stat: statOf(stats) }
     } catch (error) {
       if (isAbsent(error)) return null
       throw error

@@ -4,7 +4,7 @@ import { closeSync, fstatSync, lstatSync } from 'node:fs'
 import { contentOf } from '../core/content-list.ts'
 import type { ContentId, Hash } from '../core/ids.ts'
 import type { ContentPlace, HashRequest, Problem } from '../core/ports.ts'
-import { openRegular, readLink, splitPath, within } from './beneath.ts'
+import { openRegular, readLink, splitPath, Walk } from './beneath.ts'
 import { readContent, textOf } from './content-read.ts'
 import { type Envelope, enveloped } from './envelope.ts'
 import { isAbsent, readingProblem } from './problem-of.ts'
@@ -50,7 +50,7 @@ export function hash(task: HashTask): Promise<Envelope<HashReplies[HashTask['do'
 function act(task: HashTask): HashReplies[HashTask['do']] | Movable<HashReplies[HashTask['do']]> {
   switch (task.do) {
     case 'hash': {
-      const results = task.requests.map(request => hashOne(task.root, request))
+      const results = hashAll(task.root, task.requests)
       const buffers = results.flatMap(result =>
         result.ok && result.text !== null && result.text.length > 0 ? [result.text.buffer] : [],
       )
@@ -76,14 +76,21 @@ function read(task: HashTask & { do: 'read' }): Movable<Uint8Array> | Uint8Array
   }
 }
 
-function hashOne(root: Root, request: HashRequest): Hashed {
+function hashAll(root: Root, requests: readonly HashRequest[]): Hashed[] {
+  const walk = new Walk(root.path, root.identity)
+  try {
+    return requests.map(request => hashOne(walk, request))
+  } finally {
+    walk.close()
+  }
+}
+
+function hashOne(walk: Walk, request: HashRequest): Hashed {
   const { directory, name } = splitPath(request.path)
   try {
-    return within(root.path, root.identity, directory, parent =>
-      request.kind === 'file'
-        ? hashFile(parent, name, request)
-        : hashLink(`${parent.base}/${name}`, () => readLink(parent, name), request),
-    )
+    const parent = walk.open(directory)
+    if (request.kind === 'file') return hashFile(parent, name, request)
+    return hashLink(`${parent.base}/${name}`, () => readLink(parent, name), request)
   } catch (error) {
     if (isAbsent(error)) return busy(request)
     const problem = readingProblem(error, request.path)

@@ -76,7 +76,7 @@ export function checkLate(area: AreaHandle, now: number): LateReply {
 function returnToUser(area: AreaHandle, path: string, entry: LateEntry): string {
   const { directory, name } = splitPath(entry.path)
   const stamp = new Date(entry.time).toISOString().slice(0, 19).replace('T', ' ').replaceAll(':', '-')
-  const copy = withSuffix(name, ` (conflict ${stamp} late)`)
+  const copy = withSuffix(name, `conflict ${stamp} late`)
   let taken = false
   try {
     taken = area.inside(directory, parent => lookAt(parent, name) !== undefined)

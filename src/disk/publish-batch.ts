@@ -26,6 +26,7 @@ import { type Directory, openBelow, openForSync, splitPath } from './beneath.ts'
 import { DirtyHandles } from './dirty-handles.ts'
 import { ChangedError, checkRacy, isSameBytes, type Kept, keepCopy, keepOld, nameFor } from './keep-old.ts'
 import type { LateEntry } from './late-writers.ts'
+import { OldFiles } from './old-files.ts'
 import { removeIfThere, syncDirectory } from './own-files.ts'
 import { parkedName, writeSidecar } from './parked.ts'
 import type { PreparedStages, Ready } from './prepared-stages.ts'
@@ -45,33 +46,28 @@ interface Found {
   readonly stats: BigIntStats
 }
 
-/** Linked into versions ahead of its step, so that one sync of versions serves the whole batch. */
-interface Ahead {
-  readonly kept: Kept
-  readonly stats: BigIntStats
-}
-
 export class PublishBatch {
   readonly #area: AreaHandle
   readonly #stages: PreparedStages
   readonly #dirty = new DirtyHandles()
-  readonly #ahead = new Map<number, Ahead>()
+  readonly #old: OldFiles
   readonly versions = new Set<ContentId>()
   readonly late: LateEntry[] = []
 
   constructor(area: AreaHandle, stages: PreparedStages) {
     this.#area = area
     this.#stages = stages
+    this.#old = new OldFiles(area)
   }
 
   async run(steps: readonly DiskStep[]): Promise<StepResult[]> {
-    this.#keepAhead(steps)
+    this.#old.keepAhead(steps, index => this.#stages.isReady(index))
     const results: StepResult[] = []
     for (const [index, step] of steps.entries()) {
       if (this.#dirty.isFull) await this.#dirty.flush()
       results.push(this.#one(step, index))
     }
-    for (const [index, ahead] of this.#ahead) this.#forgetAhead(index, ahead)
+    this.#old.release()
     await this.#dirty.flush()
     for (const [index, error] of this.#dirty.failed) {
       results[index] = { ok: false, problem: writingProblem(error, pathOf(steps[index] as DiskStep)) }
@@ -192,23 +188,22 @@ export class PublishBatch {
   #replace(step: Step<'put'>, expect: Stat, index: number): Stat {
     const ready = this.#stages.take(index)
     return this.#inside(step.path, (parent, name) => {
-      const ahead = this.#ahead.get(index) ?? this.#keepNow(parent, name, expect, step.expectContent)
-      this.#ahead.delete(index)
+      const old = this.#old.take(index) ?? this.#old.keepNow(parent, name, expect, step.expectContent)
       const source = ready.target === null ? ready.path : this.#linkFile(ready.target, step.mtime)
       try {
         // Everything old is durable in versions; one last look, and the rename right behind it.
         const last = lookAt(parent, name)
-        if (last === undefined || !isSameBytes(last, ahead.stats) || last.ctimeNs !== ahead.stats.ctimeNs) {
+        if (last === undefined || !isSameBytes(last, old.stats) || last.ctimeNs !== old.stats.ctimeNs) {
           throw new ChangedError('it changed at the last moment')
         }
         writable(parent, () => renameSync(source, `${parent.base}/${name}`))
       } catch (error) {
         if (ready.target !== null) removeIfThere(source)
-        this.#undoKept(ahead.kept)
+        this.#old.undo(old.kept)
         throw error
       }
       this.#stages.used(index)
-      this.#remember(step.path, step.expectContent, ahead.kept, ahead.stats)
+      this.#remember(step.path, step.expectContent, old.kept, old.stats)
       this.#dirtyHandle(parent, index)
       return this.#published(parent, name, ready)
     })
@@ -269,70 +264,6 @@ export class PublishBatch {
       this.#dirtyHandle(parent, index)
       return null
     })
-  }
-
-  /** Puts of a batch that nothing before them in it can touch have their old files linked together, under one sync. */
-  #keepAhead(steps: readonly DiskStep[]): void {
-    const touched = new Set<string>()
-    for (const [index, step] of steps.entries()) {
-      if (step.do === 'put') {
-        if (step.expect !== null && this.#stages.isReady(index) && !isBelowAny(step.path, touched)) {
-          this.#tryAhead(step, step.expect, index)
-        }
-        touched.add(step.path)
-      } else if (step.do !== 'mkdir') {
-        if ('path' in step) touched.add(step.path)
-        if ('to' in step) touched.add(step.to)
-      }
-    }
-    if (this.#ahead.size === 0) return
-    try {
-      syncDirectory(this.#area.versions)
-    } catch {
-      // Then each step keeps its own, and says what is wrong.
-      for (const [index, ahead] of this.#ahead) this.#forgetAhead(index, ahead)
-    }
-  }
-
-  #tryAhead(step: Step<'put'>, expect: Stat, index: number): void {
-    try {
-      this.#inside(step.path, (parent, name) => {
-        this.#ahead.set(index, this.#keep(parent, name, expect, step.expectContent))
-      })
-    } catch {
-      // The step itself meets the same and reports it.
-    }
-  }
-
-  #keepNow(parent: Directory, name: string, expect: Stat, content: ContentId): Ahead {
-    const ahead = this.#keep(parent, name, expect, content)
-    syncDirectory(this.#area.versions)
-    return ahead
-  }
-
-  #keep(parent: Directory, name: string, expect: Stat, content: ContentId): Ahead {
-    const old = lookAt(parent, name)
-    const kind = old === undefined ? null : kindOf(old)
-    if (old === undefined || kind === null || kind === 'directory' || !isSame(expect, statOf(old), kind)) {
-      throw new ChangedError('something else stands there')
-    }
-    const kept = keepOld(this.#area, parent, name, old, content)
-    const stats = lookAt(parent, name)
-    if (stats === undefined || !isSameBytes(stats, old)) {
-      this.#undoKept(kept)
-      throw new ChangedError('it changed while it was kept')
-    }
-    return { kept, stats }
-  }
-
-  /** A link to a file that is still the user's would change with it. */
-  #undoKept(kept: Kept): void {
-    if (kept.made && kept.linked) removeIfThere(`${this.#area.versions.base}/${kept.name}`)
-  }
-
-  #forgetAhead(index: number, ahead: Ahead): void {
-    this.#undoKept(ahead.kept)
-    this.#ahead.delete(index)
   }
 
   #remember(path: string, content: ContentId, kept: Kept, stats: BigIntStats): void {
@@ -401,13 +332,6 @@ export class PublishBatch {
     } catch (error) {
       if (systemCode(error) !== 'EACCES') throw error
     }
-  }
-}
-
-function isBelowAny(path: string, touched: ReadonlySet<string>): boolean {
-  for (let at = path; ; at = splitPath(at).directory) {
-    if (touched.has(at)) return true
-    if (at === '') return false
   }
 }
 

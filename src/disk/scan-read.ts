@@ -1,11 +1,11 @@
 // Reading directories, as the scan worker does it: names, then one lstat each, packed into arrays that are moved to the main thread
 // instead of copied. Errors become problems; what could not be read is never reported as gone.
-import { closeSync, fstatSync, lstatSync, readdirSync } from 'node:fs'
+import { fstatSync, lstatSync, readdirSync } from 'node:fs'
 import type { Kind } from '../core/entry.ts'
 import { isReserved } from '../core/names.ts'
 import type { Listing, Observed, Problem, ProblemCode, Stat, Unlisted } from '../core/ports.ts'
 import { AREA } from './area.ts'
-import { type Directory, openBelow, openRoot, type RootIdentity } from './beneath.ts'
+import { type Directory, type RootIdentity, Walk } from './beneath.ts'
 import { isAbsent, readingProblem } from './problem-of.ts'
 import { kindOf, statOf } from './stat.ts'
 
@@ -115,17 +115,14 @@ export function* unpack(batch: PackedBatch): Generator<Listing | Unlisted> {
   }
 }
 
-/** One walk: directories on a stack, parents before children. Keeps the handles of the directories above the one it reads. */
+/** One walk: directories on a stack, parents before children. */
 export class TreeReader {
-  readonly #root: string
-  readonly #identity: RootIdentity | null
+  readonly #walk: Walk
   readonly #recursive: boolean
   readonly #waiting: string[]
-  #chain: { path: string; directory: Directory }[] = []
 
   constructor(root: string, options: { identity: RootIdentity | null; recursive: boolean; paths: readonly string[] }) {
-    this.#root = root
-    this.#identity = options.identity
+    this.#walk = new Walk(root, options.identity)
     this.#recursive = options.recursive
     this.#waiting = [...options.paths].reverse()
   }
@@ -148,14 +145,13 @@ export class TreeReader {
   }
 
   close(): void {
-    for (const link of this.#chain) closeSync(link.directory.fd)
-    this.#chain = []
+    this.#walk.close()
   }
 
   #read(path: string): Listing | Unlisted {
     let directory: Directory
     try {
-      directory = this.#open(path)
+      directory = this.#walk.open(path)
     } catch (error) {
       if (isAbsent(error)) return { path, gone: true, problem: null }
       return { path, gone: false, problem: readingProblem(error, path) }
@@ -165,27 +161,6 @@ export class TreeReader {
     } catch (error) {
       return { path, gone: false, problem: readingProblem(error, path) }
     }
-  }
-
-  /** Shares the handles of the parts that the path has in common with the one before. */
-  #open(path: string): Directory {
-    while (this.#chain.length > 0) {
-      const last = this.#chain[this.#chain.length - 1] as { path: string; directory: Directory }
-      if (last.path === path) return last.directory
-      if (last.path === '' || path.startsWith(`${last.path}/`)) break
-      closeSync(last.directory.fd)
-      this.#chain.pop()
-    }
-    if (this.#chain.length === 0) this.#chain.push({ path: '', directory: openRoot(this.#root, this.#identity) })
-    let last = this.#chain[this.#chain.length - 1] as { path: string; directory: Directory }
-    while (last.path !== path) {
-      const start = last.path === '' ? 0 : last.path.length + 1
-      const slash = path.indexOf('/', start)
-      const name = slash < 0 ? path.slice(start) : path.slice(start, slash)
-      last = { path: path.slice(0, start) + name, directory: openBelow(last.directory, name) }
-      this.#chain.push(last)
-    }
-    return last.directory
   }
 }
 

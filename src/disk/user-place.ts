@@ -2,7 +2,7 @@
 // the system allows it, and a look at what was caught after every rename away. For the publish worker alone.
 import { type BigIntStats, chmodSync, closeSync, fstatSync, linkSync, lstatSync, renameSync, unlinkSync } from 'node:fs'
 import { systemCode } from '../core/errors.ts'
-import { isReserved, withSuffix } from '../core/names.ts'
+import { isLegalName, withSuffix } from '../core/names.ts'
 import type { AreaHandle } from './area-handle.ts'
 import { type Directory, openBelow, splitPath } from './beneath.ts'
 import { ChangedError, isLinkRefused, isSameBytes } from './keep-old.ts'
@@ -64,7 +64,7 @@ export function takeOut(directory: Directory, name: string, expected: BigIntStat
 /** Back to its name, or beside it under a free one; returns the name. */
 export function bringBack(path: string, directory: Directory, name: string): string {
   for (let attempt = 0; ; attempt++) {
-    const free = attempt === 0 ? name : withSuffix(name, ` (kept ${attempt})`)
+    const free = attempt === 0 ? name : withSuffix(name, `kept ${attempt}`)
     try {
       bringIn(path, directory, free)
       return free
@@ -78,7 +78,7 @@ export function bringBack(path: string, directory: Directory, name: string): str
 /** As `bringBack`, at a path of the folder; in the root where its directory is gone. */
 export function bringBackTo(area: AreaHandle, path: string, to: string): string {
   const { directory, name } = splitPath(to)
-  const safe = name === '' || isReserved(name) ? 'recovered' : name
+  const safe = isLegalName(name) ? name : 'recovered'
   try {
     return area.inside(directory, parent => joined(directory, bringBack(path, parent, safe)))
   } catch (error) {

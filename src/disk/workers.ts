@@ -19,7 +19,7 @@ export class DiskWorkers {
   #scans = 0
 
   /** How many hash tasks make sense at a time. */
-  readonly hashThreads = Math.max(1, Math.min(MAX_HASH_THREADS, availableParallelism() - 1))
+  readonly hashThreads = Math.min(MAX_HASH_THREADS, availableParallelism())
 
   /** A number for a walk of its own. */
   nextScan(): number {

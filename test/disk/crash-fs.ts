@@ -1,0 +1,50 @@
+// A process that dies at the n-th act on the disk, in this process: from there on no act reaches the disk any more, as after SIGKILL,
+// whatever `catch` and `finally` still try. What was done before stays done.
+import fs from 'node:fs'
+import { syncBuiltinESMExports } from 'node:module'
+
+const ACTS = [
+  'appendFileSync',
+  'chmodSync',
+  'copyFileSync',
+  'fchmodSync',
+  'fsyncSync',
+  'ftruncateSync',
+  'futimesSync',
+  'linkSync',
+  'lutimesSync',
+  'mkdirSync',
+  'renameSync',
+  'rmdirSync',
+  'symlinkSync',
+  'unlinkSync',
+  'utimesSync',
+  'writeFileSync',
+  'writeSync',
+] as const
+
+/** Runs `work`; the `dieAt`-th act and all after it fail. Returns how many acts there were, and what they were. */
+export async function dyingAt(dieAt: number, work: () => Promise<unknown>): Promise<string[]> {
+  const table = fs as unknown as Record<string, (...args: unknown[]) => unknown>
+  const originals = new Map<string, (...args: unknown[]) => unknown>()
+  const acts: string[] = []
+  for (const name of ACTS) {
+    const original = table[name] as (...args: unknown[]) => unknown
+    originals.set(name, original)
+    table[name] = (...args: unknown[]) => {
+      acts.push(name)
+      if (acts.length >= dieAt) throw Object.assign(new Error('the process is dead'), { code: 'EDEAD' })
+      return original.apply(fs, args)
+    }
+  }
+  syncBuiltinESMExports()
+  try {
+    await work()
+  } catch {
+    // What a dying process says is heard by nobody.
+  } finally {
+    for (const [name, original] of originals) table[name] = original
+    syncBuiltinESMExports()
+  }
+  return acts
+}
