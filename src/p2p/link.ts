@@ -62,6 +62,7 @@ export class Link {
   #run: Promise<void> | null = null
   /** Counts what may make a dial worth another try at once. */
   #news = 0
+  #newsAtDial = -1
   #failures = 0
   #lostAt: number
   #doubted = false
@@ -229,6 +230,7 @@ export class Link {
     const live: Live = { session, connection, since: this.#deps.elapsed() }
     this.#live = live
     this.#doubted = false
+    this.#failures = 0
     this.#deps.onLinked(this.device, session, connection)
     void session.closed.then(reason => this.#ended(live, reason))
     this.#wake()
@@ -239,9 +241,8 @@ export class Link {
     this.#live = null
     const now = this.#deps.elapsed()
     this.#lostAt = now
-    // A link that holds is a success; one that ends at once counts as a failed try.
-    if (now - live.since > EAGER_RETRY_MS) this.#failures = 0
-    else this.#failures++
+    // A link that ends at once counts as a failed try.
+    if (now - live.since < EAGER_RETRY_MS) this.#failures++
     this.#giveUp(live.connection, reason)
     this.#deps.onUnlinked(this.device, reason)
     this.#wake()
@@ -260,12 +261,15 @@ export class Link {
   }
 
   async #dialOrWait(): Promise<void> {
+    // A dial that ended without a session is a failed one, also where somebody answered: it may be that we are refused.
+    if (this.#failures > 0 && this.#newsAtDial === this.#news) {
+      await this.#pause(this.#retryDelay())
+      if (this.#live !== null || this.#hasConnection()) return
+    }
     if (!this.#opens && (await this.#pause(POLITE_DELAY_MS, () => this.#hasConnection()))) return
-    const news = this.#news
-    const connection = await this.#dial()
-    // What was learnt during the dial is worth another one at once.
-    if (connection !== null || news !== this.#news || this.#hasConnection()) return
-    await this.#pause(this.#retryDelay())
+    this.#newsAtDial = this.#news
+    this.#failures++
+    await this.#dial()
   }
 
   #hasConnection(): boolean {
@@ -274,10 +278,7 @@ export class Link {
 
   async #dial(): Promise<Connection | null> {
     const addresses = this.#deps.candidates(this.device)
-    if (addresses.length === 0) {
-      this.#failures++
-      return null
-    }
+    if (addresses.length === 0) return null
     const controller = new AbortController()
     this.#dialling = controller
     this.#dialled = addresses
@@ -285,7 +286,6 @@ export class Link {
       const signal = AbortSignal.any([this.#controller.signal, controller.signal])
       return await this.#deps.dial(this.device, addresses, { signal })
     } catch (error) {
-      this.#failures++
       this.#deps.log.debug({ device: this.device, error }, 'it could not be reached')
       return null
     } finally {

@@ -250,6 +250,29 @@ describe('link', () => {
     await until('linked', () => scene.linked === 1)
   })
 
+  for (const [self, other] of [
+    [SMALL, LARGE],
+    [LARGE, SMALL],
+  ] as const) {
+    it(`does not storm a device that answers and refuses (${self === SMALL ? 'smaller' : 'larger'} id)`, async () => {
+      start(self, other)
+      scene.onOpen = () => false
+      scene.candidates = ['/ip4/10.0.0.9/tcp/4000']
+      scene.onDial = () => {
+        const made = scene.connect('refusing', true, 'outbound')
+        queueMicrotask(() => {
+          made.status = 'aborted'
+          scene.link.connectionChanged()
+        })
+        return made
+      }
+      scene.link.nudge({ doubt: false })
+      await until('it dialled', () => scene.dials.length === 1)
+      await new Promise(resolve => setTimeout(resolve, 600))
+      expect(scene.dials.length).to.be.below(3)
+    })
+  }
+
   it('leaves a dial that hangs on an old address for a new one', async () => {
     start(SMALL, LARGE)
     scene.onDial = NEVER
