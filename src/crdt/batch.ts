@@ -6,14 +6,14 @@ import type { ActorId, NodeId } from '../core/ids.ts'
 import { normalName } from '../core/names.ts'
 import type { SequenceClock } from './dots.ts'
 import type { NodeIndex } from './node-index.ts'
-import type { Projection } from './projection.ts'
 import { MAX_VERSIONS, nodeId } from './record.ts'
 import { asked } from './resolve-parents.ts'
 import { groupsOf } from './versions.ts'
+import type { View } from './view.ts'
 
 export interface BatchDeps {
   readonly index: NodeIndex
-  readonly projection: Projection
+  readonly view: View
   readonly clock: SequenceClock
   readonly actor: ActorId
   /** Has this disk a row of that node? */
@@ -84,13 +84,13 @@ export class Batch {
     facts: Facts,
     origin: Origin = {},
   ): { id: NodeId; version: Version } {
-    const { hasRow, projection } = this.#deps
+    const { hasRow, view } = this.#deps
     const normal = normalName(name)
     for (let generation = 0; ; generation++) {
       const id = nodeId(parent, normal, generation, kind)
       const there = this.get(id)
       if (there !== undefined) {
-        const used = there.versions.length > 0 || there.placement !== null || projection.shows(id)
+        const used = there.versions.length > 0 || there.placement !== null || view.shows(id)
         if (used && (hasRow(id) || there.placement !== null || this.#writes.has(id))) continue
         if (there.versions.length >= MAX_VERSIONS && bounded(there.versions).length >= MAX_VERSIONS) continue
       }
@@ -101,7 +101,7 @@ export class Batch {
   }
 
   place(node: Node, parent: NodeId, name: string): void {
-    const old = this.#deps.projection.spot(node.id) ?? asked(node)
+    const old = this.#deps.view.spot(node.id) ?? asked(node)
     this.put({
       ...node,
       placement: {

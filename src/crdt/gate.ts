@@ -10,7 +10,7 @@ import { documentOf } from './node-index.ts'
 import { checkRecord, MAX_RECORD_BYTES, RecordError } from './record.ts'
 import { ROOT_KEY } from './record-set.ts'
 
-export const MAX_UPDATE_BYTES = 64 * 1024 * 1024
+const MAX_UPDATE_BYTES = 64 * 1024 * 1024
 const MAX_CLOCK = 2 ** 45
 
 export type Verdict =

@@ -73,7 +73,7 @@ export class Operations {
 
   /** All rows that vanished in one scan. */
   remove(rows: readonly Row[]): void {
-    const { projection } = this.#deps
+    const { view } = this.#deps
     const batch = this.#batch()
     const removed = new Set<RowId>(rows.map(row => row.id))
     const kills = new Map<NodeId, Dot[]>()
@@ -92,7 +92,7 @@ export class Operations {
     const disposes = (id: NodeId, dot: Dot): boolean => hasDot(kills.get(id) ?? NOTHING, dot)
     // where the version at the name goes, its copies must keep their own names
     for (const id of kills.keys()) {
-      const [winner] = projection.entriesOf(id)
+      const [winner] = view.entriesOf(id)
       if (winner?.dots.some(dot => disposes(id, dot)) === true) near.add(id)
     }
     const copies = rows.filter(row => row.copy).flatMap(row => row.nodes)
@@ -128,7 +128,7 @@ export class Operations {
   }
 
   #settle(batch: Batch, scope: Omit<Scope, 'modeOf'>): Settled[] {
-    return settle(batch, this.#deps.projection, { ...scope, modeOf: id => this.#modeOf(id) })
+    return settle(batch, this.#deps.view, { ...scope, modeOf: id => this.#modeOf(id) })
   }
 
   #modeOf(id: NodeId): number | null {
@@ -149,7 +149,7 @@ export class Operations {
 
   /** A conflict copy that is edited or moved becomes a node of its own, at the name on this disk. */
   #own(next: Row, row: Row, parent: RowId, name: string): Row {
-    const { rows, projection } = this.#deps
+    const { rows, view } = this.#deps
     const ref = leading(row)
     const dots = dotsOf(ref)
     const directory = rows.get(parent)
@@ -160,7 +160,7 @@ export class Operations {
     batch.drop(ref.id, dots)
     const created = batch.create(smallest(directory), name, row.kind, next)
     const left = rows.get(row.parent)
-    const merged = left === undefined ? null : projection.mergedOf(smallest(left))
+    const merged = left === undefined ? null : view.mergedOf(smallest(left))
     if (merged !== null) revive(batch, merged, { modeOf: id => this.#modeOf(id) })
     this.#commit(batch, settled)
     return this.#put({ ...next, copy: false, nodes: [this.ref(created.id, [created.version])] })
@@ -175,15 +175,15 @@ export class Operations {
 
   /** Was the node moved by something this disk has not shown? A pin that shows it where it is, or a suffix that fell away, is no move. */
   #movedAway(row: Row, ref: NodeRef): boolean {
-    const { index, projection, rows } = this.#deps
+    const { index, view, rows } = this.#deps
     const node = index.state(ref.id)
     if (node === undefined || row.copy || samePlacement(node.placement, ref.placement)) return false
-    const name = projection.shownName(ref.id)
+    const name = view.shownName(ref.id)
     if (name === null) return false
-    const parent = projection.spot(ref.id)?.parent
+    const parent = view.spot(ref.id)?.parent
     const directory = rows.get(row.parent)
     const inside = row.parent === ROOT_ROW ? parent === ROOT_NODE : directory?.nodes.some(r => r.id === parent) === true
-    return !inside || projection.key(name) !== projection.key(row.name)
+    return !inside || view.key(name) !== view.key(row.name)
   }
 
   #put(row: Row): Row {

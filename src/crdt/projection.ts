@@ -1,22 +1,20 @@
 // What the records show: from the joined nodes and whether any disk folds case, and nothing else, the tree of entries. Kept up
 // incrementally: a change costs what it touches (a file: its directory's listing; a directory: its own chain). Equal records give
 // equal trees in any order of arrival; the full projection in the tests is the oracle.
-import type { Entry, Facts, Node } from '../core/entry.ts'
-import type { ActorId, NodeId } from '../core/ids.ts'
-import { NO_CONTENT, ROOT_NODE } from '../core/ids.ts'
-import { nameKey, normalName } from '../core/names.ts'
+import type { Node } from '../core/entry.ts'
+import type { NodeId } from '../core/ids.ts'
+import { ROOT_NODE } from '../core/ids.ts'
+import { nameKey } from '../core/names.ts'
 import { comparePlacement } from './join.ts'
-import { type Candidate, candidate, type Listing, listFiles, type Special } from './listing.ts'
+import type { Listing } from './listing.ts'
 import { MergedTree } from './merged-tree.ts'
 import type { NodeIndex } from './node-index.ts'
 import { asked, fallbacks, type Placed, resolveParents, type Where } from './resolve-parents.ts'
 import { type DirectorySlot, type FileSlot, isLive, type Merged, type Slot } from './slots.ts'
 import { groupsOf } from './versions.ts'
 
-/** A directory that is dead itself and shows only because of what is in it. */
-const GHOST: Facts = { content: NO_CONTENT, size: 0, mtime: 0, mode: 0o700 }
-/** Files in cached listings, all directories together. */
-const CACHED_NAMES = 50_000
+/** Stands in the waiting list for actors that are not registered here yet. */
+const UNKNOWN_ACTOR = 'actor' as NodeId
 
 export interface Changes {
   readonly directories: ReadonlySet<NodeId>
@@ -26,7 +24,6 @@ export interface Changes {
 export class Projection {
   readonly #index: NodeIndex
   readonly #tree: MergedTree
-  readonly #listed = new Set<Merged>()
   readonly #waiting = new Map<NodeId, Set<NodeId>>()
   readonly #overridden = new Set<DirectorySlot>()
   readonly #conflicted = new Set<NodeId>()
@@ -44,8 +41,8 @@ export class Projection {
     return this.#fold
   }
 
-  get root(): Merged {
-    return this.#tree.root
+  get tree(): MergedTree {
+    return this.#tree
   }
 
   /** Directories shown elsewhere than they ask for, because of a cycle. */
@@ -73,7 +70,6 @@ export class Projection {
     this.#actorCount = this.#index.actors.size
     this.#tree.touchAll(this.#tree.root)
     this.#tree.clear()
-    this.#listed.clear()
     this.#waiting.clear()
     this.#overridden.clear()
     this.#conflicted.clear()
@@ -218,7 +214,7 @@ export class Projection {
   #relocate(places: ReadonlyMap<DirectorySlot, Where>): void {
     const moving: { slot: DirectorySlot; where: Where; parent: DirectorySlot | null; wasShown: boolean }[] = []
     for (const [slot, where] of places) {
-      const parent = where.parent === null ? null : this.#directorySlot(where.parent)
+      const parent = where.parent === null ? null : this.directorySlot(where.parent)
       slot.override = where.override
       if (where.override === 'none') this.#overridden.delete(slot)
       else {
@@ -238,7 +234,7 @@ export class Projection {
       slot.name = where.name
       if (slot.merged !== null) this.#tree.detach(slot)
       this.#hang(slot, parent)
-      if (slot.merged !== null) this.#tree.attach(slot, parent, this.#key(slot.name))
+      if (slot.merged !== null) this.#tree.attach(slot, parent, this.key(slot.name))
     }
     for (const { slot, wasShown } of moving) {
       this.#nodes.add(slot.id)
@@ -274,7 +270,7 @@ export class Projection {
     this.#nodes.add(slot.id)
     if (is) {
       if (slot.parent !== null) this.#countChild(slot.parent, 1)
-      this.#tree.attach(slot, slot.parent, this.#key(slot.name))
+      this.#tree.attach(slot, slot.parent, this.key(slot.name))
     } else {
       this.#tree.remove(slot)
       if (slot.parent !== null) this.#countChild(slot.parent, -1)
@@ -299,22 +295,22 @@ export class Projection {
   }
 
   #fileParent(node: Node): DirectorySlot | null {
-    return this.#fileSpot(node)?.parent ?? null
+    return this.fileSpot(node)?.parent ?? null
   }
 
   /** Where a file shows: what it asks for, else where it was before, else (only if nothing is to arrive) the root. */
-  #fileSpot(node: Node): { parent: DirectorySlot; name: string } | null {
+  fileSpot(node: Node): { parent: DirectorySlot; name: string } | null {
     const first = asked(node)
     if (this.#unknownActor(node)) {
       this.#waitFor(UNKNOWN_ACTOR, node.id)
       return null
     }
-    const direct = this.#directorySlot(first.parent)
+    const direct = this.directorySlot(first.parent)
     if (direct !== null) return { parent: direct, name: first.name }
     const pending = !this.#known(first.parent)
     this.#wait(node)
     for (const spot of fallbacks(node, pending)) {
-      const parent = this.#directorySlot(spot.parent)
+      const parent = this.directorySlot(spot.parent)
       if (parent !== null) return { parent, name: spot.name }
     }
     return null
@@ -333,7 +329,7 @@ export class Projection {
     const { id, birth, placement } = node
     const parents = [placement?.parent, placement?.previousParent, birth?.parent]
     for (const parent of parents)
-      if (parent !== undefined && this.#directorySlot(parent) === null) this.#waitFor(parent, id)
+      if (parent !== undefined && this.directorySlot(parent) === null) this.#waitFor(parent, id)
   }
 
   #waitFor(what: NodeId, id: NodeId): void {
@@ -366,8 +362,8 @@ export class Projection {
   #mend(listing: Listing, merged: Merged, slot: FileSlot, node: Node | null): boolean {
     if (listing.involved.has(slot.id)) return false
     const old = listing.keys.get(slot.id)
-    const name = node === null ? undefined : this.#fileSpot(node)?.name
-    const key = name === undefined ? undefined : this.#key(name)
+    const name = node === null ? undefined : this.fileSpot(node)?.name
+    const key = name === undefined ? undefined : this.key(name)
     if (node !== null && groupsOf(node).length > 1) return false
     if (key !== undefined && key !== old && (listing.names.has(key) || merged.directories.has(key))) return false
     if ((old !== undefined && listing.touchy.has(old)) || (key !== undefined && listing.touchy.has(key))) return false
@@ -383,187 +379,16 @@ export class Projection {
     return true
   }
 
-  // ------------------------------------------------------------------------------------------------------------------ reading
+  // ------------------------------------------------------------------------------------------------------------- what it knows
 
-  #directorySlot(id: NodeId): DirectorySlot | null {
+  /** A directory whose records are here; of the root always. */
+  directorySlot(id: NodeId): DirectorySlot | null {
     if (id === ROOT_NODE) return this.#tree.rootSlot
     const slot = this.#index.directory(id)
     return slot === undefined || slot.birth === null ? null : slot
   }
 
-  #key(name: string): string {
+  key(name: string): string {
     return nameKey(name, this.#fold)
   }
-
-  key(name: string): string {
-    return this.#key(name)
-  }
-
-  /** The merged directory that a directory node is part of, if it shows. */
-  mergedOf(id: NodeId): Merged | null {
-    const merged = this.#directorySlot(id)?.merged ?? null
-    return this.#tree.shown(merged) ? merged : null
-  }
-
-  /** The merged directory that a shown node (of any kind) is in. */
-  containing(id: NodeId): Merged | null {
-    const slot = this.#index.slot(id)
-    if (slot === undefined || !isLive(slot)) return null
-    const merged = slot.kind === 'directory' ? (slot.merged?.parent ?? null) : (slot.parent?.merged ?? null)
-    return this.#tree.shown(merged) ? merged : null
-  }
-
-  shows(id: NodeId): boolean {
-    return id === ROOT_NODE || this.containing(id) !== null
-  }
-
-  isPending(id: NodeId): boolean {
-    const slot = this.#index.slot(id)
-    return slot !== undefined && isLive(slot) && this.containing(id) === null
-  }
-
-  /** Where a node hangs now, shown or not, and under which name before merging and suffixes. */
-  spot(id: NodeId): { parent: NodeId; name: string } | null {
-    const slot = this.#index.slot(id)
-    if (slot === undefined || slot.parent === null) return null
-    if (slot.kind === 'directory') return { parent: slot.parent.id, name: slot.name }
-    const node = this.#index.state(id)
-    const found = node === undefined ? null : this.#fileSpot(node)
-    return found === null ? null : { parent: found.parent.id, name: found.name }
-  }
-
-  /** The name that a shown node's winner has. */
-  shownName(id: NodeId): string | null {
-    const merged = this.containing(id)
-    const slot = this.#index.slot(id)
-    if (merged === null || slot === undefined) return null
-    if (slot.kind === 'directory') return slot.merged === null ? null : spelling(slot.merged)
-    const { names, keys } = this.listing(merged)
-    const found = names.get(keys.get(id) ?? '')
-    if (found === undefined) return null
-    if (typeof found === 'object') return found.name
-    const spot = this.spot(id)
-    return spot === null ? null : normalName(spot.name)
-  }
-
-  listing(merged: Merged): Listing {
-    if (merged.listing !== null) return merged.listing
-    const files: Candidate[] = []
-    for (const member of merged.members) {
-      for (const child of member.children) {
-        if (child.kind === 'directory' || !child.live) continue
-        const node = this.#index.state(child.id)
-        const spot = node === undefined ? null : this.#fileSpot(node)
-        if (node !== undefined && spot !== null) files.push(candidate(node, spot.name))
-      }
-    }
-    const labelOf = (actor: ActorId): string => this.#index.actors.get(actor)?.label ?? String(actor)
-    merged.listing = listFiles(files, merged.directories, { fold: this.#fold, labelOf })
-    this.#listed.delete(merged)
-    this.#listed.add(merged)
-    this.#trim(merged)
-    return merged.listing
-  }
-
-  #trim(latest: Merged): void {
-    let names = 0
-    for (const merged of this.#listed) names += merged.listing?.names.size ?? 0
-    for (const merged of this.#listed) {
-      if (names <= CACHED_NAMES || merged === latest) return
-      names -= merged.listing?.names.size ?? 0
-      merged.listing = null
-      this.#listed.delete(merged)
-    }
-  }
-
-  *entriesIn(merged: Merged): Iterable<Entry> {
-    for (const below of merged.directories.values()) yield this.directoryEntry(below, merged)
-    for (const found of this.listing(merged).names.values()) {
-      const entry = typeof found === 'object' ? specialEntry(found, merged) : this.#plainEntry(found, merged)
-      if (entry !== null) yield entry
-    }
-  }
-
-  entriesOf(id: NodeId): Entry[] {
-    const merged = this.containing(id)
-    const slot = this.#index.slot(id)
-    if (merged === null || slot === undefined) return []
-    if (slot.kind === 'directory') return slot.merged === null ? [] : [this.directoryEntry(slot.merged, merged)]
-    const listing = this.listing(merged)
-    const out: Entry[] = []
-    const winner = listing.names.get(listing.keys.get(id) ?? '')
-    const first = typeof winner === 'object' ? specialEntry(winner, merged) : this.#plainEntry(id, merged)
-    if (first !== null) out.push(first)
-    if (!listing.involved.has(id)) return out
-    for (const special of listing.specials)
-      if (special.id === id && special.copy) out.push(specialEntry(special, merged))
-    return out
-  }
-
-  directoryEntry(merged: Merged, parent: Merged): Entry {
-    return {
-      directory: primaryOf(parent),
-      name: spelling(merged),
-      kind: 'directory',
-      nodes: merged.members.map(member => member.id),
-      facts: this.#directoryFacts(merged),
-      dots: [],
-      copy: false,
-    }
-  }
-
-  #directoryFacts(merged: Merged): Facts {
-    for (const member of merged.members) {
-      const node = member.alive ? this.#index.state(member.id) : undefined
-      const [group] = node === undefined ? [] : groupsOf(node)
-      if (group !== undefined) return plainFacts(group.facts)
-    }
-    return GHOST
-  }
-
-  #plainEntry(id: NodeId, merged: Merged): Entry | null {
-    const node = this.#index.state(id)
-    const spot = node === undefined ? null : this.#fileSpot(node)
-    const [group] = node === undefined ? [] : groupsOf(node)
-    if (node === undefined || spot === null || group === undefined) return null
-    return {
-      directory: primaryOf(merged),
-      name: normalName(spot.name),
-      kind: node.kind,
-      nodes: [id],
-      facts: plainFacts(group.facts),
-      dots: group.versions.map(v => v.dot),
-      copy: false,
-    }
-  }
-}
-
-/** Stands in the waiting list for actors that are not registered here yet. */
-const UNKNOWN_ACTOR = 'actor' as NodeId
-
-export function primaryOf(merged: Merged): NodeId {
-  const [primary] = merged.members
-  if (primary === undefined) throw new Error('a merged directory without members')
-  return primary.id
-}
-
-/** A merged directory is spelled as its smallest id. */
-export function spelling(merged: Merged): string {
-  return normalName(merged.members[0]?.name ?? '')
-}
-
-export function specialEntry(special: Special, merged: Merged): Entry {
-  return {
-    directory: primaryOf(merged),
-    name: special.name,
-    kind: special.kind,
-    nodes: [special.id],
-    facts: plainFacts(special.group.facts),
-    dots: special.group.versions.map(v => v.dot),
-    copy: special.copy,
-  }
-}
-
-function plainFacts({ content, size, mtime, mode }: Facts): Facts {
-  return { content, size, mtime, mode }
 }

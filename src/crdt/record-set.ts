@@ -26,7 +26,7 @@ export interface SetChanges {
 }
 
 /** Yjs keeps what it cannot apply yet; the gate must never let that happen. */
-export class PendingError extends Error {}
+class PendingError extends Error {}
 
 export class RecordSet {
   readonly #doc = new Y.Doc({ gc: true })

@@ -46,7 +46,7 @@ export class RecordError extends Error {}
 const HIGH = /[\x80-\xff]/
 const OPAQUE: Decoded = { type: 'opaque' }
 
-export function kindNumber(kind: Kind): number {
+function kindNumber(kind: Kind): number {
   return KINDS.indexOf(kind)
 }
 

@@ -6,8 +6,8 @@ import type { NodeId } from '../core/ids.ts'
 import { NO_CONTENT } from '../core/ids.ts'
 import type { Batch } from './batch.ts'
 import type { Special } from './listing.ts'
-import { type Projection, primaryOf, specialEntry } from './projection.ts'
 import type { Merged } from './slots.ts'
+import { primaryOf, specialEntry, type View } from './view.ts'
 
 /** A conflict copy that became a node of its own. */
 export interface Settled {
@@ -37,21 +37,21 @@ interface Near {
   readonly revive: Set<Merged>
 }
 
-export function settle(batch: Batch, projection: Projection, scope: Scope): Settled[] {
+export function settle(batch: Batch, view: View, scope: Scope): Settled[] {
   const gone = scope.gone ?? NONE
-  for (const slot of projection.brokenCycles()) {
+  for (const slot of view.brokenCycles()) {
     const node = batch.get(slot.id)
-    if (node === undefined || slot.parent === null || gone.has(slot.id) || !projection.shows(slot.id)) continue
+    if (node === undefined || slot.parent === null || gone.has(slot.id) || !view.shows(slot.id)) continue
     batch.place(node, slot.parent.id, slot.name)
   }
   const ids = new Set(scope.nodes)
-  const near = neighbourhood(projection, ids, scope.copies ?? [])
+  const near = neighbourhood(view, ids, scope.copies ?? [])
   const settled: Settled[] = []
   for (const [merged, keys] of near.touched) {
-    for (const special of [...projection.listing(merged).specials]) {
-      const wanted = keys.has(projection.key(special.wanted))
+    for (const special of [...view.listing(merged).specials]) {
+      const wanted = keys.has(view.key(special.wanted))
       if (!special.copy) {
-        if (wanted && !gone.has(special.id)) pin(batch, projection, special)
+        if (wanted && !gone.has(special.id)) pin(batch, view, special)
       } else if (ids.has(special.id) || (special.clash && wanted)) {
         const done = settleCopy(batch, merged, special, scope)
         if (done !== null) settled.push(done)
@@ -63,25 +63,25 @@ export function settle(batch: Batch, projection: Projection, scope: Scope): Sett
 }
 
 /** The names that the operation frees, by merged directory. */
-function neighbourhood(projection: Projection, ids: Iterable<NodeId>, copies: readonly NodeRef[]): Near {
+function neighbourhood(view: View, ids: Iterable<NodeId>, copies: readonly NodeRef[]): Near {
   const near: Near = { touched: new Map(), revive: new Set() }
   const touch = (merged: Merged, name: string): void => {
     const keys = near.touched.get(merged) ?? new Set()
-    near.touched.set(merged, keys.add(projection.key(name)))
+    near.touched.set(merged, keys.add(view.key(name)))
   }
   for (const id of ids) {
-    const merged = projection.containing(id)
-    const name = projection.shownName(id)
+    const merged = view.containing(id)
+    const name = view.shownName(id)
     if (merged === null || name === null) continue
     touch(merged, name)
-    const spot = projection.spot(id)
+    const spot = view.spot(id)
     if (spot !== null) touch(merged, spot.name)
     near.revive.add(merged)
   }
   for (const ref of copies) {
-    const merged = projection.containing(ref.id)
+    const merged = view.containing(ref.id)
     if (merged === null) continue
-    for (const special of projection.listing(merged).specials) {
+    for (const special of view.listing(merged).specials) {
       if (!special.copy || special.id !== ref.id) continue
       if (special.group.versions.some(v => ref.versions.some(w => hasDot([v.dot], w.dot)))) touch(merged, special.name)
     }
@@ -90,9 +90,9 @@ function neighbourhood(projection: Projection, ids: Iterable<NodeId>, copies: re
 }
 
 /** A suffix would fall away with the name it was given for: it becomes the name. */
-function pin(batch: Batch, projection: Projection, special: Special): void {
+function pin(batch: Batch, view: View, special: Special): void {
   const node = batch.get(special.id)
-  const spot = projection.spot(special.id)
+  const spot = view.spot(special.id)
   if (node !== undefined && spot !== null) batch.place(node, spot.parent, special.name)
 }
 

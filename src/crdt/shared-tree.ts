@@ -15,10 +15,11 @@ import { judge, scanUpdate, type Verdict } from './gate.ts'
 import { dominated } from './housekeep.ts'
 import { NodeIndex } from './node-index.ts'
 import { Operations } from './operations.ts'
-import { type Changes, Projection, primaryOf } from './projection.ts'
+import { type Changes, Projection } from './projection.ts'
 import { encodeActor, encodeNode } from './record.ts'
 import type { Merged } from './slots.ts'
 import { type Group, groupsOf } from './versions.ts'
+import { primaryOf, View } from './view.ts'
 
 export interface TreeOptions {
   readonly actor: ActorId
@@ -63,6 +64,7 @@ export class SharedTree {
   readonly #docs = new FolderDocs()
   readonly #index = new NodeIndex()
   readonly #projection = new Projection(this.#index)
+  readonly #view = new View(this.#index, this.#projection)
   readonly #clock: SequenceClock
   readonly #operations: Operations
   readonly #options: TreeOptions
@@ -72,7 +74,7 @@ export class SharedTree {
     this.#clock = new SequenceClock(() => deps.now(), options.seqCeiling)
     this.#operations = new Operations({
       index: this.#index,
-      projection: this.#projection,
+      view: this.#view,
       clock: this.#clock,
       actor: options.actor,
       rows: deps.rows,
@@ -173,13 +175,13 @@ export class SharedTree {
 
   /** Of the merged directory that this node is part of; empty where it does not show. */
   entries(directory: NodeId): readonly Entry[] {
-    const merged = this.#projection.mergedOf(directory)
-    return merged === null ? [] : [...this.#projection.entriesIn(merged)]
+    const merged = this.#view.mergedOf(directory)
+    return merged === null ? [] : [...this.#view.entriesIn(merged)]
   }
 
   /** Where a node shows: the winner, then its virtual copies; of a directory its one merged entry. */
   entriesOf(node: NodeId): readonly Entry[] {
-    return this.#projection.entriesOf(node)
+    return this.#view.entriesOf(node)
   }
 
   /** Equal keys: one name. Folds case where any member's disk does. */
@@ -188,7 +190,7 @@ export class SharedTree {
   }
 
   primaryOf(node: NodeId): NodeId | undefined {
-    const merged = this.#projection.mergedOf(node)
+    const merged = this.#view.mergedOf(node)
     return merged === null ? undefined : primaryOf(merged)
   }
 
@@ -198,7 +200,7 @@ export class SharedTree {
 
   /** Alive but hidden, because what it depends on has not arrived: the disk is to be left alone. */
   isPending(id: NodeId): boolean {
-    return this.#projection.isPending(id)
+    return this.#view.isPending(id)
   }
 
   /** What a row must say once the disk fully shows this entry. */
@@ -218,9 +220,9 @@ export class SharedTree {
 
   /** Everything that shows, parents before children. */
   *allEntries(): Iterable<Entry> {
-    const queue: Merged[] = [this.#projection.root]
+    const queue: Merged[] = [this.#projection.tree.root]
     for (let merged = queue.shift(); merged !== undefined; merged = queue.shift()) {
-      yield* this.#projection.entriesIn(merged)
+      yield* this.#view.entriesIn(merged)
       queue.push(...merged.directories.values())
     }
   }
@@ -234,7 +236,7 @@ export class SharedTree {
     for (const id of this.#projection.conflicted) {
       const node = this.#index.state(id)
       if (node === undefined) continue
-      const [winner, ...copies] = this.#projection.entriesOf(id)
+      const [winner, ...copies] = this.#view.entriesOf(id)
       if (winner === undefined) continue
       const origin = node.versions.find(v => v.copyOf !== null && hasDot(winner.dots, v.dot))?.copyOf ?? null
       if (origin !== null && node.placement === null)
