@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { LanNode } from './lan.ts'
 import { ended, Lines, type RunResult, runProcess, startProcess } from './process.ts'
-import { until } from './until.ts'
+import { Hopeless, until } from './until.ts'
 
 const { KITH_E2E_MAIN } = process.env
 /** The built command line; another build can be named by `KITH_E2E_MAIN`. */
@@ -79,7 +79,7 @@ export class Device {
     this.#daemon = child
     const status = await until(
       () => {
-        if (!this.running) throw new DaemonEnded(`the daemon of ${this.name} ended with ${String(child.exitCode)}`)
+        if (!this.running) throw new Hopeless(`the daemon of ${this.name} ended with ${String(child.exitCode)}`)
         return this.status()
       },
       { timeoutMs: START_TIMEOUT_MS, what: `${this.name} answers`, everyMs: 20 },
@@ -207,8 +207,6 @@ export class Device {
     ]
   }
 }
-
-class DaemonEnded extends Error {}
 
 /** As a person's shell has it, without what would change the daemon or the output. */
 function environment(): NodeJS.ProcessEnv {

@@ -18,7 +18,7 @@ export function copyModules(target: string, files: number): void {
     if (copied >= files) return
     if (LEFT_OUT.includes(name)) continue
     execFileSync('cp', ['-a', join(MODULES, name), target])
-    copied += readdirSync(join(target, name), { recursive: true }).length
+    copied += Number(execFileSync('sh', ['-c', 'find "$0" | wc -l', join(target, name)], { encoding: 'utf8' }))
   }
 }
 

@@ -1,9 +1,10 @@
 // What a directory holds, read independently of the product: type, nine permission bits, mtime in whole ms of files, size, SHA-256 or
-// link target. Names are compared as bytes. The product's own `.kith` at the root is left out.
+// link target. Names are compared in NFC, since each disk keeps its own spelling of equal names, and otherwise as bytes. The product's
+// own `.kith` at the root is left out.
 import { createHash } from 'node:crypto'
 import { lstatSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
 
-/** Path (bytes as latin1, parts joined by `/`) → one line that says all that must be equal. */
+/** Path (UTF-8 in NFC, parts joined by `/`) → one line that says all that must be equal. */
 export type Tree = ReadonlyMap<string, string>
 
 const SLASH = Buffer.from('/')
@@ -16,12 +17,16 @@ function sha256(bytes: Uint8Array): string {
 export function readTree(root: string): Tree {
   const lines: [string, string][] = []
   const walk = (directory: Buffer, prefix: string): void => {
+    const taken = new Set<string>()
     for (const name of readdirSync(directory, { encoding: 'buffer' })) {
-      const text = name.toString('latin1')
-      if (prefix === '' && text === '.kith') continue
+      const spelled = name.toString('utf8')
+      if (prefix === '' && spelled === '.kith') continue
+      const normal = spelled.normalize('NFC')
+      const shown = taken.has(normal) ? spelled : normal
+      taken.add(shown)
       const path = Buffer.concat([directory, SLASH, name])
-      lines.push([prefix + text, describeEntry(path)])
-      if (lstatSync(path).isDirectory()) walk(path, `${prefix}${text}/`)
+      lines.push([prefix + shown, describeEntry(path)])
+      if (lstatSync(path).isDirectory()) walk(path, `${prefix}${shown}/`)
     }
   }
   walk(Buffer.from(root), '')
@@ -63,6 +68,6 @@ export function countFiles(tree: Tree): number {
 }
 
 function shown(path: string): string {
-  const text = JSON.stringify(Buffer.from(path, 'latin1').toString('utf8'))
+  const text = JSON.stringify(path)
   return text.length > 90 ? `${text.slice(0, 87)}…"` : text
 }

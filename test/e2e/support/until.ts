@@ -11,6 +11,9 @@ export interface UntilOptions {
 
 const POLL_MS = 50
 
+/** Thrown by a condition that can no longer come true: the wait ends at once. */
+export class Hopeless extends Error {}
+
 /** Resolves with the first value of `condition` that is neither false, null nor undefined. */
 export async function until<T>(
   condition: () => T | Promise<T>,
@@ -26,6 +29,7 @@ export async function until<T>(
       }
       last = undefined
     } catch (error) {
+      if (error instanceof Hopeless) throw error
       last = error
     }
     if (performance.now() - started >= options.timeoutMs) {
