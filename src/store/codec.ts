@@ -38,9 +38,12 @@ export class Writer {
     const magnitude = Math.abs(value)
     const count = bytesNeeded(magnitude)
     this.#bytes[this.#length++] = count + (value < 0 ? NEGATIVE : 0)
-    let at = this.#length + count
-    for (let rest = magnitude; at > this.#length; rest = Math.floor(rest / 256)) this.#bytes[--at] = rest % 256
-    this.#length += count
+    // Two halves of 32 bits: many times faster than dividing.
+    const low = magnitude >>> 0
+    const high = (magnitude - low) / 0x1_0000_0000
+    for (let at = count - 1; at >= 0; at--) {
+      this.#bytes[this.#length++] = at >= 4 ? (high >>> (8 * (at - 4))) & 0xff : (low >>> (8 * at)) & 0xff
+    }
   }
 
   /** A latin1 string of a length that the reader knows. */
