@@ -14,6 +14,8 @@ const COMPRESSED = 1
 /** Frames up to this many bytes are not worth the work. */
 const COMPRESS_ABOVE_BYTES = 1024
 const SAMPLE_BYTES = 64 * 1024
+/** Pieces are joined up to this size. */
+const WRITE_BYTES = 256 * 1024
 /** What compression must leave at most, as a part of the raw size. */
 const WORTH_IT = 0.95
 
@@ -176,22 +178,20 @@ function prefix(length: number, flags: number): Uint8Array {
   return out
 }
 
-/** Every piece written costs an encrypted packet: what is small travels together. */
+/** Every piece written costs encrypted packets, system calls and a window update of the peer: more than copying it does. */
 function joinSmall(pieces: readonly Uint8Array[]): Uint8Array[] {
   const out: Uint8Array[] = []
-  let small: Uint8Array[] = []
+  let group: Uint8Array[] = []
+  let bytes = 0
   const flush = (): void => {
-    if (small.length > 0) out.push(small.length === 1 ? (small[0] as Uint8Array) : Buffer.concat(small))
-    small = []
+    if (group.length > 0) out.push(Buffer.concat(group, bytes))
+    group = []
+    bytes = 0
   }
   for (const piece of pieces) {
-    if (piece.byteLength === 0) continue
-    if (piece.byteLength < SAMPLE_BYTES) {
-      small.push(piece)
-      continue
-    }
-    flush()
-    out.push(piece)
+    group.push(piece)
+    bytes += piece.byteLength
+    if (bytes >= WRITE_BYTES) flush()
   }
   flush()
   return out

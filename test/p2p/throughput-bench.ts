@@ -44,6 +44,9 @@ function chunkAt(at: number): Uint8Array {
   return out
 }
 
+/** Seconds used by this process so far. */
+const cpu = (): number => (process.cpuUsage().user + process.cpuUsage().system) / 1e6
+
 const rss = (): number => process.memoryUsage().rss / MIB
 
 async function serve(mib: number): Promise<void> {
@@ -55,7 +58,7 @@ async function serve(mib: number): Promise<void> {
   setInterval(() => {
     peak = Math.max(peak, rss())
   }, 50)
-  process.on('message', () => process.send?.({ grown: peak - before }))
+  process.on('message', () => process.send?.({ grown: peak - before, cpu: cpu() }))
   process.send?.({ address: device.node.getMultiaddrs()[0]?.toString() })
 }
 
@@ -76,8 +79,10 @@ async function receive(mib: number, slow: boolean): Promise<void> {
   const pings: number[] = []
   const sampling = setInterval(() => {
     peak = Math.max(peak, rss())
-    void session.ping({ signal }).then(ms => pings.push(ms))
+    void session.ping({ signal: new AbortController().signal }).then(ms => pings.push(ms))
   }, 50)
+  child.send('start')
+  const start = { theirs: Number((await answer())['cpu']), ours: cpu() }
   const since = performance.now()
   let bytes = 0
   let good = 0
@@ -91,11 +96,13 @@ async function receive(mib: number, slow: boolean): Promise<void> {
   const seconds = (performance.now() - since) / 1_000
   clearInterval(sampling)
   child.send('rss')
-  const { grown } = await answer()
+  const { grown, cpu: theirs } = await answer()
+  const perGigabyte = (seconds: number): string => ((seconds * 1e9) / bytes).toFixed(1)
   pings.sort((a, b) => a - b)
   console.log(
     `${slow ? 'slow reader' : 'fast reader'}: ${good} of ${chunks.length} chunks right, ${(bytes / MIB).toFixed(0)} MiB in ${seconds.toFixed(1)} s = ` +
       `${(bytes / MIB / seconds).toFixed(0)} MiB/s; RSS +${(peak - before).toFixed(0)} MiB receiving, +${Number(grown).toFixed(0)} MiB sending; ` +
+      `CPU s/GB ${perGigabyte(cpu() - start.ours)} receiving (with hashing), ${perGigabyte(Number(theirs) - start.theirs)} sending; ` +
       `ping median ${pings[pings.length >> 1]?.toFixed(1)} ms, worst ${pings.at(-1)?.toFixed(1)} ms`,
   )
   child.kill()
