@@ -17,7 +17,7 @@ import {
 } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
-import { KithError, systemCode } from '../core/errors.ts'
+import { isKithError, KithError, systemCode } from '../core/errors.ts'
 import type { DeviceId, FolderId } from '../core/ids.ts'
 import { AREA, AREA_MODE, areaPath, MARKER_FILE, PRIVATE_MODE } from './area.ts'
 
@@ -105,6 +105,7 @@ export async function probeRoot(path: string, device: DeviceId): Promise<RootPro
     real = await realpath(path)
     if (!(await stat(real)).isDirectory()) throw notDirectory(path)
   } catch (error) {
+    if (isKithError(error)) throw error
     const code = systemCode(error)
     if (code === 'ENOENT' || code === 'ENOTDIR') throw notDirectory(path, error)
     if (code === undefined) throw error

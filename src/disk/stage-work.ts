@@ -13,6 +13,7 @@ import { isAbsent } from './problem-of.ts'
 import { type Root, withSource } from './source.ts'
 
 const { O_CREAT, O_EXCL, O_NOFOLLOW, O_RDWR, O_WRONLY } = constants
+const COPY_SUFFIX = '.copy'
 const NEW_FILE = O_WRONLY | O_CREAT | O_EXCL | (O_NOFOLLOW ?? 0)
 
 /** A chunk to be had, and where it goes. */
@@ -100,7 +101,8 @@ function putWhole(stage: Directory, task: StageTask & { do: 'stage-whole' }): (S
 }
 
 function putLocal(stage: Directory, task: StageTask & { do: 'stage-local' }): Seal | null {
-  const path = `${stage.base}/${contentName(task.content)}${PART_SUFFIX}`
+  // Not the `.part` of chunks that may be on their way to the same content.
+  const path = `${stage.base}/${contentName(task.content)}${COPY_SUFFIX}`
   let found: Seal | null = null
   try {
     removeIfThere(path)

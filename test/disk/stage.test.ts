@@ -1,0 +1,199 @@
+// Staging beyond the contract: resuming what a crash tore, holes, full disks, lists that no honest device makes.
+import { spawnSync } from 'node:child_process'
+import { lstatSync, openSync, readdirSync, rmSync, symlinkSync, writeFileSync, writeSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { expect } from 'chai'
+import type { ContentList } from '../../src/core/content.ts'
+import { contentOf, listOf, sha256 } from '../../src/core/content-list.ts'
+import { isKithError } from '../../src/core/errors.ts'
+import type { ContentId } from '../../src/core/ids.ts'
+import type { FolderDisk, StageFile } from '../../src/core/ports.ts'
+import { areaPath, contentName } from '../../src/disk/area.ts'
+import { openFolderDisk } from '../../src/disk/folder-disk.ts'
+import { DiskWorkers } from '../../src/disk/workers.ts'
+import { DEVICE, FOLDER, RealPerson, silent, temporaryRoot } from './real-person.ts'
+
+const waiting = { signal: new AbortController().signal }
+
+function stream(length: number, seed: number): Buffer {
+  const out = Buffer.alloc(length)
+  let state = seed
+  for (let i = 0; i < length; i++) {
+    state = (Math.imul(state, 1664525) + 1013904223) | 0
+    out[i] = state >>> 24
+  }
+  return out
+}
+
+describe('disk/stage', () => {
+  const workers = new DiskWorkers()
+  let root: string
+  let person: RealPerson
+  let disk: FolderDisk
+  const open = (): Promise<FolderDisk> => openFolderDisk(root, { folder: FOLDER, device: DEVICE, log: silent, workers })
+
+  beforeEach(async () => {
+    root = temporaryRoot()
+    person = new RealPerson(root)
+    disk = await open()
+    await disk.accept()
+    await disk.recover()
+  })
+  afterEach(async () => {
+    await disk.close()
+    rmSync(root, { recursive: true, force: true })
+  })
+  after(() => workers.close())
+
+  function partsOf(list: ContentList, bytes: Buffer): { index: number; bytes: Uint8Array }[] {
+    let at = 0
+    return list.chunks.map(({ length }, index) => {
+      const part = bytes.subarray(at, at + length)
+      at += length
+      return { index, bytes: part }
+    })
+  }
+  async function codeOf(promise: Promise<unknown>): Promise<string> {
+    return promise.then(
+      () => 'none',
+      (error: unknown) => (isKithError(error) ? error.code : String(error)),
+    )
+  }
+  const partPath = (list: ContentList): string => areaPath(root, 'stage', `${contentName(list.content)}.part`)
+
+  it('resumes after a restart with what is right, and asks again for what was torn', async () => {
+    const bytes = stream(2 << 20, 5)
+    const list = contentOf(bytes)
+    const parts = partsOf(list, bytes)
+    const file = await disk.stage.open(list, waiting)
+    await file.write(parts.slice(0, 5), waiting)
+    const torn = openSync(partPath(list), 'r+')
+    writeSync(torn, Buffer.from('torn'), 0, 4, (list.chunks[0]?.length ?? 0) + 10)
+    const next = await open()
+    const again = await next.stage.open(list, waiting)
+    expect(again.missing()).to.deep.equal([1, ...parts.slice(5).map(part => part.index)])
+    await again.write([parts[1] as { index: number; bytes: Uint8Array }, ...parts.slice(5)], waiting)
+    await again.finish(waiting)
+    await again.close()
+    expect(next.stage.has(list.content)).to.equal(true)
+    expect(lstatSync(areaPath(root, 'stage', contentName(list.content))).mode & 0o777).to.equal(0o600)
+    await next.close()
+  })
+
+  it('leaves holes where chunks are zeros', async () => {
+    const bytes = Buffer.concat([Buffer.alloc(8 << 20), stream(100_000, 1)])
+    const list = contentOf(bytes)
+    const file = await disk.stage.open(list, waiting)
+    expect(await file.write(partsOf(list, bytes), waiting)).to.deep.equal([])
+    await file.finish(waiting)
+    await file.close()
+    const { blocks, size } = lstatSync(areaPath(root, 'stage', contentName(list.content)))
+    expect(size).to.equal(bytes.length)
+    expect(blocks * 512).to.be.below(1 << 20)
+  })
+
+  it('overwrites what was torn with the zeros that belong there', async () => {
+    const bytes = Buffer.concat([Buffer.alloc(1 << 20), stream(100_000, 1)])
+    const list = contentOf(bytes)
+    await (await disk.stage.open(list, waiting)).close()
+    writeSync(openSync(partPath(list), 'r+'), Buffer.from('dirt'), 0, 4, 100)
+    const file = await disk.stage.open(list, waiting)
+    expect(file.missing()).to.include(0)
+    await file.write(partsOf(list, bytes), waiting)
+    await file.finish(waiting)
+    await file.close()
+  })
+
+  it('refuses a whole that is cut otherwise than every device cuts it', async () => {
+    const bytes = stream(600_000, 3)
+    const cuts = [0, 200_000, 400_000, 600_000]
+    const forged = listOf(
+      cuts.slice(1).map((to, at) => {
+        const part = bytes.subarray(cuts[at], to)
+        return { hash: sha256(part), length: part.length }
+      }),
+    )
+    const file = await disk.stage.open(forged, waiting)
+    expect(await file.write(partsOf(forged, bytes), waiting)).to.deep.equal([])
+    expect(await codeOf(file.finish(waiting))).to.equal('content-mismatch')
+    expect(disk.stage.has(forged.content)).to.equal(false)
+    await file.close()
+  })
+
+  it('refuses bytes that were damaged on the disk after each chunk was right', async () => {
+    const bytes = stream(300_000, 4)
+    const list = contentOf(bytes)
+    const file = await disk.stage.open(list, waiting)
+    await file.write(partsOf(list, bytes), waiting)
+    writeSync(openSync(partPath(list), 'r+'), Buffer.from('X'), 0, 1, 299_999)
+    expect(await codeOf(file.finish(waiting))).to.equal('content-mismatch')
+    await file.close()
+  })
+
+  it('answers for chunks that it does not know, and for sources that are gone', async () => {
+    const bytes = stream(300_000, 4)
+    const list = contentOf(bytes)
+    person.write('f', bytes)
+    const stat = (await disk.look('f'))?.stat
+    if (stat === undefined) throw new Error('no stat')
+    const file: StageFile = await disk.stage.open(list, waiting)
+    expect(await file.write([{ index: 999, bytes: bytes.subarray(0, 10) }], waiting)).to.deep.equal([999])
+    const place = { at: 'file', path: 'f', stat, kind: 'file' } as const
+    expect(await file.copy([{ index: 999, place, offset: 0 }], waiting)).to.deep.equal([999])
+    expect(await file.copy([{ index: 0, place, offset: 299_999 }], waiting)).to.deep.equal([0])
+    const version = { at: 'version', content: contentOf(Buffer.from('none')).content } as const
+    expect(await file.copy([{ index: 0, place: version, offset: 0 }], waiting)).to.deep.equal([0])
+    person.remove('f')
+    symlinkSync('/etc/passwd', person.path('f'))
+    expect(await file.copy([{ index: 0, place, offset: 0 }], waiting)).to.deep.equal([0])
+    expect(await disk.stage.putLocal(list.content, list.size, place, waiting)).to.equal(false)
+    expect(readdirSync(areaPath(root, 'stage'))).to.deep.equal([`${contentName(list.content)}.part`])
+    await file.close()
+  })
+
+  it('stages merged texts and empty contents, and many at a time', async () => {
+    const text = Buffer.from('line of a text\n'.repeat(100_000))
+    const items = [text, Buffer.alloc(0), ...Array.from({ length: 600 }, (_, at) => Buffer.from(`small ${at}`))]
+    const contents = items.map(bytes => ({ content: contentOf(bytes).content, bytes }))
+    expect(await disk.stage.putWhole(contents, waiting)).to.deep.equal([])
+    expect(contents.every(({ content }) => disk.stage.has(content))).to.equal(true)
+    const empty = await disk.stage.open(contentOf(Buffer.alloc(0)), waiting)
+    expect(empty.missing()).to.deep.equal([])
+    await empty.close()
+    const read = await disk.read({ at: 'stage', content: contents[1]?.content as ContentId }, 0, 0, waiting)
+    expect(read?.length).to.equal(0)
+  })
+
+  it('sweeps what nobody wants, but nothing that is being brought here', async () => {
+    const list = contentOf(stream(300_000, 8))
+    const other = contentOf(stream(300_000, 9))
+    const file = await disk.stage.open(list, waiting)
+    await (await disk.stage.open(other, waiting)).close()
+    writeFileSync(areaPath(root, 'stage', 'rubbish'), 'x')
+    await disk.stage.sweep(new Set())
+    expect(readdirSync(areaPath(root, 'stage'))).to.deep.equal([`${contentName(list.content)}.part`])
+    await file.close()
+    await disk.stage.sweep(new Set())
+    expect(readdirSync(areaPath(root, 'stage'))).to.deep.equal([])
+  })
+
+  it('says no-space before it starts, and leaves nothing half', function () {
+    const child = fileURLToPath(new URL('./full-disk-child.ts', import.meta.url))
+    person.mkdir('m')
+    const shell = `mount -t tmpfs -o size=80m none "$1/m" && shift && exec "$@"`
+    const args = ['-m', '--propagation', 'private', 'sh', '-c', shell, 'sh', root, process.execPath]
+    const run = spawnSync('unshare', [...args, ...process.execArgv, child, `${root}/m`], {
+      encoding: 'utf8',
+    })
+    if (process.getuid?.() !== 0 || run.stderr.includes('unshare:')) {
+      console.log('      SKIP: mounting for the test needs root')
+      return this.skip()
+    }
+    expect(run.stderr).to.equal('')
+    expect(JSON.parse(run.stdout)).to.deep.equal({
+      codes: ['no-space', 'done', 'no-space'],
+      steps: ['no-space', true],
+      files: ['d', 'fill'],
+    })
+  }).timeout(30_000)
+})
