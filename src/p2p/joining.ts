@@ -20,6 +20,8 @@ import { decodeBody } from './statements.ts'
 const SEARCH_MS = 20_000
 /** After a wrong code: others that are in sight may still be the right one. */
 const GRACE_MS = 3_000
+/** Exchanges that are under way when the search ends. */
+const LAST_TALKS_MS = 10_000
 const MAX_PARALLEL_TRIES = 4
 const MAX_CANDIDATES = 64
 const RESUME_TRIES = 3
@@ -38,6 +40,8 @@ export interface JoiningDeps {
   onAddresses(device: DeviceId, addresses: readonly string[]): void
   /** Calls a device that need not be a member, for this purpose. */
   call(candidate: Candidate, options: Waiting): Promise<Connection>
+  /** The pairing does not need that connection any more. */
+  release(connection: Connection): void
   /** Devices in sight that are not members, now and as they come, until the signal. */
   sighted(options: Waiting): AsyncIterable<Candidate>
   sleep(ms: number, options: Waiting): Promise<void>
@@ -101,6 +105,8 @@ export class Joining {
   async #search(invitation: Invitation, options: Waiting): Promise<Joined> {
     const end = new AbortController()
     const signal = AbortSignal.any([options.signal, end.signal])
+    const cut = new AbortController()
+    const talking = { signal: AbortSignal.any([options.signal, cut.signal]) }
     const timers = [this.#endAfter(SEARCH_MS, end)]
     const tried = new Set<DeviceId | null>()
     const running = new Set<Promise<void>>()
@@ -108,8 +114,9 @@ export class Joining {
     let failure: KithError | null = null
     const attempt = async (candidate: Candidate): Promise<void> => {
       try {
-        joined = await this.#talk(invitation, candidate, { signal })
+        joined = await this.#talk(invitation, candidate, talking)
         end.abort()
+        cut.abort()
       } catch (error) {
         this.#deps.log.debug({ device: candidate.device, error }, 'a device in sight does not take the code')
         if (isKithError(error) && error.code.startsWith('pairing-')) failure = error
@@ -130,7 +137,8 @@ export class Joining {
     } catch (error) {
       if (!signal.aborted) throw error
     } finally {
-      // An exchange under way is not cut: it ends by itself, within its own time.
+      // An exchange that is under way may still end well.
+      timers.push(this.#endAfter(running.size > 0 ? LAST_TALKS_MS : 0, cut))
       await Promise.all(running)
       for (const stop of timers) stop()
     }
@@ -159,6 +167,7 @@ export class Joining {
       await this.#deps.reached?.('joiner:signed')
       await this.#store(talk, device, { signal })
       await talk.close({ signal })
+      this.#deps.release(connection)
     } catch (error) {
       const reason = error instanceof Error ? error : new Error('ended')
       talk.abort(reason)
@@ -226,6 +235,7 @@ export class Joining {
       try {
         const connection = await this.#deps.call(candidate, options)
         await this.resume(connection, device, options)
+        this.#deps.release(connection)
         if (membership.isMember(device)) return
         throw new KithError(
           'pairing-refused',

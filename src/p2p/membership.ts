@@ -20,6 +20,7 @@ import {
   deviceNameSchema,
   deviceSchema,
   encodeBody,
+  MAX_NAME_LENGTH,
   readStatement,
   seal,
   sign,
@@ -85,7 +86,7 @@ export class Membership {
     const stored = await readPrivate(this.#path)
     if (stored !== null) await this.#load(stored)
     if (!this.#graph.names.has(this.self)) {
-      const name = deviceNameSchema.parse(this.#firstName)
+      const name = this.#firstName.trim().slice(0, MAX_NAME_LENGTH) || 'device'
       await this.#author({ is: 'named', device: this.self, name, by: this.self, at: this.#deps.clock.now() })
     }
   }

@@ -95,6 +95,9 @@ class PeerNetwork implements Network {
   readonly #exchange: ContentExchange
   readonly #folders = new Map<FolderId, SharedFolder>()
   readonly #guests = new Set<Connection>()
+  /** Addresses being called to pair, and the connections that serve a pairing: no business of the links'. */
+  readonly #calling = new Set<string>()
+  readonly #reserved = new Set<Connection>()
   readonly #resumedAt = new Map<DeviceId, number>()
   #node: Libp2p | null = null
   #discovery: Discovery | null = null
@@ -125,10 +128,11 @@ class PeerNetwork implements Network {
       onAddresses: (device: DeviceId, addresses: readonly string[]) => this.#book.told(device, addresses),
       ...(deps.reached === undefined ? {} : { reached: deps.reached }),
     }
-    this.#pairing = new Pairing({ ...common, clock, onWindowClosed: () => this.#sendGuestsAway() })
+    this.#pairing = new Pairing({ ...common, clock, onWindowClosed: () => this.#windowClosed() })
     this.#joining = new Joining({
       ...common,
       call: (candidate, waiting) => this.#call(candidate, waiting),
+      release: connection => this.#release(connection),
       sighted: waiting => this.#strangers(waiting),
       sleep: (ms, waiting) => clock.sleep(ms, waiting),
     })
@@ -145,7 +149,8 @@ class PeerNetwork implements Network {
       random: Math.random,
       candidates: device => this.#book.candidates(device, this.#surroundings()),
       dial: (device, addresses, waiting) => dial(this.#running(), device, addresses, waiting),
-      connectionsTo: device => this.#connections().filter(one => idOf(one.remotePeer) === device),
+      connectionsTo: device =>
+        this.#connections().filter(one => idOf(one.remotePeer) === device && !this.#reserved.has(one)),
       lastByteAt: connection => this.#heartbeat.lastByteAt(connection),
       isNear: connection => this.#isNear(connection),
       openSession: (stream, connection, waiting) => this.#openSession(stream, connection, waiting),
@@ -301,6 +306,7 @@ class PeerNetwork implements Network {
 
   #opened(connection: Connection): void {
     const device = idOf(connection.remotePeer)
+    if (this.#isForPairing(device, connection)) this.#reserved.add(connection)
     if (this.#membership.isMember(device)) this.#links.connectionChanged(device)
     else if (this.#membership.isPrepared(device)) void this.#resume(device, connection)
     else if (connection.direction === 'inbound') this.#receiveGuest(connection)
@@ -308,6 +314,7 @@ class PeerNetwork implements Network {
 
   #closed(connection: Connection): void {
     this.#guests.delete(connection)
+    this.#reserved.delete(connection)
     this.#links.connectionChanged(idOf(connection.remotePeer))
   }
 
@@ -322,7 +329,18 @@ class PeerNetwork implements Network {
     connection.addEventListener('close', () => clearTimeout(timer), { once: true })
   }
 
-  #sendGuestsAway(): void {
+  /** Also devices that are paired already may pair once more; their link goes on meanwhile. */
+  #isForPairing(device: DeviceId, connection: Connection): boolean {
+    if (connection.direction === 'outbound') return this.#calling.has(withoutPeer(connection.remoteAddr))
+    return this.#pairing.open && this.#links.session(device) !== null
+  }
+
+  #release(connection: Connection): void {
+    if (this.#reserved.delete(connection)) this.#links.connectionChanged(idOf(connection.remotePeer))
+  }
+
+  #windowClosed(): void {
+    for (const connection of [...this.#reserved]) if (connection.direction === 'inbound') this.#release(connection)
     for (const connection of this.#guests) this.#sendAway(connection)
   }
 
@@ -393,6 +411,9 @@ class PeerNetwork implements Network {
     for (const device of removed) {
       // It was told just now, so that it can say what happened; then it is cut.
       void this.#links.unwatch(device, 'this device was removed')
+      for (const connection of this.#reserved) {
+        if (connection.direction === 'inbound' && idOf(connection.remotePeer) === device) this.#sendAway(connection)
+      }
       this.#book.forget(device)
     }
     if (this.#node !== null) for (const device of added) this.#links.watch(device)
@@ -438,21 +459,16 @@ class PeerNetwork implements Network {
   /** Calls a device to pair with it; without an id, whoever is at the address. */
   async #call({ device, addresses }: Candidate, options: Waiting): Promise<Connection> {
     const node = this.#running()
-    const [address] = addresses
-    if (device === null) {
-      if (address === undefined) throw new KithError('internal', 'Nobody to call.')
-      const release = this.#gatekeeper.allowAnybodyAt(address)
-      try {
-        return await node.dial(multiaddr(address), { signal: options.signal, force: true })
-      } finally {
-        release()
-      }
-    }
-    const release = this.#gatekeeper.allowCall(device)
+    const releases = device === null ? addresses.map(address => this.#gatekeeper.allowAnybodyAt(address)) : []
+    if (device !== null) releases.push(this.#gatekeeper.allowCall(device))
+    for (const address of addresses) this.#calling.add(address)
     try {
-      return await dial(node, device, addresses, options)
+      if (device !== null) return await dial(node, device, addresses, options)
+      const all = addresses.map(address => multiaddr(address))
+      return await node.dial(all, { signal: options.signal, force: true })
     } finally {
-      release()
+      for (const address of addresses) this.#calling.delete(address)
+      for (const release of releases) release()
     }
   }
 

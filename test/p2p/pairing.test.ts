@@ -224,16 +224,26 @@ describe('pairing', () => {
     expect(a.network.devices().find(({ id }) => id === c.id)?.name).to.equal('c')
   })
 
-  it('refuses a device that was removed', async () => {
+  it('refuses a device that was removed, whether it has heard of that or not', async () => {
     const [laptop, desktop] = [await there.device('laptop'), await there.device('desktop')]
     await pair(laptop, desktop)
+    await until('they are linked', () => linked(laptop, desktop))
+    await desktop.stop()
     await laptop.network.removeDevice(desktop.id)
+    const unaware = await there.device('desktop', { home: desktop.home })
     const offer = await laptop.network.offerPairing(waiting())
     const ended = failure(offer.paired)
-    expect(await failure(join(desktop, offer.code, laptop))).to.equal('pairing-refused')
-    offer.cancel()
-    await ended
+    expect(await failure(join(unaware, offer.code, laptop))).to.equal('pairing-refused')
+    expect(await ended).to.equal('pairing-refused')
     expect(members(laptop)).to.deep.equal([])
+
+    const [tower, phone] = [await there.device('tower'), await there.device('phone')]
+    await pair(tower, phone)
+    await until('they are linked', () => linked(tower, phone))
+    await tower.network.removeDevice(phone.id)
+    await until('it has heard', () => phone.events.some(({ type }) => type === 'device:removed'))
+    expect(await failure(join(phone, 'AAAA-AAAA', tower))).to.equal('pairing-refused')
+    expect(await failure(phone.network.offerPairing(waiting()))).to.equal('pairing-refused')
   })
 
   it('answers a stranger nothing: cut before any protocol, and with an open window that protocol alone', async () => {
