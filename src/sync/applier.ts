@@ -134,7 +134,9 @@ export class Applier {
   }
 }
 
-/** Where a refused step wants another look, and whether it was a local change (then the look comes first). */
-export function lookAfter(problem: Problem, planned: PlannedStep): { path: string; local: boolean } {
-  return { path: parentPath(planned.path), local: problem.code === 'changed' || problem.code === 'busy' }
+/** Where a refused step wants another look (where it was to act, and where from), and whether it was a local change. */
+export function lookAfter(problem: Problem, planned: PlannedStep): { paths: ReadonlySet<string>; local: boolean } {
+  const paths = new Set([parentPath(planned.path)])
+  if ('path' in planned.step) paths.add(parentPath(planned.step.path))
+  return { paths, local: problem.code === 'changed' || problem.code === 'busy' }
 }

@@ -153,7 +153,7 @@ export class Cycle {
       for (const { path } of [...plan.puts, ...plan.structure, ...plan.removals]) this.#stepProblems.delete(path)
       for (const { planned, problem } of failed) {
         const look = lookAfter(problem, planned)
-        this.#deps.dirty.addLater(look.path, look.local ? LOCAL_CHANGE_MS : RETRY_MS)
+        for (const path of look.paths) this.#deps.dirty.addLater(path, look.local ? LOCAL_CHANGE_MS : RETRY_MS)
         this.#directories.add(planned.directory)
         if (!look.local) this.#stepProblems.set(problem.path, problem)
       }

@@ -141,6 +141,8 @@ class Planner {
       if (occupant !== undefined && occupant !== item.id) {
         const doomed = this.#diff.doomed.get(occupant)
         if (doomed !== undefined && this.#emitRemoval(doomed, this.#structure)) return true
+        // What still has to leave the directory that is to go steps aside, so that it can go.
+        if (doomed !== undefined && this.#parkOneIn(occupant, blocked)) return true
         const other = moving.get(occupant)
         if (other?.row && this.#emitPark(other.row)) return true
       }
@@ -155,6 +157,13 @@ class Planner {
       }
     }
     return false
+  }
+
+  #parkOneIn(directory: RowId, blocked: readonly Structural[]): boolean {
+    const inside = blocked.find(
+      ({ id, row }) => row !== null && this.#shadow.path(id) !== undefined && this.#shadow.within(id, directory),
+    )
+    return inside?.row ? this.#emitPark(inside.row) : false
   }
 
   #arrangeFresh(entry: Entry): void {

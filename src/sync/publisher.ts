@@ -93,6 +93,8 @@ class PublishRun {
   /** Where the directories that were read stand now: their rows may still say where they were. */
   readonly #standsAt: ReadonlyMap<RowId, string>
   readonly #again = new Map<string, number>()
+  /** Names (as `#nameOf` has them) of what is not seen any more but not believed gone yet: nothing new is said there before it is. */
+  readonly #heldNames = new Set<string>()
   #lists: ContentList[] = []
   #bases: Base[] = []
   #dots: { row: RowId; content: ContentId }[] = []
@@ -112,12 +114,13 @@ class PublishRun {
 
   async run(): Promise<PublishOutcome> {
     const { confirmed, held } = this.#doubt()
+    const lost = new Map(this.#changes.lost.map(row => [row.id, row]))
+    this.#remove(this.#inTheWay(lost, confirmed))
     const moves = this.#changes.moves.filter(m => m.row.kind === 'directory' || confirmed.has(m.row.id))
     const { work, complete } = this.#share()
     this.#makeDirectories(moves)
     for (const move of moves) if (move.row.kind !== 'directory') this.#move(move)
     await this.#flush()
-    const lost = new Map(this.#changes.lost.map(row => [row.id, row]))
     await this.#publishContents(work, lost, held)
     // A deletion may still turn out to be a move of something not hashed yet: only after everything was.
     if (complete) this.#remove([...lost.values()].filter(row => confirmed.has(row.id)))
@@ -140,16 +143,48 @@ class PublishRun {
     }
     for (const row of gone) {
       const since = this.#missing.get(row.id)
-      if (this.#options.believe || (since !== undefined && now - since >= SECOND_LOOK_MS)) {
+      const longEnough = since !== undefined && now - since >= SECOND_LOOK_MS
+      // With a directory goes what was in it: a row without the row above it would never be looked for again.
+      if (this.#options.believe || longEnough || confirmed.has(row.parent)) {
         confirmed.add(row.id)
         continue
       }
       if (since === undefined) this.#missing.set(row.id, now)
       held.add(row.id)
+      this.#heldNames.add(this.#nameOf(row.parent, row.name))
       this.#askAgain(this.#homeOf(row), SECOND_LOOK_MS - (since === undefined ? 0 : now - since))
     }
     for (const move of this.#changes.moves) if (held.has(move.row.id)) this.#askAgain(move.parent, SECOND_LOOK_MS)
     return { confirmed, held }
+  }
+
+  #nameOf(directory: RowId, name: string): string {
+    return `${directory}/${this.#deps.tree.nameKey(name)}`
+  }
+
+  #isHeld(parent: Row, name: string): boolean {
+    return this.#heldNames.has(this.#nameOf(parent.id, name))
+  }
+
+  /**
+   * What is gone for sure and whose name something else has now: it goes first, with all that was in it, or the newcomer would have to
+   * make way for it in the shared tree.
+   */
+  #inTheWay(lost: Map<RowId, Row>, confirmed: ReadonlySet<RowId>): Row[] {
+    const names = new Set<string>()
+    for (const { parent, observed } of [...this.#changes.creates, ...this.#changes.moves]) {
+      const row = this.#directories.get(parent)
+      if (row !== undefined) names.add(this.#nameOf(row.id, observed.name))
+    }
+    const going = new Set<RowId>()
+    // A directory stands before what is in it.
+    for (const row of lost.values()) {
+      const taken = confirmed.has(row.id) && names.has(this.#nameOf(row.parent, row.name))
+      if (taken || going.has(row.parent)) going.add(row.id)
+    }
+    const rows = [...lost.values()].filter(row => going.has(row.id))
+    for (const row of rows) lost.delete(row.id)
+    return rows
   }
 
   #lookAgain(rows: readonly Row[]): void {
@@ -197,11 +232,11 @@ class PublishRun {
     ].sort((a, b) => a.path.split('/').length - b.path.split('/').length)
     for (const found of steps) {
       const parent = this.#directories.get(found.parent)
-      if (parent === undefined) {
-        this.#askAgain(parentPath(found.parent), 0)
+      const { observed } = found
+      if (parent === undefined || this.#isHeld(parent, observed.name)) {
+        this.#askAgain(found.parent, SECOND_LOOK_MS)
         continue
       }
-      const { observed } = found
       const row =
         found.row === null
           ? (this.#adopt(null, parent, observed.name, directoryFacts(observed.stat), 'directory', observed.stat) ??
@@ -224,7 +259,8 @@ class PublishRun {
 
   #move(found: FoundRow): void {
     const parent = this.#directories.get(found.parent) ?? this.#deps.rows.at(found.parent)
-    if (parent === undefined) return this.#askAgain(parentPath(found.parent), 0)
+    if (parent === undefined || this.#isHeld(parent, found.observed.name))
+      return this.#askAgain(found.parent, SECOND_LOOK_MS)
     const row = this.#deps.tree.move(found.row, parent, found.observed.name)
     this.#missing.delete(row.id)
     this.#note('moved', row, found.path)
@@ -291,7 +327,9 @@ class PublishRun {
     held: ReadonlySet<RowId>,
   ): void {
     const parent = this.#directories.get(found.parent) ?? this.#deps.rows.at(found.parent)
-    if (parent === undefined || this.#deps.rows.child(parent.id, found.observed.name)?.kind === found.observed.kind)
+    if (parent === undefined || this.#isHeld(parent, found.observed.name))
+      return this.#askAgain(found.parent, SECOND_LOOK_MS)
+    if (this.#deps.rows.child(parent.id, found.observed.name)?.kind === found.observed.kind)
       return this.#askAgain(parentPath(found.parent), 0)
     const facts = factsOf(null, found.observed.stat, hashed)
     // Equal content that went away in the same scan: it moved (another volume, or a tool that copies and deletes).

@@ -25,7 +25,17 @@ const first = values.seed === undefined ? 1 + Math.floor(Math.random() * 1e9) : 
 const devices = values.devices === undefined ? undefined : Number(values.devices)
 const started = performance.now()
 const limitMs = values.seconds === undefined ? Number.POSITIVE_INFINITY : Number(values.seconds) * 1000
-const total: Counts = { users: 0, kills: 0, contents: 0, copies: 0, merged: 0, applied: 0, published: 0, quiets: 0 }
+const total: Counts = {
+  users: 0,
+  kills: 0,
+  contents: 0,
+  copies: 0,
+  unavailable: 0,
+  merged: 0,
+  applied: 0,
+  published: 0,
+  quiets: 0,
+}
 let failed = 0
 let done = 0
 

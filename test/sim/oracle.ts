@@ -3,7 +3,7 @@
 import { contentOf } from '../../src/core/content-list.ts'
 import type { ContentId } from '../../src/core/ids.ts'
 import type { SimDevice } from '../support/sim-device.ts'
-import { treeLines } from '../support/sim-tree.ts'
+import { agreedPath, heldContents, sharedTree, treeLines } from '../support/sim-tree.ts'
 import type { SimWorld } from '../support/sim-world.ts'
 import type { Words } from './user-actions.ts'
 
@@ -21,7 +21,7 @@ export class Oracle implements Words {
   readonly #wordsOf = new Map<Uint8Array, readonly string[]>()
   readonly #noted = new Set<Uint8Array>()
   #count = 0
-  counts = { contents: 0, copies: 0, merged: 0 }
+  counts = { contents: 0, copies: 0, merged: 0, unavailable: 0 }
 
   constructor(world: SimWorld) {
     this.#world = world
@@ -60,8 +60,9 @@ export class Oracle implements Words {
   }
 
   /** At rest: throws what is wrong. */
-  check(): void {
+  async check(): Promise<void> {
     this.#sameTrees()
+    for (const device of this.#world.devices) await this.#asShared(device)
     this.#nothingLost()
     this.#nothingInvented()
     this.#nothingLeftOver()
@@ -81,6 +82,31 @@ export class Oracle implements Words {
     }
     const digests = new Set(this.#world.devices.map(device => device.engine.state().digest))
     if (digests.size > 1) throw new Error('the documents differ')
+  }
+
+  /** The disk shows what the documents show, but for contents that no device has any more. */
+  async #asShared(device: SimDevice): Promise<void> {
+    const folded = this.#world.devices.some(other => other.options.foldsCase === true)
+    const disk = new Map<string, string>()
+    for (const { path, inode } of device.volume.all()) {
+      const content = inode.kind === 'directory' ? '' : contentOf(inode.data).content
+      disk.set(agreedPath(path, folded), `${inode.kind} ${content}`)
+    }
+    const held = new Set(this.#world.devices.flatMap(other => [...heldContents(other)]))
+    for (const { path, kind, content } of await sharedTree(device)) {
+      const key = agreedPath(path, folded)
+      const there = disk.get(key)
+      disk.delete(key)
+      if (there === `${kind} ${content}`) continue
+      if (kind !== 'directory' && !held.has(content)) {
+        this.counts.unavailable++
+        continue
+      }
+      throw new Error(`${device.name} does not show ${kind} ${path} as the documents do\n${this.#world.picture()}`)
+    }
+    const [more] = disk.keys()
+    if (more !== undefined)
+      throw new Error(`${device.name} shows ${more}, which is not in the documents\n${this.#world.picture()}`)
   }
 
   #nothingLost(): void {

@@ -11,6 +11,7 @@ export interface Counts {
   kills: number
   contents: number
   copies: number
+  unavailable: number
   merged: number
   applied: number
   published: number
@@ -57,6 +58,7 @@ class HistoryRun {
       quiets: this.#quiets,
       contents: this.#oracle.counts.contents,
       copies: this.#oracle.counts.copies,
+      unavailable: this.#oracle.counts.unavailable,
       merged: events.filter(event => event.type === 'file:merged').length,
       applied: events.filter(event => event.type === 'file:applied').length,
       published: events.filter(event => event.type === 'file:published').length,
@@ -168,7 +170,7 @@ class HistoryRun {
       for (const { inode } of device.volume.all()) inode.unreadable = false
     }
     await this.world.quiesce()
-    this.#oracle.check()
+    await this.#oracle.check()
     this.world.trace('--- rested')
   }
 }

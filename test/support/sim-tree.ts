@@ -1,6 +1,8 @@
 // Trees of simulated devices as text, to compare and to print.
 import { contentOf } from '../../src/core/content-list.ts'
-import { hexOf } from '../../src/core/ids.ts'
+import type { ContentId, DeviceId } from '../../src/core/ids.ts'
+import { hexOf, ROOT_NODE } from '../../src/core/ids.ts'
+import { SharedTree } from '../../src/crdt/shared-tree.ts'
 import type { SimDevice } from './sim-device.ts'
 
 /** One line an entry. `exact`: with mode, mtime and the spelling of this disk; else what all devices must agree on, by folded names. */
@@ -33,4 +35,49 @@ function agreed(path: string, folded: boolean): string {
 function contentName(bytes: Uint8Array): string {
   const short = bytes.length <= 40 ? JSON.stringify(Buffer.from(bytes).toString('latin1')) : `${bytes.length} bytes`
   return `${hexOf(contentOf(bytes).content).slice(2, 10)} ${short}`
+}
+
+export interface SharedLine {
+  readonly path: string
+  readonly kind: 'file' | 'directory' | 'symlink'
+  readonly content: ContentId
+}
+
+/** What the documents that this device stored show, projected afresh. */
+export async function sharedTree(device: SimDevice): Promise<SharedLine[]> {
+  const rows = await device.database.loadRows()
+  const meta = await device.database.meta()
+  if (meta === null) throw new Error(`${device.name} stored nothing`)
+  const tree = new SharedTree(
+    { rows, now: () => 0 },
+    { actor: meta.actor, device: device.id as DeviceId, label: 'x', foldsCase: false, seqCeiling: meta.seqCeiling },
+  )
+  const updates = []
+  for await (const update of device.database.loadDocs()) updates.push(update)
+  tree.load(updates)
+  const paths = new Map([[ROOT_NODE, '']])
+  const out: SharedLine[] = []
+  for (const entry of tree.allEntries()) {
+    const above = paths.get(entry.directory)
+    if (above === undefined) throw new Error(`${entry.name} is in a directory that does not show`)
+    const path = above === '' ? entry.name : `${above}/${entry.name}`
+    const primary = entry.nodes[0]
+    if (entry.kind === 'directory' && primary !== undefined) paths.set(primary, path)
+    out.push({ path, kind: entry.kind, content: entry.facts.content })
+  }
+  return out
+}
+
+/** Every content that this device could still give: on its disk, kept, or staged. */
+export function heldContents(device: SimDevice): Set<ContentId> {
+  const held = new Set<ContentId>()
+  for (const { inode } of device.volume.all()) if (inode.kind !== 'directory') held.add(contentOf(inode.data).content)
+  const kith = device.volume.root?.kith ?? null
+  for (const content of kith?.versions.keys() ?? []) held.add(content)
+  for (const [content, staged] of kith?.stage ?? []) if (staged.whole !== null) held.add(content)
+  return held
+}
+
+export function agreedPath(path: string, folded: boolean): string {
+  return agreed(path, folded)
 }

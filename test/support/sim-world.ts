@@ -2,6 +2,7 @@
 // and by the simulation; it knows how to bring the world to rest, and what must then be true of every history.
 import { createHash } from 'node:crypto'
 import type { FolderId } from '../../src/core/ids.ts'
+import type { FolderState } from '../../src/core/ports.ts'
 import { MemoryNetwork } from './memory-network.ts'
 import { type Random, seeded } from './random.ts'
 import { SimDevice, type SimDeviceOptions } from './sim-device.ts'
@@ -12,6 +13,8 @@ import { settle, VirtualClock } from './virtual-clock.ts'
 const REST_LIMIT_MS = 3 * 60_000
 /** One round to catch up with what was lost, two more to reach the fixed point, one to see that it is one. */
 const MAX_ROUNDS = 4
+/** Longer than the fetcher's longest pause. */
+const UNAVAILABLE_MS = 65_000
 
 export type DeviceSetting = Omit<SimDeviceOptions, 'folder'>
 
@@ -106,10 +109,23 @@ export class SimWorld {
     this.network.healAll()
   }
 
-  /** Waits until every running engine has nothing to do any more, alone or (where linked) with the others. */
+  /**
+   * Waits until every running engine has nothing to do any more, alone or (where linked) with the others. Content that nobody gives
+   * for longer than any retry takes is not waited for: who checks the trees must see that nobody has it.
+   */
   async rest(): Promise<void> {
+    let last = ''
+    let since = this.clock.elapsed()
+    const atRest = (): boolean => {
+      const states = this.#states()
+      if (states === null) return false
+      const now = `${this.log.length} ${JSON.stringify(states)}`
+      if (now !== last) since = this.clock.elapsed()
+      last = now
+      return states.every(({ needFiles }) => needFiles === 0) || this.clock.elapsed() - since > UNAVAILABLE_MS
+    }
     await this.clock.until(
-      () => this.failures.length > 0 || this.network.failures.length > 0 || this.#atRest(),
+      () => this.failures.length > 0 || this.network.failures.length > 0 || atRest(),
       REST_LIMIT_MS,
       () => `no rest (${this.describe()})`,
     )
@@ -180,18 +196,23 @@ export class SimWorld {
     await settle()
   }
 
-  #atRest(): boolean {
-    if (!this.network.idle) return false
+  /** What the running engines say, where they are settled, equal to those they are linked with, and nothing is on its way. */
+  #states(): FolderState[] | null {
+    if (!this.network.idle) return null
     const running = this.devices.filter(device => device.running)
-    const states = running.map(device => {
+    const states: FolderState[] = []
+    for (const device of running) {
       if (!device.started) return null
-      const status = device.engine.status()
       const state = device.engine.state()
-      return status.state === 'idle' && state.settled && state.needFiles === 0 ? state.digest : null
-    })
-    if (states.includes(null)) return false
-    return running.every((device, at) =>
-      running.every((other, to) => !this.network.linked(device.id, other.id) || states[at] === states[to]),
+      const { state: activity } = device.engine.status()
+      if (!state.settled || (activity !== 'idle' && (activity !== 'syncing' || state.needFiles === 0))) return null
+      states.push(state)
+    }
+    const equal = running.every((device, at) =>
+      running.every(
+        (other, to) => !this.network.linked(device.id, other.id) || states[at]?.digest === states[to]?.digest,
+      ),
     )
+    return equal ? states : null
   }
 }

@@ -1,0 +1,75 @@
+// What random histories found, as short scenes.
+import { expect } from 'chai'
+import { scene } from '../support/scene.ts'
+
+describe('found by random histories', () => {
+  it('a file that became a directory, and the reverse', () =>
+    scene({}, async stage => {
+      await stage.begin(p => {
+        p.write('n', 'file')
+        p.mkdir('m')
+        p.write('m/in', 'in')
+      })
+      await stage.act(1, p => {
+        p.rmrf('n')
+        p.mkdir('n')
+        p.rmrf('m')
+        p.write('m', 'file')
+      })
+      await stage.world.rest()
+      for (const device of stage.world.devices) {
+        expect(stage.world.tree(device), device.name).to.deep.equal({ 'n/': '', m: 'file' })
+      }
+    }))
+
+  it('a file deleted in a directory that is then renamed, before anybody looked', () =>
+    scene({}, async stage => {
+      await stage.begin(p => {
+        p.mkdir('a')
+        p.write('a/b', 'b')
+        p.write('a/c', 'c')
+      })
+      await stage.act(0, p => {
+        p.remove('a/b')
+        p.rename('a', 'z')
+      })
+      await stage.world.rest()
+      for (const device of stage.world.devices) {
+        expect(stage.world.tree(device), device.name).to.deep.equal({ 'z/': '', 'z/c': 'c' })
+      }
+    }))
+
+  it('one directory merged into another whose name inside it is taken by itself', () =>
+    scene({}, async stage => {
+      await stage.begin(p => p.mkdirs('A/a'))
+      await stage.apart(
+        [1, p => p.rename('A/a', 'c')],
+        [
+          0,
+          p => {
+            p.mkdir('A/a/x')
+            p.write('A/a/x/in', 'in')
+            p.rename('A', 'c')
+            p.rename('c/a/x', 'c/a/a')
+          },
+        ],
+      )
+      expect(stage.tree()).to.deep.equal({ 'c/': '', 'c/a/': '', 'c/a/in': 'in' })
+    }))
+
+  it('a move of what was deleted here unnoticed: it comes to the new place', () =>
+    scene({}, async stage => {
+      await stage.begin(p => {
+        p.mkdir('c')
+        p.mkdir('a')
+        p.write('c/b', 'b')
+      })
+      stage.b.watcher = { loss: 1, late: 0, repeat: 0 }
+      await stage.act(1, p => p.remove('c/b'))
+      await stage.act(0, p => p.rename('c/b', 'a/n'))
+      await stage.world.rest()
+      for (const device of stage.world.devices) {
+        expect(stage.world.tree(device), device.name).to.deep.equal({ 'a/': '', 'a/n': 'b', 'c/': '' })
+      }
+    }))
+})
