@@ -87,6 +87,8 @@ class Engine implements FolderEngine {
   /** The first full look since the start (or since a halt ended) was published. */
   #scanned = false
   #working = false
+  /** Something came that was not compared with the disk yet. */
+  #received = false
   #fullScanning = false
   #fullScans = 0
   #nextRescanAt = 0
@@ -234,7 +236,10 @@ class Engine implements FolderEngine {
     this.#working = true
     this.#setActivity()
     if (this.#dirty.now && !(await this.#look(cycle, options))) return RETRY_MS
-    if (this.#scanned && (await cycle.follow(options))) return 0
+    if (this.#scanned) {
+      this.#received = false
+      if (await cycle.follow(options)) return 0
+    }
     if (this.#dirty.now) return 0
     if (this.#scanned) await this.#tidy(cycle)
     return RESCAN_MIN_MS
@@ -367,7 +372,9 @@ class Engine implements FolderEngine {
     updates: readonly DocUpdate[],
     from: DeviceId,
   ): Promise<{ gaps: readonly DocId[]; refused: string | null }> {
+    this.#received = true
     const result = await this.#live().replica.receive(updates, from)
+    this.#received = true
     this.#wake.fire()
     this.#stateChanged()
     return result
@@ -465,7 +472,7 @@ class Engine implements FolderEngine {
   /** Nothing is dirty, waits for a second look, or is half done. What is missing is counted in need. */
   #settled(): boolean {
     if (!this.#scanned || this.#working || this.#halt !== null || this.#paused || this.#cycle === null) return false
-    return this.#dirty.empty && !this.#cycle.unfinished && this.#cycle.replica.broken === null
+    return this.#dirty.empty && !this.#received && !this.#cycle.unfinished && this.#cycle.replica.broken === null
   }
 
   #activityNow(): FolderActivity {
@@ -488,10 +495,11 @@ class Engine implements FolderEngine {
 
   #stateChanged(): void {
     this.#setActivity()
+    // Always: the network may have told a state that was true for a moment only, and says nothing twice.
+    this.#network?.stateChanged()
     const state = JSON.stringify(this.state())
     if (state === this.#lastState) return
     this.#lastState = state
-    this.#network?.stateChanged()
     this.#changed.fire()
   }
 }
