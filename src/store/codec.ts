@@ -183,7 +183,7 @@ export function unseal(key: Uint8Array, value: Buffer, name: () => string): Buff
   return payload
 }
 
-export function checksum(key: Uint8Array, payload: Uint8Array): number {
+function checksum(key: Uint8Array, payload: Uint8Array): number {
   return crc32(payload, crc32(key))
 }
 

@@ -12,7 +12,7 @@ import type { Random } from '../support/random.ts'
 
 export const FOLDER = '00112233445566778899aabbccddeeff' as FolderId
 export const OTHER_FOLDER = 'ffeeddccbbaa99887766554433221100' as FolderId
-export const DEVICE = '12D3KooWExample' as DeviceId
+const DEVICE = '12D3KooWExample' as DeviceId
 export const ACTOR = 4_503_599_627_370_497 as ActorId
 
 export function doc(number: number): DocId {
