@@ -35,7 +35,7 @@ export class Peers {
   }
 
   anyCompared(): boolean {
-    return [...this.#peers.values()].some(p => p.compared && p.state !== null)
+    return [...this.#peers.values()].some(p => p.compared)
   }
 
   status(mine: FolderState): PeerStatus[] {

@@ -258,7 +258,7 @@ class PublishRun {
   }
 
   #move(found: FoundRow): void {
-    const parent = this.#directories.get(found.parent) ?? this.#deps.rows.at(found.parent)
+    const parent = this.#directories.get(found.parent)
     if (parent === undefined || this.#isHeld(parent, found.observed.name))
       return this.#askAgain(found.parent, SECOND_LOOK_MS)
     const row = this.#deps.tree.move(found.row, parent, found.observed.name)
@@ -326,7 +326,7 @@ class PublishRun {
     lost: Map<RowId, Row>,
     held: ReadonlySet<RowId>,
   ): void {
-    const parent = this.#directories.get(found.parent) ?? this.#deps.rows.at(found.parent)
+    const parent = this.#directories.get(found.parent)
     if (parent === undefined || this.#isHeld(parent, found.observed.name))
       return this.#askAgain(found.parent, SECOND_LOOK_MS)
     if (this.#deps.rows.child(parent.id, found.observed.name)?.kind === found.observed.kind)

@@ -72,4 +72,29 @@ describe('found by random histories', () => {
         expect(stage.world.tree(device), device.name).to.deep.equal({ 'a/': '', 'a/n': 'b', 'c/': '' })
       }
     }))
+
+  it('a file that became a directory with something in it', () =>
+    scene({}, async stage => {
+      await stage.begin(p => p.write('n', 'file'))
+      await stage.act(1, p => {
+        p.remove('n')
+        p.mkdir('n')
+        p.symlink('n/l', 'target')
+      })
+      await stage.world.rest()
+      for (const device of stage.world.devices) {
+        expect(stage.world.tree(device), device.name).to.deep.equal({ 'n/': '', 'n/l': 'target' })
+      }
+    }))
+
+  it('a get that was told of equal documents before it was told of the peer goes on at once', () =>
+    scene({}, async stage => {
+      stage.a.start()
+      stage.b.start()
+      await stage.world.pass(700)
+      stage.b.kill({ power: false })
+      stage.b.start()
+      await stage.world.rest()
+      expect(stage.b.engine.status().state).to.equal('idle')
+    }))
 })
