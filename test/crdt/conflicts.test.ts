@@ -640,4 +640,42 @@ describe('conflicts of three devices and of clocks', () => {
     expect(shared?.actor).to.equal(actorOf(1))
     expect(commonBase(w, v)).to.deep.equal(shared)
   })
+
+  it('a save over an unseen version of a clock far ahead keeps the name here', () => {
+    const time = { now: TICK }
+    const a = new Person(1, time)
+    const b = new Person(2, time)
+    base(a)
+    quiet([a, b])
+    time.now = 4e12
+    a.edit('/f', 'fA')
+    time.now = 200
+    exchange(a.tree, b.tree)
+    b.edit('/f', 'fB')
+    agree([a, b])
+    expect(a.at('/f').text).to.equal('fB')
+    expect(a.at(a.copy).text).to.equal('fA')
+  })
+
+  it('the row of a copy that was settled stands for the file it became', () => {
+    const [a, b] = group(2) as [Person, Person]
+    conflict(a, b, () => agree([a, b]))
+    a.edit('/f', 'winner')
+    a.edit(a.copy, 'copy')
+    expect(a.disk.rows.at(a.copy.slice(1))?.copy).to.equal(false)
+    const shown = brief(agree([a, b]).tree)
+    expect(shown.match(/conflict/g)?.length, shown).to.equal(1)
+    expect(shown).to.contain('=copy').and.to.contain('/f=winner')
+  })
+
+  it('deleting a file and its copy in one go settles neither', () => {
+    const [a, b] = group(2) as [Person, Person]
+    a.move('/f', '/D/f')
+    agree([a, b])
+    a.edit('/D/f', 'fA')
+    b.edit('/D/f', 'fB')
+    agree([a, b])
+    a.remove('/D')
+    expect(brief(agree([a, b]).tree)).to.equal('/E/ /g=g0')
+  })
 })

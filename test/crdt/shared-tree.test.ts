@@ -1,14 +1,17 @@
 // The façade: incremental projection in the cases that random histories meet rarely (order of arrival, merging and splitting of
 // directories, folding that begins late), documents, sequence ceilings, rejoin, and costs.
 import { expect } from 'chai'
+import * as Y from 'yjs'
 import type { NodeId } from '../../src/core/ids.ts'
 import { DIRECTORIES_DOC, ROOT_NODE } from '../../src/core/ids.ts'
 import type { DocUpdate } from '../../src/core/ports.ts'
 import type { Row, RowTable } from '../../src/core/rows.ts'
+import { decodeRecord } from '../../src/crdt/record.ts'
 import type { SharedTree } from '../../src/crdt/shared-tree.ts'
 import { fullProjection } from './support/full-projection.ts'
 import { random } from './support/random.ts'
 import {
+  actorOf,
   brief,
   DIRECTORY,
   exchange,
@@ -81,6 +84,30 @@ function expectFull(...devices: Device[]): void {
   for (const { tree } of devices) expect(render(tree)).to.equal(fullProjection(snapshots(tree)))
 }
 
+/** The directories document of a tree as it would be had another actor written nothing. */
+function withoutActor(tree: SharedTree, number: number): Uint8Array {
+  const from = new Y.Doc()
+  Y.applyUpdate(from, tree.snapshot(DIRECTORIES_DOC))
+  const client = actorOf(number)
+  const doc = new Y.Doc()
+  for (const other of from.store.clients.keys()) {
+    if (other === client) continue
+    doc.clientID = other
+    const records = from
+      .getArray<string>('n')
+      .toArray()
+      .filter(record => writerOf(record) === other)
+    doc.getArray('n').push(records)
+  }
+  return Y.encodeStateAsUpdate(doc)
+}
+
+function writerOf(record: string): number | undefined {
+  const decoded = decodeRecord(record)
+  if (decoded.type === 'actor') return decoded.actor.actor
+  return decoded.type === 'node' ? decoded.node.versions[0]?.dot.actor : undefined
+}
+
 describe('the shared tree', () => {
   it('is the same in any order in which updates arrive, and equal to the full projection at every step', () => {
     const r = random(99)
@@ -121,6 +148,48 @@ describe('the shared tree', () => {
       expect(render(c.tree)).to.equal(render(a.tree))
       expect(c.tree.digest()).to.equal(a.tree.digest())
     }
+  })
+
+  it('a directory waits for the one it was made in, with all that is below it', () => {
+    const [a, b] = both()
+    const d = mkdir(a, rootRow(), 'D')
+    pull(a.tree, b.tree)
+    catchUp(b)
+    create(b, mkdir(b, mkdir(b, rowAt(b.rows, 'D'), 'in'), 'deep'), 'f')
+    const c = device(3)
+    const onlyB = snapshots(b.tree).filter(({ doc }) => doc !== DIRECTORIES_DOC)
+    // b's directories without a's: as if a's message were late
+    for (const { doc, update } of [{ doc: DIRECTORIES_DOC, update: withoutActor(b.tree, 1) }, ...onlyB]) {
+      expect(c.tree.check(doc, update)).to.deep.equal({ ok: true })
+      c.tree.apply(doc, update)
+      expectFull(c)
+    }
+    expect(brief(c.tree)).to.equal('')
+    exchange(a.tree, c.tree)
+    expect(brief(c.tree)).to.equal('/D/ /D/in/ /D/in/deep/ /D/in/deep/f=f')
+    expectFull(c)
+    expect(c.tree.primaryOf(d.nodes[0]?.id as NodeId)).to.equal(d.nodes[0]?.id)
+  })
+
+  it('a third move that breaks a cycle up lets the other move be honoured again', () => {
+    const [a, b] = both()
+    const d = mkdir(a, rootRow(), 'D')
+    const e = mkdir(a, rootRow(), 'E')
+    const c = device(3)
+    for (const x of [b, c]) {
+      exchange(a.tree, x.tree)
+      catchUp(x)
+    }
+    a.tree.move(d, e, 'D')
+    b.tree.move(rowAt(b.rows, 'E'), rowAt(b.rows, 'D'), 'E')
+    c.tree.move(rowAt(c.rows, 'D'), rootRow(), 'X')
+    pull(b.tree, a.tree)
+    expect(brief(a.tree)).to.equal('/E/ /E/D/')
+    expectFull(a)
+    pull(c.tree, a.tree)
+    expectFull(a)
+    expect(brief(a.tree)).to.equal('/X/ /X/E/')
+    expect(e.nodes.length).to.equal(1)
   })
 
   it('what waits for a directory is hidden and pending, and shows when it arrives', () => {
