@@ -28,7 +28,7 @@ describe('e2e: joining folders that are not empty', function () {
     const original = readTree(photos)
     await desk.start(photos)
     await lamp.start(lamp.path('photos'))
-    await Promise.all(world.devices.map(device => device.ok(['wait', '--timeout', '60'])))
+    await Promise.all(world.devices.map(device => device.ok(['wait', '--timeout', '40'])))
 
     await pair(desk, lamp)
     const before = lamp.node.bytes()
@@ -76,7 +76,7 @@ describe('e2e: joining folders that are not empty', function () {
     await linked(desk, lamp)
     await desk.ok(['add', notes])
     await get(lamp, 'notes', mine)
-    await Promise.all(world.devices.map(device => device.ok(['wait', '--timeout', '60'])))
+    await Promise.all(world.devices.map(device => device.ok(['wait', '--timeout', '40'])))
     const tree = readTree(mine)
     expect(tree).to.deep.equal(readTree(notes))
 

@@ -70,9 +70,12 @@ export function useWorld(names: readonly string[], options: DeviceOptions = {}):
     if (!existsSync(MAIN)) throw new Error(`${MAIN} is missing: run \`npm run build\` first`)
     world.open(names)
   })
-  afterEach(function () {
+  afterEach(async function () {
     if (this.currentTest?.state !== 'failed') return
-    for (const device of world.devices) console.log(`--- ${device.name}\n${device.logTail()}\n---`)
+    for (const device of world.devices) {
+      const status = device.running ? await device.status().catch(String) : 'not running'
+      console.log(`--- ${device.name}\n${device.logTail()}\n${JSON.stringify(status)}\n---`)
+    }
   })
   after(() => world.close())
   return world
