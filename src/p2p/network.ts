@@ -1,9 +1,7 @@
 // The network as the daemon sees it: builds the parts of this folder, in order, and joins them up. It promises that a device which is
 // no member gets no further than a pairing window, and that whoever is removed is cut at once. It holds no rules of its own.
 import './polyfill.ts'
-import { networkInterfaces } from 'node:os'
 import type { Connection, Stream } from '@libp2p/interface'
-import { multiaddr } from '@multiformats/multiaddr'
 import type { Libp2p } from 'libp2p'
 import type { Clock } from '../core/clock.ts'
 import { KithError } from '../core/errors.ts'
@@ -20,21 +18,23 @@ import type {
   Waiting,
 } from '../core/ports.ts'
 import { AddressBook } from './address-book.ts'
-import type { Interfaces, Surroundings } from './addresses.ts'
-import { announced, fingerprint, formatAddress, isAttached, mayDial, parseAddress } from './addresses.ts'
+import type { Interfaces } from './addresses.ts'
+import { formatAddress, MAX_ADDRESSES_PER_DEVICE, mayDial, parseAddress } from './addresses.ts'
 import { ContentExchange } from './content-exchange.ts'
 import { Discovery, type Sighting } from './discovery.ts'
 import { Gatekeeper, idOf } from './gatekeeper.ts'
 import { Heartbeat } from './heartbeat.ts'
 import type { Identity } from './identity.ts'
+import { InterfaceWatch } from './interface-watch.ts'
 import type { Candidate } from './joining.ts'
 import { Joining } from './joining.ts'
 import { Links } from './links.ts'
 import { Membership, type MembershipChange } from './membership.ts'
-import { dial, portsOf, startNode, withoutPeer } from './node.ts'
+import { dial, startNode, withoutPeer } from './node.ts'
 import { Pairing } from './pairing.ts'
 import { readInvitation } from './pairing-code.ts'
-import { PAIR_PROTOCOL, PAIRING_EXCHANGE_MS } from './pairing-wire.ts'
+import { PairingConnections } from './pairing-connections.ts'
+import { PAIR_PROTOCOL } from './pairing-wire.ts'
 import { Replication } from './replication.ts'
 import type { MembershipPort, Session } from './session.ts'
 import { CONTENT_PROTOCOL, openSession, SYNC_PROTOCOL } from './session.ts'
@@ -42,10 +42,6 @@ import { SightBoard } from './sight-board.ts'
 
 /** Of a folder's documents: raised when another version could not read them. */
 const FOLDER_FORMAT_VERSION = 1
-const INTERFACE_POLL_MS = 2_000
-/** A multicast socket can go deaf without a word: it is made anew now and then. */
-const HEAR_AFRESH_MS = 5 * 60_000
-const MAX_GUESTS = 8
 const RESUME_PAUSE_MS = 10_000
 const COMING_MEMBER_MS = 3_000
 
@@ -91,20 +87,15 @@ class PeerNetwork implements Network {
   readonly #joining: Joining
   readonly #links: Links
   readonly #sights: SightBoard
+  readonly #visits: PairingConnections
+  readonly #watch: InterfaceWatch
   readonly #replication: Replication
   readonly #exchange: ContentExchange
   readonly #folders = new Map<FolderId, SharedFolder>()
-  readonly #guests = new Set<Connection>()
-  /** Addresses being called to pair, and the connections that serve a pairing: no business of the links'. */
-  readonly #calling = new Set<string>()
-  readonly #reserved = new Set<Connection>()
   readonly #resumedAt = new Map<DeviceId, number>()
   #node: Libp2p | null = null
   #discovery: Discovery | null = null
   #controller = new AbortController()
-  #poll: NodeJS.Timeout | undefined
-  #interfaces = ''
-  #heardAfresh = 0
 
   constructor(deps: NetworkDeps, options: NetworkOptions) {
     const { identity, clock, log } = deps
@@ -121,18 +112,32 @@ class PeerNetwork implements Network {
       elapsed,
       onUpgraded: connection => this.#heartbeat.watch(connection),
     })
+    this.#watch = new InterfaceWatch({
+      ...(deps.interfaces === undefined ? {} : { interfaces: deps.interfaces }),
+      listening: () => this.addresses(),
+      onChange: () => this.#networkChanged(),
+      onQuiet: () => void this.#discovery?.restart(),
+    })
+    this.#visits = new PairingConnections({
+      gatekeeper: this.#gatekeeper,
+      membership: this.#membership,
+      node: () => this.#running(),
+      windowOpen: () => this.#pairing.open,
+      isLinked: device => this.#links.session(device) !== null,
+      onReleased: device => this.#links.connectionChanged(device),
+    })
     const common = {
       membership: this.#membership,
       log: log.child({ part: 'pairing' }),
-      addresses: () => this.#announced(),
+      addresses: () => this.#watch.announced(),
       onAddresses: (device: DeviceId, addresses: readonly string[]) => this.#book.told(device, addresses),
       ...(deps.reached === undefined ? {} : { reached: deps.reached }),
     }
-    this.#pairing = new Pairing({ ...common, clock, onWindowClosed: () => this.#windowClosed() })
+    this.#pairing = new Pairing({ ...common, clock, onWindowClosed: () => this.#visits.windowClosed() })
     this.#joining = new Joining({
       ...common,
-      call: (candidate, waiting) => this.#call(candidate, waiting),
-      release: connection => this.#release(connection),
+      call: (candidate, waiting) => this.#visits.call(candidate, waiting),
+      release: connection => this.#visits.release(connection),
       sighted: waiting => this.#strangers(waiting),
       sleep: (ms, waiting) => clock.sleep(ms, waiting),
     })
@@ -147,12 +152,12 @@ class PeerNetwork implements Network {
       log: log.child({ part: 'links' }),
       elapsed,
       random: Math.random,
-      candidates: device => this.#book.candidates(device, this.#surroundings()),
+      candidates: device => this.#book.candidates(device, this.#watch.around()),
       dial: (device, addresses, waiting) => dial(this.#running(), device, addresses, waiting),
       connectionsTo: device =>
-        this.#connections().filter(one => idOf(one.remotePeer) === device && !this.#reserved.has(one)),
+        this.#connections().filter(one => idOf(one.remotePeer) === device && !this.#visits.isReserved(one)),
       lastByteAt: connection => this.#heartbeat.lastByteAt(connection),
-      isNear: connection => this.#isNear(connection),
+      isNear: connection => this.#watch.isNear(connection),
       openSession: (stream, connection, waiting) => this.#openSession(stream, connection, waiting),
       onLinked: (device, session, connection) => this.#linked(device, session, connection),
       onUnlinked: (device, reason) => this.#unlinked(device, reason),
@@ -181,15 +186,13 @@ class PeerNetwork implements Network {
     this.#links.start()
     for (const device of this.#membership.members()) this.#links.watch(device)
     for (const device of this.#membership.prepared()) {
-      void this.#callToResume({ device, addresses: this.#book.candidates(device, this.#surroundings()) })
+      void this.#callToResume({ device, addresses: this.#book.candidates(device, this.#watch.around()) })
     }
-    this.#interfaces = fingerprint(this.#look())
-    this.#poll = setInterval(() => this.#lookAround(), INTERFACE_POLL_MS)
+    this.#watch.start()
     if (!this.#options.discovery) return
-    this.#heardAfresh = performance.now()
     this.#discovery = new Discovery({
       device: this.device,
-      announce: () => this.#announced(),
+      announce: () => this.#watch.announced(),
       sighted: sighting => this.#sighted(sighting),
       logger: node.logger,
       log: this.#deps.log.child({ part: 'discovery' }),
@@ -199,7 +202,7 @@ class PeerNetwork implements Network {
   }
 
   async stop(): Promise<void> {
-    clearInterval(this.#poll)
+    this.#watch.stop()
     this.#controller.abort(new KithError('stopped', 'The daemon stops.'))
     this.#pairing.stop()
     await this.#discovery?.stop()
@@ -254,7 +257,7 @@ class PeerNetwork implements Network {
           'Finding devices is switched off here. Give the address: --addr /ip4/…/tcp/…',
         )
       }
-      this.#hearAfresh()
+      void this.#discovery.restart()
     }
     return await this.#joining.join(invitation, only, { signal })
   }
@@ -306,50 +309,14 @@ class PeerNetwork implements Network {
 
   #opened(connection: Connection): void {
     const device = idOf(connection.remotePeer)
-    if (this.#isForPairing(device, connection)) this.#reserved.add(connection)
+    this.#visits.opened(connection)
     if (this.#membership.isMember(device)) this.#links.connectionChanged(device)
     else if (this.#membership.isPrepared(device)) void this.#resume(device, connection)
-    else if (connection.direction === 'inbound') this.#receiveGuest(connection)
   }
 
   #closed(connection: Connection): void {
-    this.#guests.delete(connection)
-    this.#reserved.delete(connection)
+    this.#visits.closed(connection)
     this.#links.connectionChanged(idOf(connection.remotePeer))
-  }
-
-  /** Somebody who comes to pair: few at a time, and not for long. */
-  #receiveGuest(connection: Connection): void {
-    if (!this.#pairing.open || this.#guests.size >= MAX_GUESTS) {
-      connection.abort(new Error('not now'))
-      return
-    }
-    this.#guests.add(connection)
-    const timer = setTimeout(() => this.#sendAway(connection), PAIRING_EXCHANGE_MS)
-    connection.addEventListener('close', () => clearTimeout(timer), { once: true })
-  }
-
-  /** Also devices that are paired already may pair once more; their link goes on meanwhile. */
-  #isForPairing(device: DeviceId, connection: Connection): boolean {
-    if (connection.direction === 'outbound') return this.#calling.has(withoutPeer(connection.remoteAddr))
-    return this.#pairing.open && this.#links.session(device) !== null
-  }
-
-  #release(connection: Connection): void {
-    if (this.#reserved.delete(connection)) this.#links.connectionChanged(idOf(connection.remotePeer))
-  }
-
-  #windowClosed(): void {
-    for (const connection of [...this.#reserved]) if (connection.direction === 'inbound') this.#release(connection)
-    for (const connection of this.#guests) this.#sendAway(connection)
-  }
-
-  #sendAway(connection: Connection): void {
-    this.#guests.delete(connection)
-    // A guest that became a member stays.
-    if (this.#membership.isMember(idOf(connection.remotePeer))) return
-    // What is on its way, a refusal, may still arrive.
-    connection.close().catch(() => connection.abort(new Error('the pairing window is closed')))
   }
 
   async #syncStream(stream: Stream, connection: Connection): Promise<void> {
@@ -411,9 +378,7 @@ class PeerNetwork implements Network {
     for (const device of removed) {
       // It was told just now, so that it can say what happened; then it is cut.
       void this.#links.unwatch(device, 'this device was removed')
-      for (const connection of this.#reserved) {
-        if (connection.direction === 'inbound' && idOf(connection.remotePeer) === device) this.#sendAway(connection)
-      }
+      this.#visits.cut(device)
       this.#book.forget(device)
     }
     if (this.#node !== null) for (const device of added) this.#links.watch(device)
@@ -450,30 +415,16 @@ class PeerNetwork implements Network {
 
   async *#strangers(options: Waiting): AsyncGenerator<Candidate> {
     for await (const { device, addresses } of this.#sights.watch(options)) {
-      const around = this.#surroundings()
-      const allowed = addresses.filter(address => mayDial(address, device, 'sighted', around)).slice(0, MAX_GUESTS)
+      const around = this.#watch.around()
+      const allowed = addresses
+        .filter(address => mayDial(address, device, 'sighted', around))
+        .slice(0, MAX_ADDRESSES_PER_DEVICE)
       if (allowed.length > 0 && !this.#membership.isMember(device)) yield { device, addresses: allowed }
     }
   }
 
-  /** Calls a device to pair with it; without an id, whoever is at the address. */
-  async #call({ device, addresses }: Candidate, options: Waiting): Promise<Connection> {
-    const node = this.#running()
-    const releases = device === null ? addresses.map(address => this.#gatekeeper.allowAnybodyAt(address)) : []
-    if (device !== null) releases.push(this.#gatekeeper.allowCall(device))
-    for (const address of addresses) this.#calling.add(address)
-    try {
-      if (device !== null) return await dial(node, device, addresses, options)
-      const all = addresses.map(address => multiaddr(address))
-      return await node.dial(all, { signal: options.signal, force: true })
-    } finally {
-      for (const address of addresses) this.#calling.delete(address)
-      for (const release of releases) release()
-    }
-  }
-
   async #callToResume(candidate: Sighting): Promise<void> {
-    const around = this.#surroundings()
+    const around = this.#watch.around()
     const addresses = candidate.addresses.filter(address => mayDial(address, candidate.device, 'sighted', around))
     if (addresses.length === 0 || !this.#mayResume(candidate.device)) return
     try {
@@ -503,47 +454,17 @@ class PeerNetwork implements Network {
   #givenAddress(text: string, device: DeviceId | undefined): string {
     const endpoint = parseAddress(text)
     const peer = device ?? endpoint?.peer ?? ''
-    if (endpoint === null || !mayDial(text, peer, 'given', this.#surroundings())) {
+    if (endpoint === null || !mayDial(text, peer, 'given', this.#watch.around())) {
       const sentence = `${JSON.stringify(text)} is not an address of another device. It looks like /ip4/192.168.1.20/tcp/41000`
       throw new KithError('bad-usage', sentence)
     }
     return formatAddress(endpoint)
   }
 
-  // ------------------------------------------------------------------------------------------------------- the machine
-
-  #look(): Interfaces {
-    return this.#deps.interfaces?.() ?? networkInterfaces()
-  }
-
-  #lookAround(): void {
-    const now = fingerprint(this.#look())
-    if (now === this.#interfaces) {
-      if (performance.now() - this.#heardAfresh > HEAR_AFRESH_MS) this.#hearAfresh()
-      return
-    }
-    this.#interfaces = now
+  #networkChanged(): void {
     this.#deps.log.info('the network changed')
-    this.#hearAfresh()
-    this.#links.nudgeAll({ doubt: true })
-  }
-
-  #hearAfresh(): void {
-    this.#heardAfresh = performance.now()
     void this.#discovery?.restart()
-  }
-
-  #surroundings(): Surroundings {
-    return { interfaces: this.#look(), ownPorts: this.#node === null ? [] : portsOf(this.#node) }
-  }
-
-  #announced(): string[] {
-    return announced([...this.addresses()], this.#look())
-  }
-
-  #isNear(connection: Connection): boolean {
-    const endpoint = parseAddress(connection.remoteAddr.toString())
-    return endpoint !== null && isAttached(endpoint, this.#look())
+    this.#links.nudgeAll({ doubt: true })
   }
 
   #connections(): Connection[] {

@@ -13,7 +13,6 @@ import { createLibp2p } from 'libp2p'
 import { KithError } from '../core/errors.ts'
 import type { DeviceId } from '../core/ids.ts'
 import type { Waiting } from '../core/ports.ts'
-import { parseAddress } from './addresses.ts'
 
 const MIB = 1024 * 1024
 /** Pending handshakes in all; the gatekeeper keeps some of them for paired devices. */
@@ -115,11 +114,6 @@ export async function dial(
 /** Without the peer id, as text. */
 export function withoutPeer(address: { toString(): string }): string {
   return address.toString().replace(/\/p2p\/[^/]+$/, '')
-}
-
-export function portsOf(node: Libp2p): number[] {
-  const ports = node.getMultiaddrs().map(address => parseAddress(address.toString())?.port)
-  return [...new Set(ports.filter(port => port !== undefined))]
 }
 
 /** One port for IPv4 and IPv6 (where there is any): `wanted` if it is free. */
