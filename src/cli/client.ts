@@ -32,6 +32,9 @@ export class Client {
     if (response.statusCode !== 200) throw failure(await readAll(response))
     try {
       yield* createInterface({ input: response, crlfDelay: Number.POSITIVE_INFINITY })
+    } catch (error) {
+      options.signal?.throwIfAborted()
+      throw error instanceof Error ? this.#explain(error) : error
     } finally {
       response.destroy()
     }

@@ -54,7 +54,6 @@ interface StartOptions extends RunOptions {
 
 async function start(home: Home, options: StartOptions): Promise<Daemon> {
   const { config, version, log, stop, path, onReady } = options
-  log.info({ version, pid: process.pid, home: home.root }, 'starting')
   const startedAt = performance.now()
   const daemon = await failAsKithError(
     () => startDaemon({ log }, { home, config, version, onStopRequested: () => stop.ask() }),
@@ -66,7 +65,8 @@ async function start(home: Home, options: StartOptions): Promise<Daemon> {
     await daemon.stop()
     throw error
   }
-  log.info({ ms: Math.round(performance.now() - startedAt) }, 'started')
+  const ms = Math.round(performance.now() - startedAt)
+  log.info({ version, pid: process.pid, home: home.root, ms }, 'started')
   onReady(daemon.control.status())
   return daemon
 }
