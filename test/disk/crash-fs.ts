@@ -23,17 +23,39 @@ const ACTS = [
   'writeSync',
 ] as const
 
-/** Runs `work`; the `dieAt`-th act and all after it fail. Returns how many acts there were, and what they were. */
-export async function dyingAt(dieAt: number, work: () => Promise<unknown>): Promise<string[]> {
+/** Runs `work`; the `dieAt`-th act and all after it fail. Returns the acts there were. */
+export function dyingAt(dieAt: number, work: () => Promise<unknown>): Promise<string[]> {
+  return watched(work, count => {
+    if (count >= dieAt) throw Object.assign(new Error('the process is dead'), { code: 'EDEAD' })
+  })
+}
+
+/** Runs `work`; someone else acts right before its `at`-th act. */
+export function meddlingAt(at: number, meddle: () => void, work: () => Promise<unknown>): Promise<string[]> {
+  return watched(work, count => {
+    if (count === at) meddle()
+  })
+}
+
+async function watched(work: () => Promise<unknown>, before: (count: number) => void): Promise<string[]> {
   const table = fs as unknown as Record<string, (...args: unknown[]) => unknown>
   const originals = new Map<string, (...args: unknown[]) => unknown>()
   const acts: string[] = []
+  let meddling = false
   for (const name of ACTS) {
     const original = table[name] as (...args: unknown[]) => unknown
     originals.set(name, original)
     table[name] = (...args: unknown[]) => {
-      acts.push(name)
-      if (acts.length >= dieAt) throw Object.assign(new Error('the process is dead'), { code: 'EDEAD' })
+      // What the meddler itself does is not counted.
+      if (!meddling) {
+        acts.push(name)
+        meddling = true
+        try {
+          before(acts.length)
+        } finally {
+          meddling = false
+        }
+      }
       return original.apply(fs, args)
     }
   }

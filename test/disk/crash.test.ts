@@ -17,11 +17,12 @@ import { opened } from '../../src/disk/envelope.ts'
 import { type PublishReplies, type PublishTask, publish } from '../../src/disk/publish-worker.ts'
 import { stageWork } from '../../src/disk/stage-work.ts'
 import { statOf } from '../../src/disk/stat.ts'
-import { dyingAt } from './crash-fs.ts'
+import { dyingAt, meddlingAt } from './crash-fs.ts'
 import { RealPerson, temporaryRoot } from './real-person.ts'
 
 const OLD = 'old content'
 const NEW = 'new content'
+const USER = 'what the user wrote'
 const idOf = (text: string): ContentId => contentOf(Buffer.from(text)).content
 
 class World {
@@ -229,6 +230,86 @@ describe('disk/publish: crashes', () => {
         }
       }
       expect(acts, 'the step must act on the disk').to.be.greaterThan(1)
+    })
+  }
+
+  const MEDDLERS: [string, (world: World) => void, (acts: string[], at: number) => boolean][] = [
+    ['writes in place', world => writeFileSync(world.person.path('f'), USER), () => false],
+    [
+      'saves by rename',
+      world => {
+        writeFileSync(world.person.path('f.tmp'), USER)
+        world.person.rename('f.tmp', 'f')
+      },
+      // Between the last look and the rename there is no call of ours; only renameat2 could close that gap.
+      (acts, at) => acts[at - 1] === 'renameSync' && !acts.slice(at).includes('renameSync'),
+    ],
+  ]
+  for (const [how, meddle, excused] of MEDDLERS) {
+    for (const what of ['put', 'remove', 'move'] as const) {
+      it(`never loses what a person ${how} at any moment of a ${what}`, async () => {
+        for (let at = 1; ; at++) {
+          const world = new World()
+          try {
+            await world.recover()
+            world.person.write('f', OLD)
+            const expected = world.stat('f')
+            const steps: DiskStep[] = []
+            if (what === 'put') steps.push(put(world, 'f', expected))
+            else if (what === 'move') steps.push({ do: 'move', path: 'f', kind: 'file', expect: expected, to: 'g' })
+            else steps.push({ do: 'remove', path: 'f', kind: 'file', expect: expected, content: idOf(OLD) })
+            let wrote = false
+            const act = (): void => {
+              wrote = existsSync(world.person.path('f'))
+              if (wrote) meddle(world)
+            }
+            const acts = await meddlingAt(at, act, () => world.apply(steps))
+            if (acts.length < at) break
+            // A file that was caught by mistake is back at once, not only when late writers are looked for.
+            const early = Object.values(world.tree())
+            await world.recover()
+            const tree = world.tree()
+            if (wrote && !excused(acts, at)) {
+              const where = `act ${at} (${acts[at - 1]}) of ${acts.join(' ')}: ${JSON.stringify(tree)}`
+              expect(Object.values(tree), where).to.include(USER)
+              if (how !== MEDDLERS[0]?.[0]) expect(early, where).to.include(USER)
+            }
+          } finally {
+            world.close()
+          }
+        }
+      })
+    }
+  }
+
+  for (const what of ['put', 'unpark', 'move'] as const) {
+    it(`never replaces what a person makes at any moment where a ${what} is to go`, async () => {
+      for (let at = 1; ; at++) {
+        const world = new World()
+        try {
+          await world.recover()
+          world.person.write('f', OLD)
+          const expected = world.stat('f')
+          const steps: DiskStep[] = []
+          if (what === 'put') steps.push(put(world, 'g', null))
+          else if (what === 'move') steps.push({ do: 'move', path: 'f', kind: 'file', expect: expected, to: 'g' })
+          else {
+            steps.push({ do: 'park', path: 'f', kind: 'file', expect: expected, token: 't' })
+            steps.push({ do: 'unpark', token: 't', kind: 'file', to: 'g' })
+          }
+          let made = false
+          const make = (): void => {
+            made = !existsSync(world.person.path('g'))
+            if (made) writeFileSync(world.person.path('g'), USER)
+          }
+          const acts = await meddlingAt(at, make, () => world.apply(steps))
+          if (acts.length < at) break
+          const where = `act ${at} (${acts[at - 1]}) of ${acts.join(' ')}: ${JSON.stringify(world.tree())}`
+          if (made) expect(world.tree(), where).to.deep.equal({ f: OLD, g: USER })
+        } finally {
+          world.close()
+        }
+      }
     })
   }
 
