@@ -392,6 +392,8 @@ export interface PairingOffer {
 /** The network as the daemon sees it. */
 export interface Network {
   readonly device: DeviceId
+  /** What this device is called, here and on the others. */
+  readonly name: string
   start(): Promise<void>
   stop(): Promise<void>
   /** Multiaddrs listened on, without the peer id. */

@@ -10,7 +10,7 @@ import { KithError, systemCode } from '../core/errors.ts'
 
 const MAX_NAME_BYTES = 63
 
-export const LOG_LEVELS = ['error', 'warn', 'info', 'debug'] as const
+const LOG_LEVELS = ['error', 'warn', 'info', 'debug'] as const
 
 const nameSchema = z
   .string()

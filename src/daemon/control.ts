@@ -24,6 +24,7 @@ export interface ControlDeps {
   readonly network: Pick<
     Network,
     | 'device'
+    | 'name'
     | 'addresses'
     | 'devices'
     | 'offers'
@@ -40,8 +41,6 @@ export interface ControlDeps {
 }
 
 export interface ControlOptions {
-  /** What this device is called where the network does not know better. */
-  readonly name: () => string
   readonly version: string
   readonly home: string
   readonly startedAt: Date
@@ -58,9 +57,9 @@ export class Control {
 
   status(): StatusBody {
     const { network } = this.#deps
-    const { name, version, home, startedAt } = this.#options
+    const { version, home, startedAt } = this.#options
     return {
-      device: { id: network.device, name: name(), version },
+      device: { id: network.device, name: network.name, version },
       daemon: { pid: process.pid, startedAt: startedAt.toISOString(), home, addresses: [...network.addresses()] },
       devices: this.devices(),
       folders: this.folders(),
@@ -222,7 +221,7 @@ export class Control {
   }
 
   #deviceName(id: DeviceId): string {
-    if (id === this.#deps.network.device) return this.#options.name()
+    if (id === this.#deps.network.device) return this.#deps.network.name
     return this.#others().find(device => device.id === id)?.name ?? id
   }
 }

@@ -101,7 +101,7 @@ async function build(log: Log, options: DaemonOptions, shutdown: Shutdown): Prom
   folders.share()
   const control = new Control(
     { network, folders, events, stop: options.onStopRequested },
-    { name: () => config.name, version, home: home.root, startedAt },
+    { version, home: home.root, startedAt },
   )
   const app = createApp({ control, log: log.child({ part: 'api' }) }, { version })
   const api = await serveSocket({ fetch: request => app.fetch(request) }, { home })

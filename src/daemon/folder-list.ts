@@ -34,7 +34,7 @@ const listSchema = z.strictObject({
 
 export type FolderRecord = Readonly<z.infer<typeof recordSchema>>
 
-export interface FolderList {
+interface FolderList {
   readonly folders: readonly FolderRecord[]
   readonly erasing: readonly FolderId[]
 }

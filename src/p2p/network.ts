@@ -213,6 +213,10 @@ class PeerNetwork implements Network {
     await this.#book.stop()
   }
 
+  get name(): string {
+    return this.#membership.nameOf(this.device)
+  }
+
   addresses(): readonly string[] {
     return this.#node === null ? [] : this.#node.getMultiaddrs().map(withoutPeer)
   }

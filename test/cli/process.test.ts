@@ -32,9 +32,21 @@ describe('cli: the process', function () {
   })
   afterEach(async () => {
     for (const child of children) child.kill('SIGKILL')
-    await kith('stop').ended
+    await killBackground()
     await directory.remove()
   })
+
+  /** What `start` left behind, if a test failed: its own lock names it. */
+  async function killBackground(): Promise<void> {
+    const lock = await readFile(join(home, 'daemon.lock'), 'utf8').catch(() => null)
+    if (lock === null) return
+    const { pid } = JSON.parse(lock) as { pid: number }
+    try {
+      process.kill(pid, 'SIGKILL')
+    } catch {
+      // It is gone already.
+    }
+  }
 
   function kith(...args: string[]) {
     const child = spawn(process.execPath, [...TYPESCRIPT, MAIN, '--home', home, ...args], {

@@ -9,7 +9,7 @@ export const errorSchema = z.object({ error: z.object({ code: z.string(), messag
 
 const namedDeviceSchema = z.object({ id: z.string(), name: z.string() })
 
-export const deviceSchema = z
+const deviceSchema = z
   .object({
     id: z.string(),
     name: z.string(),
@@ -31,7 +31,7 @@ const folderDeviceSchema = z.object({
   need: needSchema,
 })
 
-export const folderSchema = z
+const folderSchema = z
   .object({
     id: z.string(),
     name: z.string(),
@@ -49,7 +49,7 @@ export const folderSchema = z
   })
   .openapi('Folder')
 
-export const offerSchema = z
+const offerSchema = z
   .object({
     id: z.string(),
     name: z.string(),

@@ -78,7 +78,7 @@ export class FakeDaemon {
     )
     this.control = new Control(
       { network: this.network, folders: this.folders, events: this.events, stop: () => void this.stopRequests++ },
-      { name: () => 'laptop', version: '1.2.3', home: home.root, startedAt: new Date(0) },
+      { version: '1.2.3', home: home.root, startedAt: new Date(0) },
     )
   }
 

@@ -16,6 +16,7 @@ export const CODE = '7F3K-Q2XM'
 
 export class FakeNetwork implements Network {
   readonly device = OWN_ID
+  readonly name = 'laptop'
   readonly shared = new Map<FolderId, SharedFolder>()
   readonly calls: unknown[][] = []
   states: DeviceState[] = []
