@@ -2,7 +2,7 @@
 // It promises that nothing a peer sends is read beyond its limits: 4 MB a frame (also unpacked), 256 KiB a header, so that bulk never
 // passes through the decoder. It knows no message: types and fields are checked by wire.ts.
 import { promisify } from 'node:util'
-import { brotliCompress, brotliDecompress, constants } from 'node:zlib'
+import { brotliCompress, brotliCompressSync, brotliDecompress, brotliDecompressSync, constants } from 'node:zlib'
 import { decode, encode } from 'cborg'
 import { KithError } from '../core/errors.ts'
 import type { Waiting } from '../core/ports.ts'
@@ -155,17 +155,20 @@ function blobsOf(payload: Uint8Array, start: number, sizes: readonly unknown[]):
 }
 
 async function compressed(payload: Buffer): Promise<Uint8Array | null> {
-  if (payload.byteLength > SAMPLE_BYTES) {
-    const sample = await compressAsync(payload.subarray(0, SAMPLE_BYTES), BROTLI)
-    if (sample.byteLength > SAMPLE_BYTES * WORTH_IT) return null
-  }
+  // What is small is packed at once: the pool's threads may all be waiting for a disk, and this may be somebody's save.
+  const sample = brotliCompressSync(payload.subarray(0, SAMPLE_BYTES), BROTLI)
+  if (sample.byteLength > Math.min(payload.byteLength, SAMPLE_BYTES) * WORTH_IT) return null
+  if (payload.byteLength <= SAMPLE_BYTES) return sample
   const packed = await compressAsync(payload, BROTLI)
   return packed.byteLength > payload.byteLength * WORTH_IT ? null : packed
 }
 
 async function unpacked(payload: Uint8Array): Promise<Uint8Array> {
+  const options = { maxOutputLength: MAX_FRAME_BYTES }
   try {
-    return await decompressAsync(payload, { maxOutputLength: MAX_FRAME_BYTES })
+    return payload.byteLength <= SAMPLE_BYTES
+      ? brotliDecompressSync(payload, options)
+      : await decompressAsync(payload, options)
   } catch (cause) {
     throw new KithError('peer-protocol', broken('a frame that does not unpack').message, { cause })
   }

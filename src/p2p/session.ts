@@ -14,7 +14,7 @@ import type { PartLink, Peer, SessionPart } from './peer.ts'
 import { Pings } from './pings.ts'
 import { Meter, SafeStream } from './safe-stream.ts'
 import type { Blobs, SyncMessage } from './wire.ts'
-import { PROTOCOL_VERSION, parseSync } from './wire.ts'
+import { MAX_NAME_LENGTH, PROTOCOL_VERSION, parseSync } from './wire.ts'
 
 export const SYNC_PROTOCOL = '/kith/sync/1'
 export const CONTENT_PROTOCOL = '/kith/content/1'
@@ -47,7 +47,7 @@ export interface MembershipPort {
   onFolders(from: DeviceId, folders: readonly OfferedFolder[]): void
 }
 
-export interface Self {
+interface Self {
   readonly device: DeviceId
   /** The device's name for people. */
   readonly name: string
@@ -151,7 +151,7 @@ class LinkSession implements Session, Peer {
   async open(options: Waiting): Promise<void> {
     const signal = AbortSignal.any([options.signal, this.signal, AbortSignal.timeout(HELLO_TIMEOUT_MS)])
     const { device, name, version } = this.#self
-    this.post({ type: 'hello', protocol: PROTOCOL_VERSION, device, name, version })
+    this.post({ type: 'hello', protocol: PROTOCOL_VERSION, device, name: short(name), version })
     this.#sending = this.#send()
     try {
       const frame = await this.#reader.next({ signal })
@@ -201,7 +201,8 @@ class LinkSession implements Session, Peer {
       bytes += statement.byteLength
     }
     if (blobs.length > 0) this.post({ type: 'members', more: false }, blobs)
-    const folders = this.#parts.membership.folders().map(({ id, name, formatVersion }) => ({ id, name, formatVersion }))
+    const held = this.#parts.membership.folders()
+    const folders = held.map(({ id, name, formatVersion }) => ({ id, name: short(name), formatVersion }))
     this.post({ type: 'folders', folders })
   }
 
@@ -300,6 +301,11 @@ class LinkSession implements Session, Peer {
     this.#stream.abort(reason)
     this.#resolveClosed(reason.message)
   }
+}
+
+/** Longer names would break the frame for the other side. */
+function short(name: string): string {
+  return name.slice(0, MAX_NAME_LENGTH)
 }
 
 function aborted(signal: AbortSignal): Promise<never> {

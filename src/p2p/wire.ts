@@ -16,10 +16,13 @@ export const MAX_UPDATE_BYTES = 64 * 1024 * 1024
 /** An answer holds no more than this, but always at least one item. */
 export const MAX_ANSWER_BYTES = 1024 * 1024
 /** Keys in one request. */
-export const MAX_KEYS = 1024
+const MAX_KEYS = 1024
 export const DIGEST_BYTES = 32
 export const CONTENT_ID_BYTES = 33
 export const HASH_BYTES = 32
+
+/** Of devices and folders, in UTF-16 units. */
+export const MAX_NAME_LENGTH = 256
 
 const count = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER)
 const folder = z
@@ -37,12 +40,12 @@ const text = (max: number) => z.string().max(max)
 const has = z.array(z.boolean()).max(MAX_KEYS)
 
 /** Fields of the sync stream's messages, by type. */
-export const SYNC_MESSAGES = {
+const SYNC_MESSAGES = {
   /** First on every stream, both ways. Its first three fields stay as they are in every version to come. */
   hello: z.object({
     protocol: count,
     version: text(64),
-    name: text(256),
+    name: text(MAX_NAME_LENGTH),
     device: text(128).transform(id => id as DeviceId),
   }),
   goodbye: z.object({ reason: text(512) }),
@@ -54,7 +57,7 @@ export const SYNC_MESSAGES = {
   members: z.object({ more: z.boolean() }),
   /** The folders that the sender holds; replaces what it said before. */
   folders: z.object({
-    folders: z.array(z.object({ id: folder, name: text(256), formatVersion: count })).max(2_000),
+    folders: z.array(z.object({ id: folder, name: text(MAX_NAME_LENGTH), formatVersion: count })).max(2_000),
   }),
   /** One blob: a digest of 32 bytes for each of `docs`. `ask`: tell me yours. `fresh`: I know nothing of what you sent before this. */
   digests: z.object({ folder, docs, ask: z.boolean(), fresh: z.boolean() }),
@@ -89,7 +92,7 @@ export const SYNC_MESSAGES = {
 } as const
 
 /** Fields of the content stream's messages, by type. */
-export const CONTENT_MESSAGES = {
+const CONTENT_MESSAGES = {
   /** One blob: chunk hashes. The answers (`items`) come in order until all are covered. */
   pull: z.object({ id: count, folder }),
   items: z.object({ id: count, has }),

@@ -50,7 +50,7 @@ describe('contents', () => {
     expect(found).to.equal(5_000)
     expect(device(1).contentStreams).to.equal(0)
     // A busy machine is slow; a stream or a round trip for each would stay far below even there.
-    expect(found / seconds).to.be.above(1_000)
+    expect(found / seconds).to.be.above(500)
   })
 
   it('large ones come over at most two streams, however many are fetched at once', async function () {

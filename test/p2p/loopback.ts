@@ -18,7 +18,7 @@ import { CONTENT_PROTOCOL, openSession, SYNC_PROTOCOL } from '../../src/p2p/sess
 import type { NetworkUnderTest } from '../contract/network-contract.ts'
 
 const MIB = 1024 * 1024
-const DEADLINE_MS = 10_000
+const DEADLINE_MS = 15_000
 
 export const realClock: Clock = {
   now: () => Date.now(),
