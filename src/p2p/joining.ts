@@ -25,7 +25,7 @@ const LAST_TALKS_MS = 10_000
 const MAX_PARALLEL_TRIES = 4
 const MAX_CANDIDATES = 64
 const RESUME_TRIES = 3
-const RESUME_PAUSE_MS = 1_000
+const RESUME_PAUSE_MS = 500
 
 export interface Candidate {
   /** Null: whoever is at the address that a person gave. */
