@@ -219,6 +219,8 @@ class Engine implements FolderEngine {
   /** Waits for a wake, the next look that is due, or the rescan timer. */
   async #idle(ms: number): Promise<void> {
     const { clock } = this.#deps
+    // While paused or halted nothing is looked at, so whatever is due stays due: it must not be waited for.
+    if (this.#paused || this.#halt !== null) return this.#wake.wait(ms, clock, this.#stop.signal)
     const untilRescan = this.#scanned ? Math.max(0, this.#nextRescanAt - clock.elapsed()) : ms
     await this.#wake.wait(Math.min(ms, this.#dirty.nextDueMs() ?? ms, untilRescan), clock, this.#stop.signal)
     if (this.#scanned && clock.elapsed() >= this.#nextRescanAt) this.#dirty.addAll()
