@@ -107,7 +107,7 @@ export function isAttached(endpoint: Pick<Endpoint, 'host' | 'family'>, interfac
 }
 
 /** Is any address up that other machines could reach? */
-export function hasNetwork(interfaces: Interfaces): boolean {
+function hasNetwork(interfaces: Interfaces): boolean {
   return addressesOf(interfaces).some(one => !one.internal && !LINK_LOCAL.check(one.address, family(one)))
 }
 
@@ -122,7 +122,7 @@ export function fingerprint(interfaces: Interfaces): string {
     .join('\n')
 }
 
-export function isLoopback(endpoint: Pick<Endpoint, 'host' | 'family'>): boolean {
+function isLoopback(endpoint: Pick<Endpoint, 'host' | 'family'>): boolean {
   return LOOPBACK.check(endpoint.host, endpoint.family)
 }
 

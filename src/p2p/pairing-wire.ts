@@ -19,7 +19,7 @@ const about = z.object({
   members: z.array(deviceSchema).max(256),
 })
 
-export const refusals = ['wrong-code', 'tries', 'busy', 'groups', 'removed', 'unknown'] as const
+const refusals = ['wrong-code', 'tries', 'busy', 'groups', 'removed', 'unknown'] as const
 export type Refusal = (typeof refusals)[number]
 
 const messages = {

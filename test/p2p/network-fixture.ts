@@ -11,7 +11,7 @@ import type { Interfaces } from '../../src/p2p/addresses.ts'
 import { loadIdentity } from '../../src/p2p/identity.ts'
 import { createNetwork } from '../../src/p2p/network.ts'
 
-export const LOOPBACK = '/ip4/127.0.0.1/tcp/0'
+const LOOPBACK = '/ip4/127.0.0.1/tcp/0'
 const DEADLINE_MS = 15_000
 
 export const silent: Log = {
