@@ -103,6 +103,16 @@ describe('daemon/folders', () => {
       await refuses(() => add(at('around')), 'path-nested', /holds/)
     })
 
+    it('in or around a folder whose root is gone at the moment', async () => {
+      await mkdir(at('disk', 'photos'), { recursive: true })
+      await add(at('disk', 'photos'))
+      await rm(at('disk', 'photos'), { recursive: true })
+      await refuses(() => add(at('disk')), 'path-nested', /holds the folder "photos"/)
+      const below = () => daemon.folders.add(at('disk', 'photos', 'new'), { create: true })
+      await refuses(below, 'path-nested', /lies in the folder "photos"/)
+      expect(await readdir(at('disk'))).to.deep.equal([])
+    })
+
     it('in the home, around it, or equal to it', async () => {
       await mkdir(join(daemon.home.root, 'sub'))
       await refuses(() => add(join(daemon.home.root, 'sub')), 'path-nested', /lies in Kith's own home/)

@@ -60,6 +60,23 @@ describe('daemon/lock', () => {
     await (await acquireLock(path)).release()
   })
 
+  it('is not held by a killed process that its parent has not collected', async function () {
+    if (process.platform !== 'linux') this.skip()
+    const parent = spawn('sh', ['-c', 'true & echo $!; exec sleep 60'], { stdio: ['ignore', 'pipe', 'inherit'] })
+    children.push(parent)
+    const [pid] = (await once(parent.stdout, 'data')) as [Buffer]
+    await writeFile(path, JSON.stringify({ pid: Number(pid.toString()), started: null }))
+    for (const deadline = performance.now() + 5000; ; ) {
+      try {
+        await (await acquireLock(path)).release()
+        return
+      } catch (error) {
+        // It may not have ended yet.
+        if (performance.now() > deadline) throw error
+      }
+    }
+  })
+
   it('is had where the file was torn by a power cut', async () => {
     await writeFile(path, '{"pid":')
     await (await acquireLock(path)).release()
