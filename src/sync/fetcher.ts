@@ -114,6 +114,8 @@ export class Fetcher {
         } catch (error) {
           this.#failed(error, { signal })
         }
+        // Whatever the round left half done may be wanted no longer: the folder tidies up in its next quiet moment.
+        this.#deps.onStaged([])
         const left = this.#missing().length
         if (left === 0 && !this.#again) break
         if (left === before && !this.#again) await this.#pause(signal)

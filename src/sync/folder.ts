@@ -278,9 +278,9 @@ class Engine implements FolderEngine {
   /** A quiet moment: long logs become snapshots, and what was staged for nothing goes. */
   async #tidy(cycle: Cycle): Promise<void> {
     await cycle.replica.compact()
-    if (!this.#untidy || cycle.wants.size > 0 || cycle.unfinished) return
+    if (!this.#untidy || cycle.unfinished) return
     this.#untidy = false
-    await this.#deps.disk.stage.sweep(new Set())
+    await this.#deps.disk.stage.sweep(new Set(cycle.wants.keys()))
   }
 
   /** A commit failed: nothing that is only in memory counts. Load again, look at everything. */
@@ -377,6 +377,7 @@ class Engine implements FolderEngine {
     this.#received = true
     const result = await this.#live().replica.receive(updates, from)
     this.#received = true
+    this.#untidy = true
     this.#wake.fire()
     this.#stateChanged()
     return result
