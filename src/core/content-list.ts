@@ -17,7 +17,7 @@ const SEGMENT_MAX_CHUNKS = 256
 const SEGMENT_MASK = 0x7f
 /** 64 MiB of segment entries: 10 TB and more of content. */
 export const MAX_TOP_BYTES = 64 * 1024 * 1024
-export const MAX_SEGMENT_BYTES = SEGMENT_MAX_CHUNKS * ENTRY_BYTES
+const MAX_SEGMENT_BYTES = SEGMENT_MAX_CHUNKS * ENTRY_BYTES
 
 /** SHA-256 as a latin1 string. */
 export function sha256(bytes: Uint8Array): Hash {

@@ -5,7 +5,7 @@ import { AREA, PARKED, STAGE, TRANSIT, VERSIONS } from './area.ts'
 import { type Directory, openBelow, openRoot } from './beneath.ts'
 import type { Root } from './source.ts'
 
-export const OWN_PREFIX = 't-'
+const OWN_PREFIX = 't-'
 export const CAUGHT_PREFIX = 'u-'
 
 export class AreaHandle {

@@ -16,7 +16,6 @@ export const PARKED = 'parked'
 /** Things on their way from one place to another for the length of a few calls. */
 export const TRANSIT = 'transit'
 export const AREA_DIRECTORIES = [STAGE, VERSIONS, PARKED, TRANSIT] as const
-export type AreaDirectory = (typeof AREA_DIRECTORIES)[number]
 
 export const MARKER_FILE = 'folder.json'
 /** Replaced and removed inodes that a program may still be writing to. */

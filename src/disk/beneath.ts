@@ -26,7 +26,7 @@ export interface RootIdentity {
 }
 
 /** The root is not there, is no directory, or is another one than expected: nothing that is seen may be taken for a change. */
-export class RootGoneError extends Error {
+class RootGoneError extends Error {
   readonly code = 'ROOT_GONE'
 }
 

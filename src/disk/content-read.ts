@@ -1,41 +1,44 @@
 // Reading a file into its content list, in a worker: one pass, cut and hashed as it is read. Also where "text" is decided.
 import { isUtf8 } from 'node:buffer'
-import { fstatSync } from 'node:fs'
 import { cutChunk } from '../core/chunker.ts'
 import type { Chunk, ContentList } from '../core/content.ts'
-import { MAX_CHUNK_BYTES, SMALL_CONTENT_BYTES } from '../core/content.ts'
+import { MAX_CHUNK_BYTES } from '../core/content.ts'
 import { contentOf, listOf, sha256 } from '../core/content-list.ts'
 import { readFully } from './beneath.ts'
 
-export const MAX_TEXT_BYTES = 2 * 1024 * 1024
+const MAX_TEXT_BYTES = 2 * 1024 * 1024
 const WINDOW_BYTES = 4 * 1024 * 1024
 const EMPTY = new Uint8Array(0)
 
 let window: Buffer | null = null
 
-/** What the handle reads from here to the end, and its first MAX_TEXT_BYTES (a view: used up by the next call). */
-export function readContent(fd: number): { list: ContentList; whole: Uint8Array | null } {
+/**
+ * The next `size` bytes of the handle (fewer where it ends), and, of up to MAX_TEXT_BYTES, the bytes themselves (a view: used up by
+ * the next call). That the file is not longer, and was not written meanwhile, is the caller's to check by its stat.
+ */
+export function readContent(fd: number, size: number): { list: ContentList; whole: Uint8Array | null } {
   window ??= Buffer.allocUnsafeSlow(WINDOW_BYTES)
-  let filled = readFully(fd, window, null)
-  if (filled <= SMALL_CONTENT_BYTES || filled < WINDOW_BYTES) {
+  let filled = readFully(fd, window, null, Math.min(size, WINDOW_BYTES))
+  if (filled < WINDOW_BYTES) {
     const whole = window.subarray(0, filled)
     return { list: contentOf(whole), whole: filled <= MAX_TEXT_BYTES ? whole : null }
   }
   const chunks: Chunk[] = []
   let start = 0
-  let ended = false
+  let left = size - filled
   for (;;) {
-    while (filled - start >= MAX_CHUNK_BYTES || (ended && start < filled)) {
+    while (filled - start >= MAX_CHUNK_BYTES || (left === 0 && start < filled)) {
       const length = cutChunk(window, start, filled)
       chunks.push({ hash: sha256(window.subarray(start, start + length)), length })
       start += length
     }
-    if (ended) return { list: listOf(chunks), whole: null }
+    if (left === 0) return { list: listOf(chunks), whole: null }
     window.copyWithin(0, start, filled)
     filled -= start
     start = 0
-    const count = readFully(fd, window.subarray(filled), null)
-    ended = count < WINDOW_BYTES - filled
+    const wanted = Math.min(left, WINDOW_BYTES - filled)
+    const count = readFully(fd, window.subarray(filled), null, wanted)
+    left = count < wanted ? 0 : left - count
     filled += count
   }
 }
@@ -47,8 +50,4 @@ export function textOf(whole: Uint8Array | null): Uint8Array | null {
   const marked = (whole[0] === 0xff && whole[1] === 0xfe) || (whole[0] === 0xfe && whole[1] === 0xff)
   if (!(marked && whole.length % 2 === 0) && (whole.includes(0) || !isUtf8(whole))) return null
   return Uint8Array.from(whole)
-}
-
-export function sizeOf(fd: number): number {
-  return fstatSync(fd).size
 }

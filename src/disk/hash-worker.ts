@@ -104,7 +104,7 @@ function hashFile(parent: Parameters<typeof openRegular>[0], name: string, reque
   const { fd, stats } = openRegular(parent, name)
   try {
     if (!isSame(request.stat, statOf(stats), 'file')) return busy(request)
-    const { list, whole } = readContent(fd)
+    const { list, whole } = readContent(fd, request.stat.size)
     const after = statOf(fstatSync(fd, { bigint: true }))
     if (!isSame(request.stat, after, 'file') || list.size !== request.stat.size) return busy(request)
     return packed(list, textOf(whole))

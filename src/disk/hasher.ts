@@ -87,7 +87,7 @@ function unpacked(request: HashRequest, hashed: Hashed): HashResult {
 }
 
 /** Comes from our own worker: decoded, not checked again. */
-export function unpackList(list: PackedList): ContentList {
+function unpackList(list: PackedList): ContentList {
   if (isSingle(list.content)) return singleList(list.content, list.size)
   const segments = new Map(list.segments)
   const chunks: Chunk[] = []

@@ -94,7 +94,7 @@ export function isSameBytes(a: BigIntStats, b: BigIntStats): boolean {
   )
 }
 
-export function isThere(path: string): boolean {
+function isThere(path: string): boolean {
   return lstatSync(path, { throwIfNoEntry: false }) !== undefined
 }
 
@@ -147,7 +147,8 @@ function syncCopy(path: string, content: ContentId): void {
   const fd = openSync(path, 'r+')
   try {
     fchmodSync(fd, PRIVATE_MODE)
-    if (readContent(fd).list.content !== content) throw new ChangedError('its bytes are not those that were scanned')
+    if (readContent(fd, fstatSync(fd).size).list.content !== content)
+      throw new ChangedError('its bytes are not those that were scanned')
     fsyncSync(fd)
   } finally {
     closeSync(fd)
@@ -157,9 +158,10 @@ function syncCopy(path: string, content: ContentId): void {
 export function checkRacy(parent: Directory, name: string, old: BigIntStats, content: ContentId): void {
   const newest = Math.max(Number(old.mtimeNs), Number(old.ctimeNs)) / 1e6
   if (Date.now() - newest > RACY_MS || Number(old.size) > RACY_MAX_BYTES) return
-  const { fd } = openRegular(parent, name)
+  const { fd, stats } = openRegular(parent, name)
   try {
-    if (readContent(fd).list.content !== content) throw new ChangedError('its bytes are not those that were scanned')
+    if (readContent(fd, Number(stats.size)).list.content !== content)
+      throw new ChangedError('its bytes are not those that were scanned')
   } finally {
     closeSync(fd)
   }

@@ -67,7 +67,7 @@ function nameVersion(area: AreaHandle, path: string, stats: BigIntStats): void {
   const fd = openSync(path, constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0))
   let content: ContentId
   try {
-    content = readContent(fd).list.content
+    content = readContent(fd, Number(stats.size)).list.content
   } finally {
     closeSync(fd)
   }

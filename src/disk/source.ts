@@ -1,6 +1,6 @@
 // Opening bytes of a content where they lie, in a worker: a user's file as it was observed, a kept version, a staged content.
 // Whatever is not as said is null, never other bytes.
-import { closeSync, fstatSync, lstatSync, openSync } from 'node:fs'
+import { closeSync, fstatSync, lstatSync } from 'node:fs'
 import type { ContentId } from '../core/ids.ts'
 import type { ContentPlace } from '../core/ports.ts'
 import { AREA, contentName, STAGE, VERSIONS } from './area.ts'
@@ -86,9 +86,4 @@ function fromBytes(bytes: Uint8Array): Source {
     read: (offset, length) =>
       offset + length <= bytes.length ? Uint8Array.from(bytes.subarray(offset, offset + length)) : null,
   }
-}
-
-/** A handle again on an open file, at its beginning. */
-export function reopen(fd: number): number {
-  return openSync(process.platform === 'linux' ? `/proc/self/fd/${fd}` : `/dev/fd/${fd}`, 'r')
 }

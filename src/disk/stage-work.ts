@@ -17,7 +17,7 @@ const COPY_SUFFIX = '.copy'
 const NEW_FILE = O_WRONLY | O_CREAT | O_EXCL | (O_NOFOLLOW ?? 0)
 
 /** A chunk to be had, and where it goes. */
-export interface ChunkTarget {
+interface ChunkTarget {
   readonly at: number
   readonly length: number
   readonly hash: Hash
@@ -239,7 +239,7 @@ function verified(path: string, content: ContentId, sync: boolean): Seal | null 
   try {
     fchmodSync(fd, PRIVATE_MODE)
     const before = sealOf(fstatSync(fd, { bigint: true }))
-    if (readContent(fd).list.content !== content) return null
+    if (readContent(fd, Number(before.size)).list.content !== content) return null
     if (sync) syncOrRemove(fd, path)
     const after = sealOf(fstatSync(fd, { bigint: true }))
     return before.mtimeNs === after.mtimeNs && before.size === after.size ? after : null
@@ -276,8 +276,7 @@ function syncOrRemove(fd: number, path: string): void {
 }
 
 function writeNew<T>(path: string, write: (fd: number) => T): T {
-  removeIfThere(path)
-  const fd = openSync(path, NEW_FILE, PRIVATE_MODE)
+  const fd = openNew(path)
   try {
     return write(fd)
   } catch (error) {
@@ -285,6 +284,17 @@ function writeNew<T>(path: string, write: (fd: number) => T): T {
     throw error
   } finally {
     closeSync(fd)
+  }
+}
+
+/** What an earlier run left at that name goes. */
+function openNew(path: string): number {
+  try {
+    return openSync(path, NEW_FILE, PRIVATE_MODE)
+  } catch (error) {
+    if (errorCode(error) !== 'EEXIST') throw error
+    removeIfThere(path)
+    return openSync(path, NEW_FILE, PRIVATE_MODE)
   }
 }
 

@@ -34,7 +34,7 @@ export function isSame(expected: Stat, found: Stat, kind: Kind): boolean {
 }
 
 /** The inode alone may be used again after a delete; its birth time is not. */
-export function isSameInode(a: Stat, b: Stat): boolean {
+function isSameInode(a: Stat, b: Stat): boolean {
   return a.dev === b.dev && a.ino === b.ino && a.birthUs === b.birthUs
 }
 

@@ -16,9 +16,12 @@ const disk = await openFolderDisk(root, { folder: FOLDER, device: DEVICE, log: s
 
 async function timed(name: string, unit: string, count: number, work: () => Promise<void>): Promise<void> {
   const start = performance.now()
+  const before = process.cpuUsage()
   await work()
+  const { user, system } = process.cpuUsage(before)
   const seconds = (performance.now() - start) / 1000
-  console.log(`${name}: ${Math.round(count / seconds)} ${unit}/s (${seconds.toFixed(2)} s)`)
+  const perCpu = Math.round(count / ((user + system) / 1e6))
+  console.log(`${name}: ${Math.round(count / seconds)} ${unit}/s, ${perCpu} a second of CPU (${seconds.toFixed(2)} s)`)
 }
 
 async function scanAll(): Promise<HashRequest[]> {
