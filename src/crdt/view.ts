@@ -179,7 +179,7 @@ export function primaryOf(merged: Merged): NodeId {
 }
 
 /** A merged directory is spelled as its smallest id. */
-export function spelling(merged: Merged): string {
+function spelling(merged: Merged): string {
   return normalName(merged.members[0]?.name ?? '')
 }
 

@@ -1,15 +1,12 @@
 // One device as the tests see it: a shared tree, its rows, and what a disk would hold. And ways to compare trees.
 import type { Entry, Facts } from '../../../src/core/entry.ts'
-import type { ActorId, ContentId, DeviceId, DocId, NodeId, RowId } from '../../../src/core/ids.ts'
+import type { ActorId, ContentId, DeviceId, DocId, NodeId } from '../../../src/core/ids.ts'
 import { DIRECTORIES_DOC, DOC_COUNT, NO_CONTENT, ROOT_NODE, ROOT_ROW } from '../../../src/core/ids.ts'
 import type { DocUpdate, Stat } from '../../../src/core/ports.ts'
 import { type Row, RowTable } from '../../../src/core/rows.ts'
 import { SharedTree } from '../../../src/crdt/shared-tree.ts'
 
-export const ALL_DOCS: readonly DocId[] = [
-  DIRECTORIES_DOC,
-  ...Array.from({ length: DOC_COUNT - 1 }, (_, i) => i as DocId),
-]
+const ALL_DOCS: readonly DocId[] = [DIRECTORIES_DOC, ...Array.from({ length: DOC_COUNT - 1 }, (_, i) => i as DocId)]
 
 export function statOf(ino: number): Stat {
   return { dev: 1, ino, birthUs: ino, size: 0, mtimeUs: 0, ctimeUs: 0, mode: 0o644, links: 1 }
@@ -52,7 +49,7 @@ export function rootRow(): Row {
   }
 }
 
-export function newRows(): RowTable {
+function newRows(): RowTable {
   const rows = new RowTable()
   rows.load(rootRow())
   return rows
@@ -144,5 +141,3 @@ export function rowAt(rows: RowTable, path: string): Row {
   if (row === undefined) throw new Error(`no row at ${path}`)
   return row
 }
-
-export type { RowId }
