@@ -41,14 +41,15 @@ export class DiskWorkers {
     return opened(await this.#publisher.run(task, { name: 'publish' }))
   }
 
-  /** Lets running tasks end. */
+  /** Lets what is being published end. What is hashed or staged is cut off: a huge file would take minutes, and staging resumes. */
   async close(): Promise<void> {
     this.#closed = true
-    const pools = [this.#publisher, this.#scanner, this.#hashers]
+    const [publisher, scanner, hashers] = [this.#publisher, this.#scanner, this.#hashers]
     this.#publisher = null
     this.#scanner = null
     this.#hashers = null
-    await Promise.all(pools.map(pool => pool?.close()))
+    await Promise.all([publisher?.close(), scanner?.close()])
+    await hashers?.destroy()
   }
 
   #pool(name: string, threads: number): Piscina {
