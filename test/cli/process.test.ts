@@ -13,7 +13,7 @@ const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url))
 
 /** As the tests themselves are run, from any directory. */
 const TYPESCRIPT = [
-  import.meta.resolve('tsx'),
+  new URL('../../node_modules/tsx/dist/loader.mjs', import.meta.url).href,
   new URL('../support/typescript-workers.mjs', import.meta.url).href,
 ].flatMap(url => ['--import', url])
 

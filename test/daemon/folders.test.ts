@@ -1,5 +1,7 @@
+import { spawnSync } from 'node:child_process'
 import { chmod, lstat, mkdir, readdir, rm, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { expect } from 'chai'
 import { KithError } from '../../src/core/errors.ts'
 import type { DeviceId, FolderId } from '../../src/core/ids.ts'
@@ -101,6 +103,25 @@ describe('daemon/folders', () => {
       await refuses(() => add(at('same')), 'folder-exists', /is the folder "notes"/)
       await symlink(directory.path, at('around'))
       await refuses(() => add(at('around')), 'path-nested', /holds/)
+    })
+
+    it('that shows a folder, or what is in it, at another place (bind mount)', async function () {
+      const script = `import { planRoot } from ${JSON.stringify(new URL('../../src/daemon/roots.ts', import.meta.url).href)}
+        const [notes, bound] = process.argv.slice(1)
+        for (const [path, taken] of [[bound, notes], [notes, bound]]) {
+          await planRoot(path, [{ path: taken, folder: 'notes' }], { create: false }).then(
+            () => console.log('taken'), error => console.log(error.code))
+        }`
+      await mkdir(at('bound'))
+      const inner = ['--import', 'tsx', '--input-type=module', '-e', script, at('notes'), at('bound')]
+      const mount = 'mount --bind "$1" "$2" || exit 77; shift 2; exec "$@"'
+      const names = [at('notes', 'deep'), at('bound')]
+      const result = spawnSync('unshare', ['-m', 'sh', '-c', mount, 'sh', ...names, process.execPath, ...inner], {
+        cwd: fileURLToPath(new URL('../..', import.meta.url)),
+      })
+      // SKIP: this machine lets no mounts be made.
+      if (result.error !== undefined || result.status === 77 || result.status === 1) this.skip()
+      expect(result.stdout.toString()).to.equal('path-nested\npath-nested\n')
     })
 
     it('in or around a folder whose root is gone at the moment', async () => {
