@@ -60,10 +60,12 @@ export class Fetcher {
 
   /** What the disk lacks, whole and current. */
   want(wants: ReadonlyMap<ContentId, Want>): void {
+    const news = [...wants.keys()].some(content => !this.#wanted.has(content))
     this.#wanted = new Map(wants)
     for (const content of [...this.#lists.keys()])
       if (!this.#wanted.has(content) && !this.#deps.disk.stage.has(content)) this.#lists.delete(content)
-    this.kick()
+    // What failed before waits for its time, or every cycle would be another try.
+    if (news || this.#running === null) this.kick()
   }
 
   /** A peer came or caught up: try now what failed before. */
@@ -108,14 +110,15 @@ export class Fetcher {
     try {
       while (!signal.aborted && this.#wanted.size > 0) {
         this.#again = false
-        const before = this.#missing().length
+        const asked = this.#missing()
+        const before = asked.length
         try {
           await this.#round({ signal })
         } catch (error) {
           this.#failed(error, { signal })
         }
-        // Whatever the round left half done may be wanted no longer: the folder tidies up in its next quiet moment.
-        this.#deps.onStaged([])
+        // What the round brought for nobody, whole or in part, is tidied up in the folder's next quiet moment.
+        if (asked.some(({ content }) => !this.#wanted.has(content))) this.#deps.onStaged([])
         const left = this.#missing().length
         if (left === 0 && !this.#again) break
         if (left === before && !this.#again) await this.#pause(signal)

@@ -116,7 +116,8 @@ class Engine implements FolderEngine {
       onStaged: contents => {
         this.#untidy = true
         this.#cycle?.onStaged(contents)
-        this.#wake.fire()
+        // Without news a halted folder looks again in its own time.
+        if (contents.length > 0 || this.#halt === null) this.#wake.fire()
       },
       onNoSpace: message => this.#setHalt({ code: 'disk-full', message, person: false }),
     })
@@ -220,7 +221,8 @@ class Engine implements FolderEngine {
   async #idle(ms: number): Promise<void> {
     const { clock } = this.#deps
     // While paused or halted nothing is looked at, so whatever is due stays due: it must not be waited for.
-    if (this.#paused || this.#halt !== null) return this.#wake.wait(ms, clock, this.#stop.signal)
+    if (this.#paused) return this.#wake.wait(ms, clock, this.#stop.signal)
+    if (this.#halt !== null) return this.#wake.wait(Math.min(ms, RETRY_MS), clock, this.#stop.signal)
     const untilRescan = this.#scanned ? Math.max(0, this.#nextRescanAt - clock.elapsed()) : ms
     await this.#wake.wait(Math.min(ms, this.#dirty.nextDueMs() ?? ms, untilRescan), clock, this.#stop.signal)
     if (this.#scanned && clock.elapsed() >= this.#nextRescanAt) this.#dirty.addAll()

@@ -94,7 +94,12 @@ export class TextMerger {
     const one = await this.#bytes(job.one, options)
     const other = await this.#bytes(job.other, options)
     if (one === null || other === null) {
-      const missing = [...(one === null ? [job.one] : []), ...(other === null ? [job.other] : [])]
+      // What is staged for the merge stays wanted while the rest is on its way, or it would be swept.
+      const staged = (s: Group): boolean => this.#deps.disk.stage.has(s.facts.content)
+      const missing = [
+        ...(one === null || staged(job.one) ? [job.one] : []),
+        ...(other === null || staged(job.other) ? [job.other] : []),
+      ]
       return missing.map(s => this.#want(job.node, s))
     }
     const merged = await this.#deps.merge(job.base, one, other, options)

@@ -1,6 +1,7 @@
 // One link between two simulated devices: messages in order each way, with the faults of the network, and the comparison of
 // documents by digests and state vectors. When it ends, what was on its way is lost.
 import { decodeTop } from '../../src/core/content-list.ts'
+import { isKithError } from '../../src/core/errors.ts'
 import type { DeviceId, DocId, Hash } from '../../src/core/ids.ts'
 import { binary, DIRECTORIES_DOC, hexOf } from '../../src/core/ids.ts'
 import type { DocUpdate, FolderState, SharedFolder } from '../../src/core/ports.ts'
@@ -159,7 +160,7 @@ export class MemoryLink {
         this.#onWay--
         if (!this.#open) return
         to.queue.push(message)
-        this.#drain(to).catch(error => this.#deps.onFailure(error))
+        this.#drain(to).catch(error => this.#refused(error))
       })
     }
   }
@@ -167,12 +168,15 @@ export class MemoryLink {
   async #drain(side: Side): Promise<void> {
     if (side.busy) return
     side.busy = true
-    for (;;) {
-      const message = side.queue.shift()
-      if (message === undefined || !this.#open) break
-      await this.#take(side, message)
+    try {
+      for (;;) {
+        const message = side.queue.shift()
+        if (message === undefined || !this.#open) break
+        await this.#take(side, message)
+      }
+    } finally {
+      side.busy = false
     }
-    side.busy = false
   }
 
   async #take(side: Side, message: Message): Promise<void> {
@@ -238,7 +242,17 @@ export class MemoryLink {
       this.#deps.onFailure(new Error(`the documents of ${first.device} and ${second.device} do not become equal`))
       return
     }
-    this.send(first.device, { type: 'compare', digests: first.folder.digests() })
+    try {
+      this.send(first.device, { type: 'compare', digests: first.folder.digests() })
+    } catch (error) {
+      this.#refused(error)
+    }
+  }
+
+  /** A folder that cannot answer now (its database failed, it is being loaded again) is asked again later; anything else must not be. */
+  #refused(error: unknown): void {
+    if (isKithError(error) && error.retry) this.#recompareLater()
+    else this.#deps.onFailure(error)
   }
 
   #near(device: DeviceId): Side {

@@ -2,6 +2,9 @@
 // that can run does run (microtasks to quiescence). So a simulation on fakes is one thread with one order of events.
 import type { Clock } from '../../src/core/clock.ts'
 
+/** So many timers at one instant: something waits for nothing, again and again. */
+const SPIN = 50_000
+
 interface Timer {
   readonly due: number
   readonly order: number
@@ -18,6 +21,7 @@ export class VirtualClock implements Clock {
   #timers: Timer[] = []
   #elapsed = 0
   #order = 0
+  #atThisInstant = 0
 
   constructor(startWall = Date.UTC(2026, 0, 5, 12)) {
     this.#startWall = startWall
@@ -70,6 +74,8 @@ export class VirtualClock implements Clock {
       const next = this.#timers[0]
       if (next === undefined || next.due > until) break
       this.#timers.shift()
+      if (next.due > this.#elapsed) this.#atThisInstant = 0
+      else if (++this.#atThisInstant > SPIN) throw new Error(`something spins at ${this.#elapsed} ms`)
       this.#elapsed = Math.max(this.#elapsed, next.due)
       next.fire()
       await settle()
