@@ -111,10 +111,11 @@ describe('daemon/api', () => {
 
     it('replaces one that a killed daemon left', async () => {
       const app = { fetch: () => new Response('ok') }
-      await serveSocket(app, { home: daemon.home })
+      const killed = await serveSocket(app, { home: daemon.home })
       const again = await serveSocket(app, { home: daemon.home })
       expect(await get(again.socket)).to.equal('ok')
       await again.stop()
+      await killed.stop()
     })
 
     it('lies in a private directory elsewhere where its path would be too long', async () => {
