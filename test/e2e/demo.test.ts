@@ -35,7 +35,15 @@ describe('e2e: the demo', function () {
       expect(result.code, `${result.stderr}\n${result.stdout}`).to.equal(0)
       expect(result.stderr).to.not.match(/error|\n\s+at /i)
       expect(result.stdout).to.match(/pair/i)
-      expect(result.stdout).to.match(/merge/i)
+      // `OLD  →  NEW` for each edit made apart; the file shown at the end has every NEW and no OLD
+      const edits = [...result.stdout.matchAll(/: +(.+?) +→ +(.+)$/gm)]
+      const shown = result.stdout.slice(result.stdout.lastIndexOf('→')).split('\n').slice(1)
+      const lines = shown.map(line => line.trim())
+      expect(edits).to.have.length(2)
+      for (const [, old = '', edited = ''] of edits) {
+        expect(lines).to.include(edited)
+        expect(lines).to.not.include(old)
+      }
       expect(withMark(mark), 'processes left').to.deep.equal([])
       expect(filesBelow(where), 'files left').to.deep.equal([])
     })

@@ -79,6 +79,19 @@ describe('e2e: halted roots', function () {
     whole = await settle(world.devices, 'notes')
   })
 
+  // a test that failed half-way must not fail those after it
+  beforeEach(async () => {
+    const root = lamp.path('notes')
+    if (existsSync(`${root} away`)) {
+      rmSync(root, { recursive: true, force: true })
+      renameSync(`${root} away`, root)
+    }
+    if (!lamp.running) await lamp.start()
+    if (!existsSync(root)) await lamp.cli(['folder', 'remove', 'notes']).then(() => get(lamp, 'notes', root))
+    else if ((await lamp.folder('notes')).error !== null) await lamp.cli(['folder', 'reject', 'notes'])
+    await linked(desk, lamp)
+  })
+
   async function halted(code: string): Promise<void> {
     await until(
       async () => {

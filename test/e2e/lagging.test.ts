@@ -63,12 +63,14 @@ describe('e2e: a save on top of an older version than is known', function () {
   it('keeps both when the link is cut and the daemon killed meanwhile', async () => {
     const desk = world.device('desk')
     const lamp = world.device('lamp')
+    const { conflicts } = await lamp.folder('work')
     const { content } = await announce(desk, lamp, 'apart.bin')
     lamp.node.partition()
     await lamp.kill()
     writeFileSync(lamp.path('work', 'apart.bin'), 'saved apart')
     await lamp.start()
-    await lamp.ok(['wait', '--timeout', '30'])
+    // it cannot be done with waiting, as a content is missing; but it must have noticed the save
+    await until(async () => (await lamp.folder('work')).conflicts > conflicts, { timeoutMs: 15_000, what: 'noticed' })
     desk.node.unlimit()
     lamp.node.heal()
     await linked(desk, lamp, 40_000)
