@@ -5,10 +5,11 @@ import { ownVersion } from './version.ts'
 
 const args = process.argv.slice(2)
 
-// `kith events | head` ends when its reader does.
+// `kith events | head` ends when its reader does; a command that has something to clean up hears it as Ctrl-C.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code !== 'EPIPE') throw error
-  process.exit(0)
+  if (process.listenerCount('SIGINT') === 0) process.exit(0)
+  process.kill(process.pid, 'SIGINT')
 })
 
 if (args.length === 1 && (args[0] === '--version' || args[0] === '-V')) process.stdout.write(`${ownVersion()}\n`)

@@ -119,11 +119,13 @@ function guardProcess(log: Log, stop: StopRequest): () => void {
   const onRejection = (error: unknown): void => log.error({ err: error }, 'a failure that nothing waited for')
   process.on('SIGINT', onSignal)
   process.on('SIGTERM', onSignal)
+  process.on('SIGHUP', onSignal)
   process.on('uncaughtException', onException)
   process.on('unhandledRejection', onRejection)
   return () => {
     process.off('SIGINT', onSignal)
     process.off('SIGTERM', onSignal)
+    process.off('SIGHUP', onSignal)
     process.off('uncaughtException', onException)
     process.off('unhandledRejection', onRejection)
   }
