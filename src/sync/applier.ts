@@ -138,5 +138,7 @@ export class Applier {
 export function lookAfter(problem: Problem, planned: PlannedStep): { paths: ReadonlySet<string>; local: boolean } {
   const paths = new Set([parentPath(planned.path)])
   if ('path' in planned.step) paths.add(parentPath(planned.step.path))
+  // A directory that could not go has something in it that nobody has looked at.
+  if (planned.step.do === 'remove' && planned.step.kind === 'directory') paths.add(planned.step.path)
   return { paths, local: problem.code === 'changed' || problem.code === 'busy' }
 }

@@ -61,18 +61,35 @@ export class Oracle implements Words {
 
   /** At rest: throws what is wrong. */
   async check(): Promise<void> {
-    this.#sameTrees()
+    this.#sameTrees(await this.#unavailable())
     for (const device of this.#world.devices) await this.#asShared(device)
     this.#nothingLost()
     this.#nothingInvented()
     this.#nothingLeftOver()
   }
 
-  #sameTrees(): void {
-    const folded = this.#world.devices.some(device => device.options.foldsCase === true)
+  get #folded(): boolean {
+    return this.#world.devices.some(device => device.options.foldsCase === true)
+  }
+
+  /**
+   * Paths whose content nobody has any more: edited and then deleted by its only holder, while another device's unseen touch kept the
+   * node. There each disk keeps what it had.
+   */
+  async #unavailable(): Promise<Set<string>> {
+    const [first] = this.#world.devices
+    if (first === undefined) return new Set()
+    const held = new Set(this.#world.devices.flatMap(other => [...heldContents(other)]))
+    const lines = await sharedTree(first)
+    const gone = lines.filter(({ kind, content }) => kind !== 'directory' && !held.has(content))
+    return new Set(gone.map(({ path }) => agreedPath(path, this.#folded)))
+  }
+
+  #sameTrees(unavailable: ReadonlySet<string>): void {
+    const folded = this.#folded
     const [first, ...rest] = this.#world.devices.map(device => ({
       device,
-      tree: treeLines(device, { exact: false, folded }).join('\n'),
+      tree: treeLines(device, { exact: false, folded, without: unavailable }).join('\n'),
     }))
     if (first === undefined) return
     for (const other of rest) {
@@ -86,7 +103,7 @@ export class Oracle implements Words {
 
   /** The disk shows what the documents show, but for contents that no device has any more. */
   async #asShared(device: SimDevice): Promise<void> {
-    const folded = this.#world.devices.some(other => other.options.foldsCase === true)
+    const folded = this.#folded
     const disk = new Map<string, string>()
     for (const { path, inode } of device.volume.all()) {
       const content = inode.kind === 'directory' ? '' : contentOf(inode.data).content

@@ -6,10 +6,14 @@ import { SharedTree } from '../../src/crdt/shared-tree.ts'
 import type { SimDevice } from './sim-device.ts'
 
 /** One line an entry. `exact`: with mode, mtime and the spelling of this disk; else what all devices must agree on, by folded names. */
-export function treeLines(device: SimDevice, options: { exact: boolean; folded?: boolean }): string[] {
+export function treeLines(
+  device: SimDevice,
+  options: { exact: boolean; folded?: boolean; without?: ReadonlySet<string> },
+): string[] {
   const lines: string[] = []
   for (const { path, inode } of device.volume.all()) {
     const shown = options.exact ? path : agreed(path, options.folded ?? false)
+    if (options.without?.has(shown) === true) continue
     const content = inode.kind === 'directory' ? '/' : ` ${inode.kind} ${contentName(inode.data)}`
     const facts = options.exact ? ` ${inode.mode.toString(8)} ${inode.kind === 'file' ? inode.mtimeUs : ''}` : ''
     lines.push(`${shown}${content}${facts}`)

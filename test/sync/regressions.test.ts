@@ -97,4 +97,16 @@ describe('found by random histories', () => {
       await stage.world.rest()
       expect(stage.b.engine.status().state).to.equal('idle')
     }))
+
+  it('a directory that is to go while something unnoticed stands in it: it is found, and stays with that', () =>
+    scene({}, async stage => {
+      await stage.begin(p => p.mkdirs('b/c'))
+      stage.b.watcher = { loss: 1, late: 0, repeat: 0 }
+      await stage.act(1, p => p.write('b/c/f', 'f'))
+      await stage.act(0, p => p.rmrf('b/c'))
+      await stage.world.rest()
+      for (const device of stage.world.devices) {
+        expect(stage.world.tree(device), device.name).to.deep.equal({ 'b/': '', 'b/c/': '', 'b/c/f': 'f' })
+      }
+    }))
 })
