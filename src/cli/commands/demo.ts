@@ -20,13 +20,14 @@ export async function demo({ out }: Context): Promise<void> {
   const laptop = new Actor('laptop', directory)
   const desktop = new Actor('desktop', directory)
   const startedAt = performance.now()
-  try {
-    const interrupted = await untilInterrupted(signal => play({ out, laptop, desktop, signal }))
-    if (interrupted) throw new KithError('stopped', 'The demo was interrupted; everything of it is gone again.')
-  } finally {
-    await Promise.all([laptop.end(), desktop.end()])
-    await rm(directory, { recursive: true, force: true })
-  }
+  const interrupted = await untilInterrupted(
+    signal => play({ out, laptop, desktop, signal }),
+    async () => {
+      await Promise.all([laptop.end(), desktop.end()])
+      await rm(directory, { recursive: true, force: true })
+    },
+  )
+  if (interrupted) throw new KithError('stopped', 'The demo was interrupted; everything of it is gone again.')
   out.text()
   out.text(
     `That took ${Math.round((performance.now() - startedAt) / 1000)} s; both devices and their files are gone again.`,
