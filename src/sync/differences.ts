@@ -161,8 +161,10 @@ export class Differences {
       this.#enter(primary)
       return
     }
-    if (entry.nodes.some(id => this.#rows.byNode(id).some(r => r.kind === 'directory' && r.id !== row.id)))
-      this.#enter(primary)
+    // Other rows of what became one directory: what is in them moves over, then they go, wherever they stand.
+    for (const id of entry.nodes)
+      for (const other of this.#rows.byNode(id))
+        if (other.kind === 'directory' && other.id !== row.id) this.#collectRow(other)
     if (!this.#inPlace(row, this.rowOfDirectory(entry.directory), entry))
       this.structural.push({ entry, id: row.id, row, refs, depth: this.#depth(entry) })
     else if (row.mode !== entry.facts.mode) this.touches.push({ row, entry })

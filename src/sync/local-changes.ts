@@ -4,6 +4,7 @@
 
 import type { RowId } from '../core/ids.ts'
 import { ROOT_ROW } from '../core/ids.ts'
+import { nameKey } from '../core/names.ts'
 import type { Listing, Observed, Stat } from '../core/ports.ts'
 import type { Row, RowTable } from '../core/rows.ts'
 
@@ -99,8 +100,8 @@ const byDepth = <T extends { path: string }>(a: T, b: T): number =>
 
 /** Compares what was read with the rows. `nowMs`: wall clock at the scan. */
 export function detectChanges(rows: RowTable, scanned: Scanned, nowMs: number): LocalChanges {
-  const listings = [...scanned.listed.values()].sort(byDepth)
   const detection = new Detection(rows, scanned, nowMs)
+  const listings = [...scanned.listed.values()].filter(listing => detection.isSpelledSo(listing.path)).sort(byDepth)
   for (const listing of listings) detection.claimDirectories(listing)
   for (const listing of listings) detection.claimFiles(listing)
   detection.findLost(listings)
@@ -168,6 +169,31 @@ class Detection {
     if (this.#scanned.listed.has(path) || this.#scanned.unknown.has(path)) return
     if (!recursive && this.#scanned.clean.has(path)) return
     this.#alsoScan.set(path, recursive || (this.#alsoScan.get(path) ?? false))
+  }
+
+  /**
+   * A disk that folds case answers to other spellings too: a hint that still has the old one is no other directory. The one that it
+   * means is read instead.
+   */
+  isSpelledSo(path: string): boolean {
+    if (path === '') return true
+    const parent = parentPath(path)
+    const name = path.slice(parent === '' ? 0 : parent.length + 1)
+    const names = this.#directoryNamesIn(parent)
+    if (names === undefined || names.includes(name)) return true
+    const key = nameKey(name, true)
+    for (const other of names) if (nameKey(other, true) === key) this.#need(joinPath(parent, other), false)
+    return false
+  }
+
+  /** Undefined where the directory was not read yet: then it is to be. */
+  #directoryNamesIn(path: string): readonly string[] | undefined {
+    const listing = this.#scanned.listed.get(path)
+    if (listing !== undefined) return listing.entries.filter(e => e.kind === 'directory').map(e => e.name)
+    const row = this.#rows.at(path)
+    if (row === undefined) return undefined
+    const names = [...this.#rows.children(row.id)].filter(r => r.kind === 'directory').map(r => r.name)
+    return this.#scanned.clean.has(path) ? names : undefined
   }
 
   /** For directories a known inode wins wherever it stands; an unknown one at a known name is the same node. */

@@ -109,4 +109,33 @@ describe('found by random histories', () => {
         expect(stage.world.tree(device), device.name).to.deep.equal({ 'b/': '', 'b/c/': '', 'b/c/f': 'f' })
       }
     }))
+
+  it('a directory that became part of another one goes, wherever it stands', () =>
+    scene({}, async stage => {
+      await stage.begin(p => {
+        p.mkdir('a')
+        p.mkdir('c')
+        p.mkdir('sub')
+      })
+      stage.b.watcher = { loss: 1, late: 0, repeat: 0 }
+      await stage.apart([1, p => p.rename('c', 'sub/a')], [0, p => p.rename('a', 'sub/a')])
+      expect(stage.tree()).to.deep.equal({ 'sub/': '', 'sub/a/': '' })
+    }))
+
+  it('a directory renamed by case alone on a disk that folds case, while a change in it is still told under the old name', () =>
+    scene({ settings: { foldsCase: true } }, async stage => {
+      await stage.begin(p => {
+        p.mkdir('dir')
+        p.write('dir/f', 'f')
+      })
+      stage.a.watcher = { loss: 0, late: 1, repeat: 0 }
+      await stage.act(0, p => {
+        p.write('dir/g', 'g')
+        p.rename('dir', 'DIR')
+      })
+      await stage.world.pass(10_000)
+      await stage.world.rest()
+      expect(stage.world.tree(stage.a)).to.deep.equal({ 'DIR/': '', 'DIR/f': 'f', 'DIR/g': 'g' })
+      expect(Object.values(stage.world.tree(stage.b)).sort()).to.deep.equal(['', 'f', 'g'])
+    }))
 })
