@@ -67,13 +67,19 @@ export class Differences {
     this.#in = input
     this.#rows = input.rows
     this.#tree = input.tree
-    for (const directory of input.directories) this.#enter(directory)
-    for (const node of input.nodes) {
-      for (const entry of this.#tree.entriesOf(node)) this.#enter(entry.directory)
-      for (const row of this.#rows.byNode(node)) this.#collectRow(row)
+    for (const id of input.directories) {
+      // A refused step of a file names the file.
+      if (id === ROOT_NODE || (input.tree.node(id)?.kind ?? 'directory') === 'directory') this.#enter(id)
+      else this.#collectChanged(id)
     }
+    for (const node of input.nodes) this.#collectChanged(node)
     for (let directory = this.#queue.pop(); directory !== undefined; directory = this.#queue.pop())
       this.#collectDirectory(directory)
+  }
+
+  #collectChanged(node: NodeId): void {
+    for (const entry of this.#tree.entriesOf(node)) this.#enter(entry.directory)
+    for (const row of this.#rows.byNode(node)) this.#collectRow(row)
   }
 
   #enter(directory: NodeId): void {
@@ -85,7 +91,7 @@ export class Differences {
 
   #collectDirectory(directory: NodeId): void {
     const [own] = this.#tree.entriesOf(directory)
-    if (own !== undefined) this.#collectDirectoryEntry(own)
+    if (own?.kind === 'directory') this.#collectDirectoryEntry(own)
     for (const entry of this.#tree.entries(directory)) {
       if (entry.kind === 'directory') this.#collectDirectoryEntry(entry)
       else for (const node of entry.nodes) this.#collectNode(node)
