@@ -430,12 +430,18 @@ class Engine implements FolderEngine {
       path: this.path,
       state: this.#activity,
       error: this.#halt === null ? null : { code: this.#halt.code, message: this.#halt.message },
-      problems: [...(this.#cycle?.problems() ?? []), ...this.#watchProblems.values()],
+      problems: [...this.#pullProblem(), ...(this.#cycle?.problems() ?? []), ...this.#watchProblems.values()],
       ...(this.#cycle?.replica.rows.totals ?? { files: 0, directories: 0, bytes: 0 }),
       need: { files: state.needFiles, bytes: state.needBytes },
       conflicts: this.conflicts().length,
       peers: this.#peers.status(state),
     }
+  }
+
+  #pullProblem(): Problem[] {
+    if (this.#cycle?.replica.pulling !== true) return []
+    const message = 'Waits for a device that already has this folder, to learn what belongs in it: switch one on.'
+    return [{ code: 'held', path: '', message }]
   }
 
   conflicts(): readonly Conflict[] {
