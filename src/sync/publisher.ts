@@ -1,7 +1,7 @@
 // LOCAL → SHARED: says in the shared tree what a person did on this disk. Hashes what is new, waits for a second look before it calls
 // anything gone, and hands every piece to `commit` as one atomic batch. Writes no file of the user.
 import type { ContentList } from '../core/content.ts'
-import type { Facts, Kind } from '../core/entry.ts'
+import { type Dot, type Facts, hasDot, type Kind, type Version } from '../core/entry.ts'
 import type { ContentId, DeviceId, NodeId, RowId } from '../core/ids.ts'
 import { NO_CONTENT, ROOT_ROW } from '../core/ids.ts'
 import type {
@@ -363,11 +363,15 @@ class PublishRun {
     const entry = tree.entries(directory).find(e => e.kind === kind && tree.nameKey(e.name) === key)
     if (entry === undefined) return undefined
     const mine = row === null ? undefined : row.nodes[0]?.id
+    // What it stood for already is nothing to adopt: then a person gave it another time.
+    if (row !== null && entry.dots.length > 0 && sameDots(entry.dots, row.nodes[0]?.versions ?? [])) return undefined
     if (row !== null ? entry.nodes[0] !== mine : entry.nodes.some(id => rows.byNode(id).length > 0)) return undefined
     if (kind !== 'directory' && entry.facts.content !== facts.content) return undefined
     if (kind !== 'symlink' && entry.facts.mode !== facts.mode) return undefined
     const next: Row = {
       ...entry.facts,
+      // As the disk has it: where the entry has another, the plan sets it.
+      mtime: kind === 'file' ? facts.mtime : entry.facts.mtime,
       id: row?.id ?? rows.allocate(),
       parent: parent.id,
       name,
@@ -435,4 +439,8 @@ function factsOf(row: Row | null, stat: Stat, hashed: Hashed): Facts {
   const mtime = row !== null && row.stat.mtimeUs === stat.mtimeUs ? row.mtime : Math.floor(stat.mtimeUs / 1000)
   const mode = row !== null && row.stat.mode === stat.mode ? row.mode : stat.mode
   return { content, size, mtime, mode }
+}
+
+function sameDots(dots: readonly Dot[], versions: readonly Version[]): boolean {
+  return dots.length === versions.length && versions.every(version => hasDot(dots, version.dot))
 }
