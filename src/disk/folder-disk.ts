@@ -1,7 +1,7 @@
 // The port `FolderDisk` on a real directory: puts together what scans, hashes, stages, publishes and watches. It holds no user's data,
 // only which directory the root is, what versions and stage hold by name, and the threads that do the work.
 import { lstatSync } from 'node:fs'
-import { lstat, readdir, realpath } from 'node:fs/promises'
+import { lstat, mkdir, readdir, realpath } from 'node:fs/promises'
 import { KithError, systemCode } from '../core/errors.ts'
 import type { ContentId, DeviceId, FolderId } from '../core/ids.ts'
 import type { Log } from '../core/log.ts'
@@ -200,8 +200,14 @@ class RealFolderDisk implements FolderDisk {
     }
   }
 
+  /** A root that is gone is made again: what was accepted is that nothing stands there. */
   async accept(): Promise<void> {
-    await createMarker(this.root, this.#options)
+    try {
+      await mkdir(this.root, { recursive: true })
+      await createMarker(this.root, this.#options)
+    } catch (error) {
+      throw unacceptable(this.root, error)
+    }
     this.#identify()
   }
 
@@ -297,5 +303,23 @@ async function namesIn(path: string): Promise<string[]> {
   } catch {
     // Not there yet, or unreadable: `recover` and `check` tell.
     return []
+  }
+}
+
+function unacceptable(root: string, error: unknown): unknown {
+  switch (systemCode(error)) {
+    case 'EEXIST':
+    case 'ENOTDIR':
+      return new KithError('root-replaced', `${root} is not a directory: move away what stands there, and try again.`, {
+        cause: error,
+      })
+    case 'EACCES':
+    case 'EPERM':
+    case 'EROFS':
+      return new KithError('permission-denied', `Kith cannot write to ${root}: mend its permissions, and try again.`, {
+        cause: error,
+      })
+    default:
+      return error
   }
 }

@@ -87,6 +87,17 @@ describe('disk/marker', () => {
     expect(await stateOf(disk)).to.equal('emptied')
   })
 
+  it('makes a root again that is gone and was accepted, and nothing where a file stands', async () => {
+    const disk = await open()
+    rmSync(root, { recursive: true })
+    writeFileSync(root, 'a file')
+    expect(await codeOf(disk.accept())).to.equal('root-replaced')
+    rmSync(root)
+    await disk.accept()
+    expect(await stateOf(disk)).to.equal('emptied')
+    expect((await readMarker(root))?.device).to.equal(DEVICE)
+  })
+
   it('opens while the root is away, and goes on when it is back', async () => {
     execFileSync('mv', [root, `${root}-away`])
     const disk = await open()
