@@ -102,7 +102,7 @@ describe('e2e: SIGKILL of both daemons', function () {
       written.set(name, content)
     }
     const edited = own('log')
-    const line = Buffer.from(`round ${round}\n`)
+    const line = Buffer.from(`${device.name}, round ${round}\n`)
     appendFileSync(device.path('notes', edited), line)
     written.set(edited, Buffer.concat([written.get(edited) ?? Buffer.alloc(0), line]))
     const gone = own(`${round}-3`)
