@@ -18,8 +18,16 @@ interface Located {
   readonly size: number
 }
 
+interface ChunkPlace {
+  readonly content: ContentId
+  readonly offset: number
+  readonly length: number
+}
+
 export class ContentServer {
   readonly #deps: ContentServerDeps
+  /** Chunks of the one content that was searched for last. */
+  readonly #elsewhere = new Map<Hash, ChunkPlace>()
 
   constructor(deps: ContentServerDeps) {
     this.#deps = deps
@@ -52,12 +60,42 @@ export class ContentServer {
     }
     const known = this.#deps.store.chunk(hash)
     if (known === null) return null
-    for (const { place } of this.#places(known.content)) {
-      const bytes = await this.#deps.disk.read(place, known.offset, known.length, options)
-      if (bytes !== null && bytes.byteLength === known.length) return bytes
+    return (await this.#readAt(known, options)) ?? (await this.#readElsewhere(hash, options))
+  }
+
+  async #readAt({ content, offset, length }: ChunkPlace, options: Waiting): Promise<Uint8Array | null> {
+    for (const { place } of this.#places(content)) {
+      const bytes = await this.#deps.disk.read(place, offset, length, options)
+      if (bytes !== null && bytes.byteLength === length) return bytes
     }
-    const base = await this.#deps.store.base(known.content)
-    return base?.subarray(known.offset, known.offset + known.length) ?? null
+    const base = await this.#deps.store.base(content)
+    return base?.subarray(offset, offset + length) ?? null
+  }
+
+  /**
+   * The index knows one place of a chunk, and the content there may be gone (a file that was appended to): then it is looked for in
+   * what lies here now. All chunks of the content that has it are remembered, because they will be asked for next.
+   */
+  async #readElsewhere(hash: Hash, options: Waiting): Promise<Uint8Array | null> {
+    const found = this.#elsewhere.get(hash) ?? (await this.#search(hash, options))
+    return found === undefined ? null : this.#readAt(found, options)
+  }
+
+  async #search(hash: Hash, { signal }: Waiting): Promise<ChunkPlace | undefined> {
+    this.#elsewhere.clear()
+    for (const row of this.#deps.rows().all()) {
+      if (row.kind !== 'file' || row.size === 0 || isSingle(row.content)) continue
+      signal.throwIfAborted()
+      const list = await this.#deps.store.list(row.content)
+      if (list === null || !list.chunks.some(chunk => chunk.hash === hash)) continue
+      let offset = 0
+      for (const chunk of list.chunks) {
+        this.#elsewhere.set(chunk.hash, { content: row.content, offset, length: chunk.length })
+        offset += chunk.length
+      }
+      break
+    }
+    return this.#elsewhere.get(hash)
   }
 
   *#places(content: ContentId): Iterable<Located> {

@@ -138,4 +138,16 @@ describe('found by random histories', () => {
       expect(stage.world.tree(stage.a)).to.deep.equal({ 'DIR/': '', 'DIR/f': 'f', 'DIR/g': 'g' })
       expect(Object.values(stage.world.tree(stage.b)).sort()).to.deep.equal(['', 'f', 'g'])
     }))
+
+  it('a large file that was appended to reaches a device that never had the shorter one', () =>
+    scene({}, async stage => {
+      const bytes = Buffer.alloc(300_000)
+      for (let at = 0; at < bytes.length; at++) bytes[at] = Math.imul(at, 2654435761) >>> 17
+      stage.a.person.write('large', bytes)
+      stage.a.start()
+      await stage.act(0, () => undefined)
+      await stage.act(0, p => p.append('large', '\0more'))
+      await stage.meet()
+      expect(stage.b.person.read('large').length).to.equal(300_005)
+    }))
 })
