@@ -176,14 +176,23 @@ class Detection {
    * means is read instead.
    */
   isSpelledSo(path: string): boolean {
-    if (path === '') return true
-    const parent = parentPath(path)
-    const name = path.slice(parent === '' ? 0 : parent.length + 1)
-    const names = this.#directoryNamesIn(parent)
-    if (names === undefined || names.includes(name)) return true
-    const key = nameKey(name, true)
-    for (const other of names) if (nameKey(other, true) === key) this.#need(joinPath(parent, other), false)
+    const spelled = this.#spelling(path)
+    if (spelled === undefined || spelled === path) return true
+    if (spelled !== null) this.#need(spelled, false)
     return false
+  }
+
+  /** How the disk spells a directory; null where it is not there, undefined where those above it were not read yet. */
+  #spelling(path: string): string | null | undefined {
+    if (path === '') return ''
+    const parent = this.#spelling(parentPath(path))
+    if (parent === undefined || parent === null) return parent
+    const names = this.#directoryNamesIn(parent)
+    if (names === undefined) return undefined
+    const name = path.slice(path.lastIndexOf('/') + 1)
+    const key = nameKey(name, true)
+    const found = names.includes(name) ? name : names.find(other => nameKey(other, true) === key)
+    return found === undefined ? null : joinPath(parent, found)
   }
 
   /** Undefined where the directory was not read yet: then it is to be. */

@@ -125,18 +125,23 @@ describe('found by random histories', () => {
   it('a directory renamed by case alone on a disk that folds case, while a change in it is still told under the old name', () =>
     scene({ settings: { foldsCase: true } }, async stage => {
       await stage.begin(p => {
-        p.mkdir('dir')
-        p.write('dir/f', 'f')
+        p.mkdirs('dir/sub')
+        p.write('dir/sub/f', 'f')
       })
       stage.a.watcher = { loss: 0, late: 1, repeat: 0 }
       await stage.act(0, p => {
-        p.write('dir/g', 'g')
+        p.write('dir/sub/g', 'g')
         p.rename('dir', 'DIR')
       })
       await stage.world.pass(10_000)
       await stage.world.rest()
-      expect(stage.world.tree(stage.a)).to.deep.equal({ 'DIR/': '', 'DIR/f': 'f', 'DIR/g': 'g' })
-      expect(Object.values(stage.world.tree(stage.b)).sort()).to.deep.equal(['', 'f', 'g'])
+      expect(stage.world.tree(stage.a)).to.deep.equal({
+        'DIR/': '',
+        'DIR/sub/': '',
+        'DIR/sub/f': 'f',
+        'DIR/sub/g': 'g',
+      })
+      expect(Object.values(stage.world.tree(stage.b)).sort()).to.deep.equal(['', '', 'f', 'g'])
     }))
 
   it('a large file that was appended to reaches a device that never had the shorter one', () =>
