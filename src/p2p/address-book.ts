@@ -45,7 +45,7 @@ interface Page {
   /** By the device itself when it was paired. */
   told: readonly string[]
   folders: readonly OfferedFolder[]
-  sighted: { readonly at: number; readonly addresses: readonly string[] } | null
+  sighted: { readonly at: number; readonly addresses: readonly string[]; readonly left: boolean } | null
 }
 
 export interface AddressBookDeps {
@@ -88,13 +88,19 @@ export class AddressBook {
   sighted(device: DeviceId, addresses: readonly string[]): boolean {
     const page = this.#page(device)
     const before = page.sighted
-    page.sighted = { at: this.#deps.clock.elapsed(), addresses }
-    return before === null || !this.#isFresh(before) || before.addresses.join() !== addresses.join()
+    page.sighted = { at: this.#deps.clock.elapsed(), addresses, left: false }
+    return before === null || before.left || !this.#isFresh(before) || before.addresses.join() !== addresses.join()
+  }
+
+  /** Its link ended: it counts as in sight when it is seen again. Where it was last seen stays worth a call. */
+  left(device: DeviceId): void {
+    const page = this.#page(device)
+    if (page.sighted !== null) page.sighted = { ...page.sighted, left: true }
   }
 
   isSighted(device: DeviceId): boolean {
     const sighted = this.#pages.get(device)?.sighted
-    return sighted !== null && sighted !== undefined && this.#isFresh(sighted)
+    return sighted !== null && sighted !== undefined && !sighted.left && this.#isFresh(sighted)
   }
 
   reached(device: DeviceId, address: string): void {

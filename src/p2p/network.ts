@@ -361,6 +361,7 @@ class PeerNetwork implements Network {
 
   #unlinked(device: DeviceId, reason: string): void {
     this.#book.seen(device)
+    this.#book.left(device)
     this.#deps.log.info({ device, reason }, 'unlinked')
     this.#deps.emit({ type: 'device:unlinked', device, reason })
   }
