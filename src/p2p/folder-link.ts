@@ -110,9 +110,10 @@ export class FolderLink {
     this.#peer.wake()
   }
 
-  /** Another link to the same device ended and took the peer's state with it. */
+  /** Another link to the same device ended and took with it the peer's state, and that all was compared. */
   repeatPeerState(): void {
     if (this.#peerState !== null) this.#folder.onPeerState(this.#peer.device, this.#peerState)
+    if (this.running) this.#comparison.ask()
   }
 
   /** Throws KithError `peer-protocol` for what the peer did wrong. */

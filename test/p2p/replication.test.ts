@@ -2,6 +2,7 @@
 import { expect } from 'chai'
 import type { DocId, FolderId } from '../../src/core/ids.ts'
 import type { DocUpdate } from '../../src/core/ports.ts'
+import { SYNC_PROTOCOL } from '../../src/p2p/session.ts'
 import { UpdateReceiver } from '../../src/p2p/update-receiver.ts'
 import { UpdateSender } from '../../src/p2p/update-sender.ts'
 import { FakeFolder } from '../contract/fake-folder.ts'
@@ -97,6 +98,23 @@ describe('replication', () => {
     expect(device(0).sessions.size, 'the session stays').to.equal(1)
     folder(1).failing = null
     await until('equal', equal)
+  })
+
+  it('compares again on the link that stays, where one of two to a device ended', async () => {
+    await start(2)
+    const first = await device(0).dial(device(1))
+    await until('compared', compared)
+    const [connection] = device(0).node.getConnections()
+    if (connection === undefined) throw new Error('no connection')
+    await device(0).open(await connection.newStream(SYNC_PROTOCOL), connection)
+    await until('compared twice', () => folders.every(each => each.comparedWith.length > 1))
+    for (const each of folders) {
+      each.comparedWith.length = 0
+      each.peerStates.clear()
+    }
+    await first.close('enough')
+    await until('compared anew', compared)
+    expect(folder(0).peerStates.get(device(1).id)?.digest).to.equal(folder(1).digest)
   })
 
   it('does not run hot where two sides never become equal', async () => {
