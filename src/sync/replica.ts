@@ -127,7 +127,12 @@ export class Replica {
       }
     }
     if (taken.length > 0) {
-      await this.#enqueue({ updates: taken })
+      // A peer may have seen writes of this device that are not stored yet, and build on them: they are stored before what it sent, or
+      // the log could not be loaded again. Their rows come with their own commit; until then the next start adopts what it finds.
+      const own = this.tree.takeUpdates()
+      if (own.length > 0) this.#meta = { ...this.#meta, seqCeiling: this.tree.seqCeiling }
+      await this.#enqueue(own.length > 0 ? { updates: [...own, ...taken], meta: this.#meta } : { updates: taken })
+      if (own.length > 0) this.#deps.announce(own, null)
       this.#deps.announce(taken, from)
     }
     return { gaps: [...gaps], refused }
