@@ -77,7 +77,10 @@ export class ContentServer {
    * what lies here now. All chunks of the content that has it are remembered, because they will be asked for next.
    */
   async #readElsewhere(hash: Hash, options: Waiting): Promise<Uint8Array | null> {
-    const found = this.#elsewhere.get(hash) ?? (await this.#search(hash, options))
+    const remembered = this.#elsewhere.get(hash)
+    const bytes = remembered === undefined ? null : await this.#readAt(remembered, options)
+    if (bytes !== null) return bytes
+    const found = await this.#search(hash, options)
     return found === undefined ? null : this.#readAt(found, options)
   }
 
