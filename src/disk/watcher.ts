@@ -1,6 +1,6 @@
 // Hints about directories in which something changed, from chokidar watching directories only, one handle each. A hint may be missing,
 // late or repeated: only the scanner decides. Directories that cannot be watched are polled, and that is said.
-import { type FSWatcher as NativeWatcher, watch as watchNatively } from 'node:fs'
+import { lstatSync, type FSWatcher as NativeWatcher, watch as watchNatively } from 'node:fs'
 import { lstat } from 'node:fs/promises'
 import { join, relative, sep } from 'node:path'
 import { FSWatcher } from 'chokidar'
@@ -32,6 +32,8 @@ export class DirectoryWatch implements Watch {
   readonly #events: WatchEvents
   readonly #dirty: Debounce
   readonly #children = new Map<string, Set<string>>()
+  /** Which directory is watched at each path: a watch stays with its inode, and is deaf when that is gone. */
+  readonly #objects = new Map<string, number>()
   readonly #polled = new Set<string>()
   #chokidar: FSWatcher | null = null
   #native: NativeWatcher | null = null
@@ -47,14 +49,23 @@ export class DirectoryWatch implements Watch {
     this.#dirty = new Debounce(path => events.onDirty(path))
   }
 
+  /** One that is watched already and is still the same directory costs a stat; where another stands now, that one is watched. */
   add(paths: readonly string[]): void {
     if (this.#closed) return
     if (process.platform === 'darwin' || process.platform === 'win32') return this.#watchNatively()
     for (const path of paths) {
-      if (this.#children.has(path) || isPrivate(path)) continue
-      this.#children.set(path, new Set())
-      if (path !== '') this.#childrenOf(parentOf(path)).add(path)
-      this.#queue.push(path)
+      if (isPrivate(path)) continue
+      const object = this.#objectAt(path)
+      const watched = this.#objects.get(path)
+      if (object === watched) continue
+      if (watched !== undefined) this.#inner()?._closePath(join(this.#root, path))
+      if (object === undefined) this.#objects.delete(path)
+      else {
+        this.#objects.set(path, object)
+        this.#childrenOf(path)
+        if (path !== '') this.#childrenOf(parentOf(path)).add(path)
+        this.#queue.push(path)
+      }
     }
     void this.#feed()
   }
@@ -66,6 +77,7 @@ export class DirectoryWatch implements Watch {
       if (children === undefined) continue
       below.push(...children)
       this.#children.delete(at)
+      this.#objects.delete(at)
       this.#polled.delete(at)
       this.#inner()?._closePath(join(this.#root, at))
     }
@@ -81,6 +93,18 @@ export class DirectoryWatch implements Watch {
     this.#native?.close()
     await this.#chokidar?.close()
     this.#children.clear()
+    this.#objects.clear()
+  }
+
+  /** Inode and birth time (an inode is used again at once) in one number; undefined where no directory stands. */
+  #objectAt(path: string): number | undefined {
+    try {
+      const stats = lstatSync(join(this.#root, path))
+      return stats.isDirectory() ? stats.ino + stats.birthtimeMs * 1000 : undefined
+    } catch {
+      // Gone again, or not to be looked at: the scan tells.
+      return undefined
+    }
   }
 
   #childrenOf(path: string): Set<string> {

@@ -1,6 +1,6 @@
 // Hints arrive for what chokidar is used for here, its private parts are still what they were, and what cannot be watched is polled.
 import { spawnSync } from 'node:child_process'
-import { appendFileSync, rmSync } from 'node:fs'
+import { appendFileSync, mkdirSync, rmSync } from 'node:fs'
 import { expect } from 'chai'
 import { FSWatcher } from 'chokidar'
 import { DirectoryWatch } from '../../src/disk/watcher.ts'
@@ -71,6 +71,18 @@ describe('disk/watcher', () => {
     }
     dirty = []
   }
+
+  it('watches a directory that was deleted and made again', async () => {
+    mkdirSync(`${root}/d/in`, { recursive: true })
+    await ready('', 'd', 'd/in')
+    rmSync(`${root}/d`, { recursive: true })
+    mkdirSync(`${root}/d/in`, { recursive: true })
+    await ready('', 'd', 'd/in')
+    person.write('d/in/g', '2')
+    await hint('d/in')
+    person.write('d/h', '3')
+    await hint('d')
+  })
 
   it('uses private parts of chokidar that are there', () => {
     const watcher = new FSWatcher() as unknown as {
