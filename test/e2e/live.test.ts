@@ -60,6 +60,8 @@ const CHANGES: readonly [string, (at: (path: string) => string) => void][] = [
   ['names that shells dislike', at => writeFileSync(at(' -rf "*" \\ %s `x` $HOME '), 'shell')],
   ['dot files', at => writeFileSync(at('.hidden'), 'hidden')],
   ['a deleted file', at => unlinkSync(at('b.bin/inside'))],
+  ['a directory deleted and made again', at => remake(at('empty dir'))],
+  ['a file in the new one', at => writeFileSync(at('empty dir/in the new one'), 'new')],
   ['a deleted tree', at => rmSync(at('empty dir'), { recursive: true })],
   ['everything deleted but one', at => deleteAllBut(at(''), '.hidden')],
 ]
@@ -171,6 +173,11 @@ function replaceByDirectory(path: string): void {
   unlinkSync(path)
   mkdirSync(path)
   writeFileSync(join(path, 'inside'), 'a directory now')
+}
+
+function remake(path: string): void {
+  rmSync(path, { recursive: true })
+  mkdirSync(path)
 }
 
 function swap(a: string, b: string, between: string): void {
