@@ -69,8 +69,12 @@ export class Differences {
     this.#tree = input.tree
     for (const id of input.directories) {
       // A refused step of a file names the file.
-      if (id === ROOT_NODE || (input.tree.node(id)?.kind ?? 'directory') === 'directory') this.#enter(id)
-      else this.#collectChanged(id)
+      if (id !== ROOT_NODE && (input.tree.node(id)?.kind ?? 'directory') !== 'directory') this.#collectChanged(id)
+      else {
+        this.#enter(id)
+        // It may be one that is to go and could not the last time.
+        for (const row of this.#rows.byNode(id)) this.#collectRow(row)
+      }
     }
     for (const node of input.nodes) this.#collectChanged(node)
     for (let directory = this.#queue.pop(); directory !== undefined; directory = this.#queue.pop())
