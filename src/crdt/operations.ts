@@ -4,7 +4,7 @@
 import type { Dot, Facts, Kind, Node, NodeRef, Placement, Version } from '../core/entry.ts'
 import { hasDot } from '../core/entry.ts'
 import { KithError } from '../core/errors.ts'
-import type { NodeId, RowId } from '../core/ids.ts'
+import type { ActorId, NodeId, RowId } from '../core/ids.ts'
 import { ROOT_NODE, ROOT_ROW } from '../core/ids.ts'
 import { isLegalName, normalName } from '../core/names.ts'
 import type { Stat } from '../core/ports.ts'
@@ -109,7 +109,10 @@ export class Operations {
     const there = batch.get(node) ?? (ref === undefined ? undefined : batch.rebuilt(ref, []))
     if (there === undefined) throw new KithError('internal', 'The file to merge is gone. Please report this.')
     const merged = there.versions.filter(v => hasDot(dots, v.dot))
-    const version = batch.write(there, facts, dots, { base: inheritedBase(merged, this.#deps.actor), merged: true })
+    const version = batch.write(there, facts, dots, {
+      base: inheritedBase(merged, actor => this.#isOwn(actor)),
+      merged: true,
+    })
     this.#commit(batch, [])
     return version
   }
@@ -170,7 +173,13 @@ export class Operations {
     if (row.kind === 'directory') return { base: null, metadataOnly: false }
     const origin = facts.content === row.content ? originOf(ref.versions) : null
     if (origin !== null) return { base: origin, metadataOnly: true }
-    return { base: inheritedBase(ref.versions, this.#deps.actor), metadataOnly: false }
+    return { base: inheritedBase(ref.versions, actor => this.#isOwn(actor)), metadataOnly: false }
+  }
+
+  /** An incarnation of this device, now or before. */
+  #isOwn(actor: ActorId): boolean {
+    const { actor: own, index } = this.#deps
+    return actor === own || (index.actors.has(own) && index.actors.get(actor)?.device === index.actors.get(own)?.device)
   }
 
   /** Was the node moved by something this disk has not shown? A pin that shows it where it is, or a suffix that fell away, is no move. */

@@ -2,6 +2,7 @@
 // conflict copies. And what is known of their descent. Pure functions of the versions alone, so every device shows the same.
 import type { Dot, Facts, Node, Version } from '../core/entry.ts'
 import { sameDot } from '../core/entry.ts'
+import type { ActorId } from '../core/ids.ts'
 import { newestFirst } from './join.ts'
 
 /** One shown content of a node. `versions`: all that it stands for, the one that names the content first. */
@@ -62,11 +63,11 @@ function withLent(group: readonly Version[], lent: ReadonlyMap<Version, Version>
   return { facts: { content, size, mtime, mode: lenders[0]?.mode ?? lead.mode }, versions: [...group, ...lenders] }
 }
 
-/** The base that a write superseding `versions` inherits: the newest version by another actor that it descends from. */
-export function inheritedBase(versions: readonly Version[], actor: number): Dot | null {
+/** The base that a write superseding `versions` inherits: the newest version by another device that it descends from. */
+export function inheritedBase(versions: readonly Version[], isOwn: (actor: ActorId) => boolean): Dot | null {
   let newest: Dot | null = null
   for (const version of versions) {
-    const dot = version.metadataOnly || version.dot.actor === actor ? version.base : version.dot
+    const dot = version.metadataOnly || isOwn(version.dot.actor) ? version.base : version.dot
     if (dot === null) continue
     if (newest === null || dot.seq > newest.seq || (dot.seq === newest.seq && dot.actor > newest.actor)) newest = dot
   }
@@ -80,16 +81,19 @@ export function originOf(versions: readonly Version[]): Dot | null {
   return lead.metadataOnly && lead.base !== null ? lead.base : lead.dot
 }
 
+/** Are two actors incarnations of one device? */
+export type SameDevice = (a: ActorId, b: ActorId) => boolean
+
 /** Is `dot` an earlier write of the same unbroken run of edits that `version` ends? */
-function inRun(version: Version, dot: Dot): boolean {
-  if (dot.actor !== version.dot.actor || dot.seq >= version.dot.seq) return false
+function inRun(version: Version, dot: Dot, same: SameDevice): boolean {
+  if (!same(dot.actor, version.dot.actor) || dot.seq >= version.dot.seq) return false
   return version.base === null || sameDot(version.base, dot) || dot.seq > version.base.seq
 }
 
 /** The last version that both siblings are known to descend from; null where that cannot be proven (then nothing is merged). */
-export function commonBase(v: Version, w: Version): Dot | null {
+export function commonBase(v: Version, w: Version, same: SameDevice = (a, b) => a === b): Dot | null {
   if (v.base !== null && w.base !== null && sameDot(v.base, w.base)) return v.base
-  if (w.base !== null && inRun(v, w.base)) return w.base
-  if (v.base !== null && inRun(w, v.base)) return v.base
+  if (w.base !== null && inRun(v, w.base, same)) return w.base
+  if (v.base !== null && inRun(w, v.base, same)) return v.base
   return null
 }

@@ -131,8 +131,13 @@ class Engine implements FolderEngine {
   // ------------------------------------------------------------------------------------------------ life
 
   async start(): Promise<void> {
-    await this.#load()
-    if (await this.#rootIsGood()) await this.#deps.disk.recover()
+    try {
+      await this.#load()
+      if (await this.#rootIsGood()) await this.#deps.disk.recover()
+    } catch (error) {
+      // A full disk, a database that cannot be read: the folder says so, and the loop tries again.
+      this.#onStepFailed(error)
+    }
     this.#loop = this.#run()
   }
 

@@ -43,8 +43,8 @@ export interface Scanned {
   readonly clean: ReadonlySet<string>
   /** Directories that could not be read: all below them is unknown. */
   readonly unknown: ReadonlySet<string>
-  /** Files last hashed so soon after they were written that a later write may not show in their times: to be hashed again. */
-  readonly suspects: ReadonlySet<string>
+  /** Inodes last hashed so soon after they were written that a later write may not show in their times: to be hashed again. */
+  readonly suspects: ReadonlySet<number>
 }
 
 export function joinPath(directory: string, name: string): string {
@@ -76,7 +76,7 @@ export function isRacy(stat: Stat, nowMs: number): boolean {
 }
 
 /** Is this directory exactly what its rows say? Then nothing of the listing needs to be kept in memory. */
-export function isClean(rows: RowTable, listing: Listing, nowMs: number, suspects: ReadonlySet<string>): boolean {
+export function isClean(rows: RowTable, listing: Listing, nowMs: number, suspects: ReadonlySet<number>): boolean {
   const directory = rows.at(listing.path)
   if (directory === undefined || directory.kind !== 'directory') return false
   if (directory.stat.ino !== listing.stat.ino || directory.stat.mode !== listing.stat.mode) return false
@@ -88,7 +88,7 @@ export function isClean(rows: RowTable, listing: Listing, nowMs: number, suspect
     if (entry.kind === 'directory') {
       if (!sameObject(row.stat, entry.stat) || row.stat.mode !== entry.stat.mode) return false
     } else if (!sameStat(row.stat, entry.stat) || isRacy(entry.stat, nowMs)) return false
-    else if (suspects.size > 0 && suspects.has(joinPath(listing.path, entry.name))) return false
+    else if (suspects.size > 0 && suspects.has(entry.stat.ino)) return false
     left--
   }
   return left === 0
@@ -250,7 +250,7 @@ class Detection {
         continue
       }
       this.#pathOfRow.set(row.id, found.path)
-      const unsure = isRacy(entry.stat, this.#nowMs) || this.#scanned.suspects.has(found.path)
+      const unsure = isRacy(entry.stat, this.#nowMs) || this.#scanned.suspects.has(entry.stat.ino)
       if (unsure || !sameStat(row.stat, entry.stat)) this.#edits.push({ ...found, row })
     }
   }

@@ -25,7 +25,8 @@ export interface Observation {
 export class Observer {
   readonly #deps: ObserverDeps
   readonly #problems = new Map<string, readonly Problem[]>()
-  readonly #suspects = new Set<string>()
+  /** By inode: a rename, ours or theirs, takes the doubt along. */
+  readonly #suspects = new Set<number>()
 
   constructor(deps: ObserverDeps) {
     this.#deps = deps
@@ -104,11 +105,10 @@ export class Observer {
       let racy = false
       for (const entry of listing.entries) {
         if (entry.kind === 'directory') continue
-        const path = joinPath(listing.path, entry.name)
-        if (!isRacy(entry.stat, nowMs)) this.#suspects.delete(path)
+        if (!isRacy(entry.stat, nowMs)) this.#suspects.delete(entry.stat.ino)
         else {
           racy = true
-          this.#suspects.add(path)
+          this.#suspects.add(entry.stat.ino)
         }
       }
       if (racy) this.#deps.lookLater(listing.path, RACY_MS, { quiet: true })

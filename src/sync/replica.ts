@@ -52,13 +52,13 @@ export class Replica {
 
   static async load(deps: ReplicaDeps, options: ReplicaOptions): Promise<Replica> {
     const stored = await deps.store.meta()
-    const meta = stored ?? {
-      actor: newActor(deps.random),
-      seqCeiling: 0,
-      pulling: options.pull,
-      halt: null,
-      stamp: { counter: 0, random: '' },
-    }
+    // Every load is an incarnation of its own. What this device wrote and a crash kept from its database may have reached a peer; a
+    // restored home has forgotten what others know. Neither can ever use a clock or a dot twice.
+    const actor = newActor(deps.random)
+    const meta: FolderMeta =
+      stored === null
+        ? { actor, seqCeiling: 0, pulling: options.pull, halt: null, stamp: { counter: 0, random: '' } }
+        : { ...stored, actor }
     const rows = await deps.store.loadRows()
     if (rows.get(ROOT_ROW) === undefined) rows.put(rootRow())
     const tree = new SharedTree(
@@ -119,7 +119,7 @@ export class Replica {
       if (gaps.has(update.doc)) continue
       const verdict = this.tree.check(update.doc, update.update)
       if (verdict.ok) {
-        if (this.tree.apply(update.doc, update.update)) taken.push(update)
+        if (this.#apply(update)) taken.push(update)
       } else if (verdict.gap) gaps.add(update.doc)
       else {
         refused = verdict.reason
@@ -134,8 +134,29 @@ export class Replica {
       await this.#enqueue(own.length > 0 ? { updates: [...own, ...taken], meta: this.#meta } : { updates: taken })
       if (own.length > 0) this.#deps.announce(own, null)
       this.#deps.announce(taken, from)
-    }
+    } else await this.#commits // what is known already may still be on its way to the platter
     return { gaps: [...gaps], refused }
+  }
+
+  /** A merge that failed half-way leaves a tree that nobody may build on. */
+  #apply(update: DocUpdate): boolean {
+    try {
+      return this.tree.apply(update.doc, update.update)
+    } catch (error) {
+      this.#break(error)
+      throw error
+    }
+  }
+
+  #break(error: unknown): KithError {
+    this.#broken ??=
+      error instanceof KithError
+        ? error
+        : new KithError('store-failed', 'The database could not be written; the folder waits and tries again.', {
+            cause: error,
+          })
+    this.#deps.onBroken(this.#broken)
+    return this.#broken
   }
 
   /** Folds long logs into snapshots; for quiet moments. */
@@ -161,14 +182,7 @@ export class Replica {
       try {
         await this.#deps.store.commit(batch)
       } catch (error) {
-        this.#broken =
-          error instanceof KithError
-            ? error
-            : new KithError('store-failed', 'The database could not be written; the folder waits and tries again.', {
-                cause: error,
-              })
-        this.#deps.onBroken(this.#broken)
-        throw this.#broken
+        throw this.#break(error)
       }
     })
     this.#commits = run.then(

@@ -83,7 +83,12 @@ export class TextMerger {
     if (v === undefined || w === undefined || (v.merged && w.merged)) return null
     if (one.facts.size > MERGE_LIMIT_BYTES || other.facts.size > MERGE_LIMIT_BYTES) return null
     if (this.#given.has(pairKey(node, one, other))) return null
-    const dot = commonBase(v, w)
+    const actors = tree.actors()
+    const dot = commonBase(
+      v,
+      w,
+      (a, b) => a === b || (actors.has(a) && actors.get(a)?.device === actors.get(b)?.device),
+    )
     const content = dot && store.contentOfDot(node, dot.actor, dot.seq)
     const base = content ? await store.base(content) : null
     return base === null ? null : { node, one, other, base }

@@ -1,6 +1,6 @@
 // What the engine needs of the shared tree; crdt/shared-tree is it. Declared here so that tests of pure parts stub little.
 import type { Dot, Entry, Facts, Kind, Node, NodeRef, Version } from '../core/entry.ts'
-import type { NodeId } from '../core/ids.ts'
+import type { ActorId, DeviceId, NodeId } from '../core/ids.ts'
 import type { Stat } from '../core/ports.ts'
 import type { Row } from '../core/rows.ts'
 import type { Group } from '../crdt/versions.ts'
@@ -17,6 +17,7 @@ export interface TreeView {
 }
 
 export interface Tree extends TreeView {
+  actors(): ReadonlyMap<ActorId, { readonly device: DeviceId }>
   siblings(id: NodeId): readonly Group[]
   create(parent: Row, name: string, kind: Kind, facts: Facts, stat: Stat): Row
   edit(row: Row, facts: Facts, stat: Stat): Row

@@ -159,6 +159,6 @@ describe('local changes', () => {
     if (root === undefined) throw new Error('no root')
     expect(isClean(rows, root, NOW_MS, new Set())).to.equal(false)
     expect(isClean(rows, root, NOW_MS + 10_000, new Set())).to.equal(true)
-    expect(isClean(rows, root, NOW_MS + 10_000, new Set(['f']))).to.equal(false)
+    expect(isClean(rows, root, NOW_MS + 10_000, new Set([3]))).to.equal(false)
   })
 })
