@@ -212,6 +212,9 @@ describe('e2e: halted roots', function () {
   })
 
   it('`approve` makes the deletes real, and what they took is kept', async () => {
+    await settle(world.devices, 'notes')
+    empty(lamp.path('notes'))
+    await halted('root-emptied')
     await lamp.ok(['folder', 'approve', 'notes'])
     await until(() => readTree(desk.path('notes')).size === 0, { timeoutMs: 20_000, what: 'desk is empty too' })
     await untilEqual(world.devices, 'notes')
