@@ -13,6 +13,11 @@ const PAIR_TIMEOUT_MS = 30_000
 const OFFER_TIMEOUT_MS = 10_000
 const SETTLE_TIMEOUT_MS = 120_000
 
+const open = new Set<World>()
+process.on('exit', () => {
+  for (const world of open) world.clear()
+})
+
 export class World {
   #lan: Lan | undefined
   #directory: string | undefined
@@ -25,6 +30,7 @@ export class World {
 
   open(names: readonly string[]): void {
     this.#directory = mkdtempSync(join(tmpdir(), 'kithe2e-'))
+    open.add(this)
     this.#lan = Lan.create()
     for (const name of names) this.add(name)
   }
@@ -41,6 +47,12 @@ export class World {
     for (const device of this.#devices.values()) await device.destroy()
     this.#lan?.destroy()
     this.#devices.clear()
+    this.clear()
+  }
+
+  /** Removes the files; also when the run is interrupted. */
+  clear(): void {
+    open.delete(this)
     if (this.#directory !== undefined && KITH_E2E_KEEP === undefined) {
       rmSync(this.#directory, { recursive: true, force: true, maxRetries: 3 })
     }
