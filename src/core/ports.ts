@@ -305,6 +305,8 @@ export interface FolderState {
   readonly needBytes: number
   /** The first full scan since start is done, nothing is dirty, every cycle has been committed. */
   readonly settled: boolean
+  /** It waits itself for another device's documents: nothing can be learnt from it yet. */
+  readonly pulling: boolean
 }
 
 export interface Need {

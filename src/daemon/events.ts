@@ -37,8 +37,9 @@ export class EventHub {
   }
 
   #write(event: KithEvent): void {
-    // File names are for debug alone.
-    if (event.type.startsWith('file:') || event.type === 'problem:found') this.#log.debug({ ...event }, event.type)
+    // File names are for debug alone, and what changes with every save.
+    const small = event.type.startsWith('file:') || event.type === 'problem:found' || event.type === 'folder:state'
+    if (small) this.#log.debug({ ...event }, event.type)
     else if (event.type === 'folder:halted' || event.type.endsWith(':refused')) this.#log.warn({ ...event }, event.type)
     else this.#log.info({ ...event }, event.type)
   }

@@ -3,7 +3,7 @@
 // are seen too. The list of those not yet looked at is kept in `.kith/late.log`.
 import { appendFileSync, lstatSync, renameSync, unlinkSync, writeFileSync } from 'node:fs'
 import { z } from 'zod'
-import type { ContentId } from '../core/ids.ts'
+import { type ContentId, hexOf } from '../core/ids.ts'
 import { withSuffix } from '../core/names.ts'
 import { contentOfName, isSealed, LATE_FILE, PRIVATE_MODE, type Seal } from './area.ts'
 import type { AreaHandle } from './area-handle.ts'
@@ -61,15 +61,20 @@ export function checkLate(area: AreaHandle, now: number): LateReply {
     } else if (now - entry.time < LATE_WRITER_MS) {
       waiting.push(entry)
     } else if (entry.name.includes(TWIN)) {
-      // The same content lies under its own name.
-      unlinkSync(path)
+      // The same content lies under its own name, or did until that inode was written to and went back to the user.
+      const plain = `${area.versions.base}/${entry.name.split(TWIN)[0]}`
+      if (lstatSync(plain, { throwIfNoEntry: false }) === undefined) renameSync(path, plain)
+      else unlinkSync(path)
     }
   }
   const temporary = area.transitPath()
   writeFileSync(temporary, encode(waiting), { mode: PRIVATE_MODE, flag: 'wx' })
   renameSync(temporary, `${area.area.base}/${LATE_FILE}`)
   if (back.length > 0) syncDirectory(area.versions)
-  return { back, lost, waiting }
+  const gone = lost.filter(
+    id => lstatSync(`${area.versions.base}/${hexOf(id)}`, { throwIfNoEntry: false }) === undefined,
+  )
+  return { back, lost: gone, waiting }
 }
 
 /** Under its old name where that is free (it was removed: an edit beats a delete), else as a copy beside what replaced it. */

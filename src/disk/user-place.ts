@@ -23,11 +23,23 @@ export function writable<T>(directory: Directory, act: () => T): T {
     const { mode, uid } = fstatSync(directory.fd)
     if ((mode & OWNER_WRITE) === OWNER_WRITE || uid !== process.getuid?.()) throw error
     chmodSync(directory.base, (mode & 0o7777) | OWNER_WRITE)
+    let failed = true
     try {
-      return act()
+      const result = act()
+      failed = false
+      return result
     } finally {
-      chmodSync(directory.base, mode & 0o7777)
+      restoreMode(directory, mode & 0o7777, failed)
     }
+  }
+}
+
+/** What was done is done: a mode that cannot be set back must not make the caller undo it. */
+function restoreMode(directory: Directory, mode: number, failed: boolean): void {
+  try {
+    chmodSync(directory.base, mode)
+  } catch (error) {
+    if (failed) throw error
   }
 }
 

@@ -80,6 +80,7 @@ const SYNC_MESSAGES = {
     needFiles: count,
     needBytes: count,
     settled: z.boolean(),
+    pulling: z.boolean(),
   }),
   /** One blob: content ids or segment hashes, one after the other. The answer (`items`) covers as many from the front as fit into `limit`. */
   get: z.object({ id: count, folder, kind: z.enum(['whole', 'segment']), limit: count }),

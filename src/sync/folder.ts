@@ -314,7 +314,7 @@ class Engine implements FolderEngine {
   /** Looks at the root, and halts or ends a halt by what it finds. */
   async #rootIsGood(): Promise<boolean> {
     const hadEntries = !this.#believe && (this.#cycle?.replica.rows.size ?? 0) > 1
-    const halt = haltOf(await this.#deps.disk.check({ hadEntries }))
+    const halt = haltOf(await this.#deps.disk.check({ hadEntries }), this.name)
     if (halt !== null) {
       this.#setHalt(halt)
       return false
@@ -394,12 +394,14 @@ class Engine implements FolderEngine {
     let needBytes = 0
     for (const want of this.#cycle?.wants.values() ?? []) needBytes += want.size
     const digest = this.#cycle?.replica.tree.digest() ?? ''
-    return { digest, needFiles: this.#cycle?.wants.size ?? 0, needBytes, settled: this.#settled() }
+    const pulling = this.#cycle?.replica.pulling ?? true
+    return { digest, needFiles: this.#cycle?.wants.size ?? 0, needBytes, settled: this.#settled(), pulling }
   }
 
   onPeerState(device: DeviceId, state: FolderState | null): void {
     this.#peers.heard(device, state, this.state(), this.#deps.clock.now())
     if (state !== null) this.#fetcher.kick()
+    if (this.#cycle?.replica.pulling === true && this.#peers.anyCompared()) this.#wake.fire()
     this.#changed.fire()
   }
 

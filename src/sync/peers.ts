@@ -34,8 +34,9 @@ export class Peers {
     this.#peer(device).compared = true
   }
 
+  /** Were all documents compared with a device that knows what belongs in the folder? */
   anyCompared(): boolean {
-    return [...this.#peers.values()].some(p => p.compared)
+    return [...this.#peers.values()].some(p => p.compared && p.state?.pulling === false)
   }
 
   status(mine: FolderState): PeerStatus[] {

@@ -10,16 +10,17 @@ export interface Halt {
 }
 
 /** Null where the root is the one this folder was added with. Nothing is announced and nothing applied while it is not. */
-export function haltOf(root: RootState): Halt | null {
+export function haltOf(root: RootState, name: string): Halt | null {
+  const answers = `"kith folder reject ${name}" brings the files back; "kith folder approve ${name}" says that what is gone is gone.`
   switch (root.state) {
     case 'ok':
       return null
     case 'missing':
-      return { code: 'root-missing', message: root.message, person: true }
+      return { code: 'root-missing', message: `${root.message} ${answers}`, person: true }
     case 'emptied':
-      return { code: 'root-emptied', message: root.message, person: true }
+      return { code: 'root-emptied', message: `${root.message} ${answers}`, person: true }
     case 'replaced':
-      return { code: 'root-replaced', message: root.message, person: true }
+      return { code: 'root-replaced', message: `${root.message} ${answers}`, person: true }
     case 'unreadable':
       return { code: 'permission-denied', message: root.message, person: false }
   }

@@ -141,7 +141,7 @@ export class FakeFolder implements SharedFolder {
   }
 
   state(): FolderState {
-    return { digest: this.digest, needFiles: this.needFiles, needBytes: 0, settled: true }
+    return { digest: this.digest, needFiles: this.needFiles, needBytes: 0, settled: true, pulling: false }
   }
 
   onPeerState(device: DeviceId, state: FolderState | null): void {

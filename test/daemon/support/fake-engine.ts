@@ -101,7 +101,7 @@ export class FakeEngine implements FolderEngine {
     return this.found
   }
   state(): FolderState {
-    return { digest: '00', needFiles: 0, needBytes: 0, settled: this.#settled }
+    return { digest: '00', needFiles: 0, needBytes: 0, settled: this.#settled, pulling: false }
   }
   digests(): ReadonlyMap<DocId, Uint8Array> {
     return new Map()
