@@ -82,8 +82,9 @@ export class Applier {
         continue
       }
       planned.done(result.stat)
-      done++
       const { step } = planned
+      // Parked alone is no step forward: it goes back when the batch ends.
+      if (step.do !== 'park') done++
       if (step.do === 'put') {
         const list = this.#deps.fetcher.takeList(step.content)
         if (list !== undefined) lists.push(list)

@@ -125,6 +125,9 @@ class Planner {
     if (occupant !== undefined && occupant !== item.id) return false
     if (item.row === null) this.#emitMkdir(item, parent)
     else {
+      const isParked = this.#shadow.place(item.row.id)?.parent === PARKED
+      // Inside of something parked: it can go when that is back.
+      if (!isParked && this.#shadow.path(item.row.id) === undefined) return false
       if (this.#shadow.within(parent, item.id)) return false
       this.#emitMove(item, item.row, parent)
     }
@@ -143,14 +146,13 @@ class Planner {
         if (doomed !== undefined && this.#emitRemoval(doomed, this.#structure)) return true
         // What still has to leave the directory that is to go steps aside, so that it can go.
         if (doomed !== undefined && this.#parkOneIn(occupant, blocked)) return true
-        const other = moving.get(occupant)
-        if (other?.row && this.#emitPark(other.row)) return true
+        if (moving.get(occupant)?.row && this.#parkOneIn(occupant, blocked)) return true
       }
       // The directory it goes into is inside it (or inside what is parked): that one steps aside.
       for (let at = parent; at !== ROOT_ROW && at !== PARKED; ) {
         const other = moving.get(at)
         if (other?.row && at !== item.id && this.#shadow.path(at) !== undefined && this.#shadow.within(at, item.id))
-          if (this.#emitPark(other.row)) return true
+          if (this.#parkOneIn(at, blocked)) return true
         const place = this.#shadow.place(at)
         if (place === null) break
         at = place.parent
@@ -159,11 +161,18 @@ class Planner {
     return false
   }
 
+  /** The deepest of what is to move at or below this directory: what is parked inside of something parked could not be taken out. */
   #parkOneIn(directory: RowId, blocked: readonly Structural[]): boolean {
-    const inside = blocked.find(
-      ({ id, row }) => row !== null && this.#shadow.path(id) !== undefined && this.#shadow.within(id, directory),
-    )
-    return inside?.row ? this.#emitPark(inside.row) : false
+    let deepest: Row | null = null
+    let depth = -1
+    for (const { id, row } of blocked) {
+      const path = this.#shadow.path(id)
+      if (row === null || path === undefined || !this.#shadow.within(id, directory)) continue
+      const parts = path.split('/').length
+      if (parts > depth) deepest = row
+      depth = Math.max(depth, parts)
+    }
+    return deepest !== null && this.#emitPark(deepest)
   }
 
   #arrangeFresh(entry: Entry): void {

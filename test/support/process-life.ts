@@ -9,6 +9,8 @@ export type Pause = (what: string) => Promise<void>
 
 export const noPause: Pause = () => Promise.resolve()
 
+const SPIN = 20_000
+
 /** A new one each time: one for all would hold every dead process in memory. */
 const forever = (): Promise<never> => new Promise<never>(() => undefined)
 
@@ -16,9 +18,13 @@ export class ProcessLife {
   readonly #clock: VirtualClock
   readonly #random: Random
   readonly #slownessMs: number
+  readonly #onSpin: (error: Error) => void
   #dead = false
+  #instant = -1
+  #acts = 0
 
-  constructor(clock: VirtualClock, random: Random, slownessMs: number) {
+  constructor(clock: VirtualClock, random: Random, slownessMs: number, onSpin: (error: Error) => void) {
+    this.#onSpin = onSpin
     this.#clock = clock
     this.#random = random
     this.#slownessMs = slownessMs
@@ -32,14 +38,25 @@ export class ProcessLife {
     this.#dead = true
   }
 
-  readonly pause: Pause = async () => {
+  readonly pause: Pause = async what => {
     if (this.#dead) return forever()
+    this.#guard(what)
     // Mostly at once; now and then slow enough for other things to happen in between.
     if (this.#slownessMs > 0 && this.#random.chance(0.3)) {
       const ms = this.#random.int(this.#slownessMs + 1)
       await new Promise<void>(resolve => this.#clock.after(ms, resolve))
     } else await Promise.resolve()
     if (this.#dead) return forever()
+  }
+
+  /** A process that does this much in no time does it for ever, and would never let time go on. */
+  #guard(what: string): void {
+    const now = this.#clock.elapsed()
+    if (now !== this.#instant) this.#acts = 0
+    this.#instant = now
+    if (++this.#acts < SPIN) return
+    this.#dead = true
+    this.#onSpin(new Error(`a process spins at ${now} ms, now with ${what}`))
   }
 
   /** The device's clock as this process sees it. */

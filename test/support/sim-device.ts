@@ -122,7 +122,9 @@ export class SimDevice {
     const { clock, network, trace } = this.#deps
     const { folder, name, pull } = this.#options
     const random = this.#random.fork(`process ${++this.#starts}`)
-    const life = new ProcessLife(clock, random.fork('pauses'), this.#options.slownessMs ?? 0)
+    const life = new ProcessLife(clock, random.fork('pauses'), this.#options.slownessMs ?? 0, error =>
+      this.#deps.onFailure(error),
+    )
     const watching = random.fork('watcher')
     const disk = new MemoryDisk(
       {

@@ -50,7 +50,9 @@ describe('virtual time', () => {
 
   it('a dead process never hears of what it waited for', async () => {
     const clock = new VirtualClock()
-    const life = new ProcessLife(clock, seeded(1), 10)
+    const life = new ProcessLife(clock, seeded(1), 10, error => {
+      throw error
+    })
     let went = false
     const work = (async () => {
       for (;;) {
