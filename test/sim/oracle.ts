@@ -9,7 +9,7 @@ import type { Words } from './user-actions.ts'
 
 const WORD = /w\d+w/g
 /** ` (conflict 2026-01-05 12-00-00 anna-x1y2)`, ` (3fa9c1)`, ` (parked 1)`. */
-const SUFFIX = / \((?:conflict \d{4}-\d\d-\d\d \d\d-\d\d-\d\d [\w.-]+|[0-9a-f]{6}|parked \d+)\)/g
+const SUFFIX = / \((?:conflict \d{4}-\d\d-\d\d \d\d-\d\d-\d\d [\w.-]+|[0-9a-f]{6,32}|parked \d+)\)/g
 
 export class Oracle implements Words {
   readonly #world: SimWorld
