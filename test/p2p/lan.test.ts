@@ -109,7 +109,8 @@ describe('network on a local network', function () {
       ])
       const took = Math.max(...lines.map(line => line.at)) - start
       console.log(`      ${what}: linked again after ${(took / 1000).toFixed(1)} s`)
-      expect(took).to.be.below(LINK_MS)
+      // Mostly 3 to 4 s. Where only the other side can know that its link is dead, that takes it 15 s without a byte.
+      expect(took).to.be.below(2 * LINK_MS)
     }
     const [one, other] = nodes
     await relinked('a new address', () => one.moveTo(90))
