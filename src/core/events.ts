@@ -21,6 +21,10 @@ export type KithEvent =
   | { readonly type: 'folder:state'; readonly folder: FolderId; readonly state: string }
   | { readonly type: 'folder:halted'; readonly folder: FolderId; readonly code: string; readonly message: string }
   | { readonly type: 'folder:resumed'; readonly folder: FolderId }
+  /** Others hold writes of this device that it does not know: its database is an older copy. */
+  | { readonly type: 'folder:rolled-back'; readonly folder: FolderId; readonly from: DeviceId }
+  /** All that lies here was compared with what others know of the past. */
+  | { readonly type: 'folder:rejoined'; readonly folder: FolderId }
   | { readonly type: 'file:published'; readonly folder: FolderId; readonly path: string; readonly action: string }
   | { readonly type: 'file:applied'; readonly folder: FolderId; readonly path: string; readonly action: string }
   | { readonly type: 'file:conflicted'; readonly folder: FolderId; readonly path: string }

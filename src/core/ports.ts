@@ -247,12 +247,24 @@ export interface FolderMeta {
   readonly actor: ActorId
   /** No dot at or above this was ever used; persisted ahead. */
   readonly seqCeiling: number
-  /** True until a `get` (or a rejoin) has pulled the documents of another device: nothing is published before. */
+  /** True until a `get` has pulled the documents of another device: nothing is published before. */
   readonly pulling: boolean
-  /** A halt that only a person ends. */
-  readonly halt: { readonly code: string; readonly message: string } | null
-  /** Counter and random of the last local batch: how others notice that this home was rolled back. */
-  readonly stamp: { readonly counter: number; readonly random: string }
+  /**
+   * What this device knows may be old (its database was lost, its home or folder is an old copy): until the whole disk was judged with
+   * another device, nothing is published that another device's journal knows as the past.
+   */
+  readonly rejoining: boolean
+}
+
+/** Was this content ever at this path, or of this node? Asked of journals. */
+export interface PastQuery {
+  /** Relative to the folder, with `/`. */
+  readonly path: string
+  /** What the documents show at that path, if anything. */
+  readonly node: NodeId | null
+  /** NO_CONTENT for a directory. */
+  readonly content: ContentId
+  readonly kind: Kind
 }
 
 /** Everything of one commit; atomic, and on the platter when it resolves. */
@@ -338,6 +350,8 @@ export interface SharedFolder {
   readTop(content: ContentId): Promise<{ top: Uint8Array; size: number } | null>
   readSegment(hash: Hash): Promise<Uint8Array | null>
   readChunk(hash: Hash, options: Waiting): Promise<Uint8Array | null>
+  /** For each query: does this device's journal know it? */
+  past(queries: readonly PastQuery[], options: Waiting): Promise<readonly boolean[]>
 }
 
 /** What a folder asks of the network, given to it when it is shared. */
@@ -363,6 +377,8 @@ export interface FolderNetwork {
   ): AsyncIterable<{ hash: Hash; bytes: Uint8Array; from: DeviceId }>
   /** A device sent bytes that do not match their hash; after three it is set aside. */
   reportBad(device: DeviceId): void
+  /** Asks every linked device that holds the folder: true where any of them knows. Null: not one of them answered. */
+  past(queries: readonly PastQuery[], options: Waiting): Promise<readonly boolean[] | null>
 }
 
 export interface DeviceState {

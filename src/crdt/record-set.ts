@@ -23,6 +23,8 @@ export interface SetChanges {
   readonly news: boolean
   readonly added: readonly Held[]
   readonly removed: readonly Held[]
+  /** Whose writes were not known before, live or superseded since. */
+  readonly writers: readonly number[]
 }
 
 /** Yjs keeps what it cannot apply yet; the gate must never let that happen. */
@@ -34,6 +36,7 @@ export class RecordSet {
   readonly #sum = new Uint32Array(ACCUMULATOR_WORDS)
   #added: Held[] = []
   #removed: Held[] = []
+  #writers: number[] = []
   #additions: string[] = []
   #removals: { client: number; clock: number }[] = []
   #updates: Uint8Array[] = []
@@ -64,6 +67,7 @@ export class RecordSet {
     this.#flush()
     this.#added = []
     this.#removed = []
+    this.#writers = []
     let news = false
     const notice = (): void => {
       news = true
@@ -77,7 +81,7 @@ export class RecordSet {
     if (this.#doc.store.pendingStructs !== null || this.#doc.store.pendingDs !== null) {
       throw new PendingError('an incomplete update was applied')
     }
-    const changes = { news, added: this.#added, removed: this.#removed }
+    const changes = { news, added: this.#added, removed: this.#removed, writers: this.#writers }
     this.#added = []
     this.#removed = []
     for (const held of changes.added) this.#count(held, 1)
@@ -201,7 +205,9 @@ export class RecordSet {
     }
     for (const [client, after] of transaction.afterState) {
       const before = transaction.beforeState.get(client) ?? 0
-      if (before < after) collectStructs(store.clients.get(client) ?? [], client, before, after, false, this.#added)
+      if (before >= after) continue
+      this.#writers.push(client)
+      collectStructs(store.clients.get(client) ?? [], client, before, after, false, this.#added)
     }
   }
 }

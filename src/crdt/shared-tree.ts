@@ -68,6 +68,7 @@ export class SharedTree {
   readonly #clock: SequenceClock
   readonly #operations: Operations
   readonly #options: TreeOptions
+  readonly #writers = new Set<ActorId>()
 
   constructor(deps: TreeDeps, options: TreeOptions) {
     this.#options = options
@@ -144,11 +145,19 @@ export class SharedTree {
   apply(doc: DocId, update: Uint8Array): boolean {
     try {
       const changes = this.#docs.apply(doc, update)
+      for (const writer of changes.writers) this.#writers.add(writer as ActorId)
       if (changes.news) this.#projection.update(this.#take(changes))
       return changes.news
     } catch (cause) {
       throw new KithError('internal', 'An update could not be merged. Please report this.', { cause })
     }
+  }
+
+  /** Whose writes `apply` brought, that were not known before, since the last call. */
+  takeWriters(): readonly ActorId[] {
+    const writers = [...this.#writers]
+    this.#writers.clear()
+    return writers
   }
 
   /** What local operations wrote since the last call, as one update a document, the directories document first. */

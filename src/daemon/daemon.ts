@@ -164,7 +164,7 @@ async function openFolder(record: FolderRecord, around: FolderSurroundings): Pro
   if (!marked) await disk.accept()
   const engine = createFolderEngine(
     { disk, store: database.folder(id), clock: systemClock, random: Math.random, emit, log, mergeText: merger.merge },
-    { id, name, device, deviceName, foldsCase, pull: taken },
+    { id, name, device, deviceName, foldsCase, pull: taken, rejoin: false },
   )
   return { engine, close: () => disk.close() }
 }

@@ -35,6 +35,7 @@ import { Pairing } from './pairing.ts'
 import { readInvitation } from './pairing-code.ts'
 import { PairingConnections } from './pairing-connections.ts'
 import { PAIR_PROTOCOL } from './pairing-wire.ts'
+import { PastExchange } from './past-exchange.ts'
 import { Replication } from './replication.ts'
 import type { MembershipPort, Session } from './session.ts'
 import { CONTENT_PROTOCOL, openSession, SYNC_PROTOCOL } from './session.ts'
@@ -91,6 +92,7 @@ class PeerNetwork implements Network {
   readonly #watch: InterfaceWatch
   readonly #replication: Replication
   readonly #exchange: ContentExchange
+  readonly #past: PastExchange
   readonly #folders = new Map<FolderId, SharedFolder>()
   readonly #resumedAt = new Map<DeviceId, number>()
   #node: Libp2p | null = null
@@ -144,6 +146,10 @@ class PeerNetwork implements Network {
     this.#replication = new Replication({ clock, log, isMember: device => this.#membership.isMember(device) })
     this.#exchange = new ContentExchange({
       clock,
+      log,
+      sharedWith: (folder, device) => this.#replication.sharedWith(folder, device),
+    })
+    this.#past = new PastExchange({
       log,
       sharedWith: (folder, device) => this.#replication.sharedWith(folder, device),
     })
@@ -298,7 +304,7 @@ class PeerNetwork implements Network {
 
   share(folder: SharedFolder): FolderNetwork {
     this.#folders.set(folder.id, folder)
-    const network = { ...this.#replication.share(folder), ...this.#exchange.share(folder.id) }
+    const network = { ...this.#replication.share(folder), ...this.#exchange.share(folder.id), ...this.#past.share(folder.id) }
     for (const session of this.#links.sessions()) session.sendMembership()
     return network
   }
@@ -344,7 +350,7 @@ class PeerNetwork implements Network {
       address: withoutPeer(connection.remoteAddr),
       openStream: (protocol: string, waiting: Waiting) => connection.newStream(protocol, { signal: waiting.signal }),
     }
-    const parts = { replication: this.#replication, exchange: this.#exchange, membership: this.#port }
+    const parts = { replication: this.#replication, exchange: this.#exchange, past: this.#past, membership: this.#port }
     const self = { device: this.device, name: this.#membership.nameOf(this.device), version: this.#options.version }
     return await openSession(stream, link, parts, { signal: options.signal, self })
   }

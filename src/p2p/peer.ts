@@ -28,6 +28,8 @@ export interface PartLink {
   next(): Outgoing | null
   /** The peer said which folders it holds. */
   onFolders(folders: ReadonlySet<FolderId>): void
+  /** The peer does not know this type of message. */
+  refused?(what: string): void
   /** The session ended. */
   detach(): void
 }

@@ -76,6 +76,7 @@ export interface Session {
 export interface SessionParts {
   readonly replication: SessionPart
   readonly exchange: SessionPart
+  readonly past: SessionPart
   readonly membership: MembershipPort
 }
 
@@ -164,7 +165,8 @@ class LinkSession implements Session, Peer {
       this.#end(why)
       throw why
     }
-    this.#links = [this.#parts.replication.attach(this), this.#parts.exchange.attach(this)]
+    const { replication, exchange, past } = this.#parts
+    this.#links = [replication.attach(this), exchange.attach(this), past.attach(this)]
     for (const link of this.#links) this.#outbox.addSource(() => link.next())
     this.sendMembership()
     void this.#receive()
@@ -261,6 +263,7 @@ class LinkSession implements Session, Peer {
       case 'goodbye':
         throw new KithError('peer-gone', message.reason)
       case 'refused':
+        for (const link of this.#links) link.refused?.(message.what)
         return
       case 'ping':
         this.post({ type: 'pong', id: message.id })

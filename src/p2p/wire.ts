@@ -20,6 +20,11 @@ const MAX_KEYS = 1024
 export const DIGEST_BYTES = 32
 export const CONTENT_ID_BYTES = 33
 export const HASH_BYTES = 32
+export const NODE_BYTES = 16
+/** Questions about the past in one request. */
+export const MAX_QUERIES = 1_000
+/** In UTF-16 units. */
+export const MAX_PAST_PATH = 16 * 1024
 
 /** Of devices and folders, in UTF-16 units. */
 export const MAX_NAME_LENGTH = 256
@@ -74,6 +79,16 @@ const SYNC_MESSAGES = {
   ack: z.object({ folder, seq: count }),
   /** Not a folder of mine (any more), or not with you. */
   absent: z.object({ folder }),
+  /** One blob: for each query its node's id (or zeros) and its content id (zeros for a directory). Does the journal know them? */
+  past: z.object({
+    id: count,
+    folder,
+    queries: z
+      .array(z.object({ path: text(MAX_PAST_PATH), kind: z.enum(['file', 'directory', 'symlink']) }))
+      .max(MAX_QUERIES),
+  }),
+  /** Yes or no for each query; none at all where the folder is not shared or could not be asked. */
+  known: z.object({ id: count, known: z.array(z.boolean()).max(MAX_QUERIES) }),
   state: z.object({
     folder,
     digest: z.string().regex(/^[0-9a-f]{64}$/),

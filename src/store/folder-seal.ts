@@ -70,8 +70,8 @@ const metaSchema = z.object({
   actor: z.int().positive(),
   seqCeiling: z.int().nonnegative(),
   pulling: z.boolean(),
-  halt: z.object({ code: z.string(), message: z.string() }).nullable(),
-  stamp: z.object({ counter: z.int().nonnegative(), random: z.string() }),
+  /** Absent up to schema 1, which also had fields that are left out here. */
+  rejoining: z.boolean().optional(),
 })
 
 export function encodeMeta(meta: FolderMeta): Buffer {
@@ -81,7 +81,7 @@ export function encodeMeta(meta: FolderMeta): Buffer {
 export function decodeMeta(payload: Buffer): FolderMeta {
   try {
     const meta = metaSchema.parse(JSON.parse(payload.toString()))
-    return { ...meta, actor: meta.actor as ActorId }
+    return { ...meta, actor: meta.actor as ActorId, rejoining: meta.rejoining ?? meta.pulling }
   } catch (error) {
     throw damaged('folder meta', 'it does not decode', error)
   }

@@ -12,6 +12,8 @@ interface Migration {
 const MIGRATIONS: readonly Migration[] = [
   // The first one: nothing came before.
   { schema: 1, step: async () => {} },
+  // A folder's meta says whether it rejoins. What was written before is read as it is.
+  { schema: 2, step: async () => {} },
 ]
 
 export const SCHEMA = Math.max(...MIGRATIONS.map(migration => migration.schema))

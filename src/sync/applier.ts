@@ -108,7 +108,7 @@ export class Applier {
     if (action === null) return
     const row = this.#deps.rows.at(path)
     const node = row?.nodes[0]?.id ?? planned.directory
-    const content = step.do === 'put' || step.do === 'remove' ? step.content : NO_CONTENT
+    const content = step.do === 'put' || step.do === 'remove' ? step.content : (row?.content ?? NO_CONTENT)
     journal.push({
       time: this.#deps.now(),
       device: this.#deps.deviceOf(node),

@@ -4,7 +4,7 @@ import type { Clock } from '../core/clock.ts'
 import type { Emit } from '../core/events.ts'
 import type { ActorId, ContentId, DeviceId, FolderId, NodeId, RowId } from '../core/ids.ts'
 import { ROOT_NODE } from '../core/ids.ts'
-import type { FolderDisk, FolderStore, Problem, Waiting, Watch } from '../core/ports.ts'
+import type { FolderDisk, FolderStore, PastQuery, Problem, Waiting, Watch } from '../core/ports.ts'
 import { Applier, lookAfter } from './applier.ts'
 import type { Dirty } from './dirty.ts'
 import type { Fetcher } from './fetcher.ts'
@@ -13,6 +13,7 @@ import { Observer } from './observer.ts'
 import { makePlan, type Plan, type Want } from './plan.ts'
 import { Publisher } from './publisher.ts'
 import type { Replica } from './replica.ts'
+import { Judge } from './stale.ts'
 import { TextMerger } from './text-merger.ts'
 
 /** A refused step is tried again after this, or when something changes. */
@@ -33,6 +34,8 @@ export interface CycleDeps {
   readonly watch: () => Watch | null
   /** Is the root still the one this folder was added with? Asked again before anything is called gone. */
   readonly rootIsGood: () => Promise<boolean>
+  /** What the journals of this device and of those linked know; null where nobody else could be asked. */
+  readonly past: (queries: readonly PastQuery[], options: Waiting) => Promise<readonly boolean[] | null>
 }
 
 export class Cycle {
@@ -40,6 +43,7 @@ export class Cycle {
   readonly #deps: CycleDeps
   readonly #observer: Observer
   readonly #publisher: Publisher
+  readonly #judge: Judge
   readonly #merger: TextMerger
   readonly #applier: Applier
   readonly #stepProblems = new Map<string, Problem>()
@@ -70,10 +74,11 @@ export class Cycle {
       now,
       elapsed: () => clock.elapsed(),
       device,
-      commit: async batch => {
+      commit: async ({ noted, ...batch }) => {
         await replica.commit({
           ...batch,
           dots: batch.dots.flatMap(({ row, content }) => dotsOf(replica, row, content)),
+          journal: [...noted, ...batch.journal],
         })
         for (const { action, path } of batch.journal) emit({ type: 'file:published', folder, path, action })
       },
@@ -82,6 +87,18 @@ export class Cycle {
     })
     this.#merger = new TextMerger({ folder, device, rows, tree, disk, store, now, commit, merge: deps.merge, emit })
     const deviceOf = (node: NodeId): DeviceId => lastWriter(replica, node) ?? device
+    this.#judge = new Judge({
+      rows,
+      tree,
+      disk,
+      now,
+      deviceOf,
+      past: deps.past,
+      commit: noted => commit({ journal: noted }),
+      onProblem: problem => this.#stepProblems.set(problem.path, problem),
+      onAdopted: node => this.#directories.add(node),
+      onRemoved: path => emit({ type: 'file:applied', folder, path, action: 'deleted' }),
+    })
     this.#applier = new Applier({ folder, rows, disk, fetcher, now, commit, deviceOf, emit })
     this.compareAll()
   }
@@ -93,6 +110,19 @@ export class Cycle {
   /** Something is still to be compared (not counting what only waits for content). */
   get unfinished(): boolean {
     return this.#directories.size > 0 || this.#nodes.size > 0
+  }
+
+  /** What this device knows turned out to be old: all that lies here is to be judged. */
+  judgeAll(): void {
+    this.#judge.reset()
+    this.#deps.dirty.addAll()
+  }
+
+  /** True where the folder rejoined just now: all that lies here was judged. */
+  async endRejoin(): Promise<boolean> {
+    if (!this.replica.rejoining || !this.#judge.done) return false
+    await this.replica.endRejoin()
+    return true
   }
 
   problems(): readonly Problem[] {
@@ -117,13 +147,19 @@ export class Cycle {
     const { dirty, rootIsGood } = this.#deps
     const batch = dirty.take()
     try {
-      const { changes, looked } = await this.#observer.observe(this.replica.rows, batch, options)
+      const { changes, looked, unread } = await this.#observer.observe(this.replica.rows, batch, options)
       if (changes.lost.length > 0 && !options.believe && !(await rootIsGood())) {
         dirty.addAll()
         return false
       }
       for (const path of [...this.#stepProblems.keys()]) if (looked(parentPath(path))) this.#stepProblems.delete(path)
-      const { again } = await this.#publisher.publish(changes, { ...options, looked })
+      let left = changes
+      if (this.replica.rejoining) {
+        const judged = await this.#judge.judge(changes, { ...options, all: batch.all, looked, unread })
+        for (const [path, afterMs] of judged.again) dirty.addLater(path, afterMs)
+        left = judged.changes
+      }
+      const { again } = await this.#publisher.publish(left, { ...options, looked })
       for (const { path, afterMs } of again) dirty.addLater(path, afterMs)
       return true
     } catch (error) {

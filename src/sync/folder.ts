@@ -14,6 +14,7 @@ import type {
   FolderNetwork,
   FolderState,
   FolderStore,
+  PastQuery,
   Problem,
   Waiting,
   Watch,
@@ -24,6 +25,7 @@ import { ContentServer } from './content-server.ts'
 import { Cycle } from './cycle.ts'
 import { Dirty } from './dirty.ts'
 import { Fetcher } from './fetcher.ts'
+import { Past } from './past.ts'
 import { Peers } from './peers.ts'
 import { Replica } from './replica.ts'
 import { type Halt, haltOf } from './safety.ts'
@@ -32,6 +34,8 @@ import { Signal } from './signal.ts'
 const RESCAN_MIN_MS = 10 * 60_000
 /** A full rescan may cost this share of the time between two. */
 const RESCAN_COST_FACTOR = 150
+/** After a start a linked device may know better what is new here: its documents are waited for, but not longer than this. */
+const COMPARE_FIRST_MS = 5_000
 /** While halted: how often the root is looked at. */
 const RETRY_MS = 5_000
 
@@ -55,6 +59,8 @@ export interface EngineOptions {
   readonly foldsCase: boolean
   /** A `get`: nothing is published before another device's documents were pulled. */
   readonly pull: boolean
+  /** The home is a copy of another one: what it knows may be old. */
+  readonly rejoin: boolean
 }
 
 export function createFolderEngine(deps: EngineDeps, options: EngineOptions): FolderEngine {
@@ -70,6 +76,7 @@ class Engine implements FolderEngine {
   readonly #fetcher: Fetcher
   readonly #server: ContentServer
   readonly #peers = new Peers()
+  readonly #past: Past
   readonly #watchProblems = new Map<string, Problem>()
   readonly #wake = new Signal({ sticky: true })
   readonly #changed = new Signal({ sticky: false })
@@ -92,6 +99,10 @@ class Engine implements FolderEngine {
   #fullScanning = false
   #fullScans = 0
   #nextRescanAt = 0
+  /** What others have is to be learnt first, and nobody who knows is linked. */
+  #waitsForPeer = false
+  /** Until then (or until compared) nothing is looked at. */
+  #compareFirstUntil = 0
   /** Something may lie staged for nothing. */
   #untidy = true
   #lastState = ''
@@ -121,6 +132,7 @@ class Engine implements FolderEngine {
       },
       onNoSpace: message => this.#setHalt({ code: 'disk-full', message, person: false }),
     })
+    this.#past = new Past(store)
     this.#server = new ContentServer({ rows, disk, store })
   }
 
@@ -175,9 +187,11 @@ class Engine implements FolderEngine {
             message: error.message,
             person: false,
           }),
+        onRolledBack: from => this.#onRolledBack(from),
       },
       { ...this.#options, folder: id },
     )
+    this.#compareFirstUntil = clock.elapsed() + COMPARE_FIRST_MS
     this.#cycle = new Cycle(
       {
         folder: id,
@@ -191,6 +205,7 @@ class Engine implements FolderEngine {
         fetcher: this.#fetcher,
         watch: () => this.#watch,
         rootIsGood: () => this.#rootIsGood(),
+        past: (queries, options) => this.#askPast(queries, options),
       },
       replica,
     )
@@ -238,13 +253,17 @@ class Engine implements FolderEngine {
     if (this.#cycle === null || this.#cycle.replica.broken !== null) await this.#reload()
     const cycle = this.#live()
     if (!(await this.#rootIsGood())) return RETRY_MS
-    if (cycle.replica.pulling) {
-      if (!this.#peers.anyCompared()) return RESCAN_MIN_MS
+    if (cycle.replica.pulling || cycle.replica.rejoining) {
+      this.#waitsForPeer = !this.#peers.anyCompared()
+      if (this.#waitsForPeer) return RESCAN_MIN_MS
       await cycle.replica.endPull()
     }
+    const compareFirst = this.#compareFirstMs()
+    if (compareFirst > 0) return compareFirst
     this.#working = true
     this.#setActivity()
     if (this.#dirty.now && !(await this.#look(cycle, options))) return RETRY_MS
+    if (await cycle.endRejoin()) this.#deps.emit({ type: 'folder:rejoined', folder: this.id })
     if (this.#scanned) {
       this.#received = false
       if (await cycle.follow(options)) return 0
@@ -252,6 +271,34 @@ class Engine implements FolderEngine {
     if (this.#dirty.now) return 0
     if (this.#scanned) await this.#tidy(cycle)
     return RESCAN_MIN_MS
+  }
+
+  /** After a start: how long to wait still for the documents of a linked device, before the first write. 0: go on. */
+  #compareFirstMs(): number {
+    if (this.#scanned || this.#peers.anyLinkCompared()) return 0
+    if (this.#network !== null && this.#network.peers().length === 0) return 0
+    return Math.max(0, this.#compareFirstUntil - this.#deps.clock.elapsed())
+  }
+
+  async #askPast(queries: readonly PastQuery[], options: Waiting): Promise<readonly boolean[] | null> {
+    const known = [...(await this.#past.ask(queries, options))]
+    const open = queries.flatMap((query, at) => (known[at] === true ? [] : [{ query, at }]))
+    if (open.length === 0) return known
+    const theirs = await this.#network?.past(
+      open.map(({ query }) => query),
+      options,
+    )
+    if (theirs === null || theirs === undefined) return null
+    for (const [n, { at }] of open.entries()) known[at] = theirs[n] === true
+    return known
+  }
+
+  /** Writes of this device came back that it does not know: what lies here is judged before anything more is published. */
+  #onRolledBack(from: DeviceId): void {
+    this.#deps.log.warn({ from }, 'others hold writes of this device that it does not know: its database is an older copy')
+    this.#deps.emit({ type: 'folder:rolled-back', folder: this.id, from })
+    this.#cycle?.judgeAll()
+    this.#wake.fire()
   }
 
   async #look(cycle: Cycle, options: Waiting): Promise<boolean> {
@@ -401,7 +448,7 @@ class Engine implements FolderEngine {
   onPeerState(device: DeviceId, state: FolderState | null): void {
     this.#peers.heard(device, state, this.state(), this.#deps.clock.now())
     if (state !== null) this.#fetcher.kick()
-    if (this.#cycle?.replica.pulling === true && this.#peers.anyCompared()) this.#wake.fire()
+    if (this.#waitsForPeer && this.#peers.anyCompared()) this.#wake.fire()
     this.#changed.fire()
   }
 
@@ -427,6 +474,10 @@ class Engine implements FolderEngine {
     return this.#server.readChunk(hash, options)
   }
 
+  past(queries: readonly PastQuery[], options: Waiting): Promise<readonly boolean[]> {
+    return this.#past.ask(queries, options)
+  }
+
   // ------------------------------------------------------------------------------------------------ what a person asks
 
   status(): FolderStatus {
@@ -446,8 +497,11 @@ class Engine implements FolderEngine {
   }
 
   #pullProblem(): Problem[] {
-    if (this.#cycle?.replica.pulling !== true) return []
-    const message = 'Waits for a device that already has this folder, to learn what belongs in it: switch one on.'
+    const replica = this.#cycle?.replica
+    if (replica?.pulling !== true && (replica?.rejoining !== true || this.#peers.anyCompared())) return []
+    const message = replica.pulling
+      ? 'Waits for a device that already has this folder, to learn what belongs in it: switch one on.'
+      : 'Files here may be older than what other devices have: waits for one of them, to be sure. Switch one on.'
     return [{ code: 'held', path: '', message }]
   }
 
@@ -490,13 +544,14 @@ class Engine implements FolderEngine {
   /** Nothing is dirty, waits for a second look, or is half done. What is missing is counted in need. */
   #settled(): boolean {
     if (!this.#scanned || this.#working || this.#halt !== null || this.#paused || this.#cycle === null) return false
+    if (this.#cycle.replica.rejoining) return false
     return this.#dirty.empty && !this.#received && !this.#cycle.unfinished && this.#cycle.replica.broken === null
   }
 
   #activityNow(): FolderActivity {
     if (this.#paused) return 'paused'
     if (this.#halt !== null) return 'error'
-    if (this.#cycle?.replica.pulling === true) return 'syncing'
+    if (this.#cycle?.replica.pulling === true || this.#cycle?.replica.rejoining === true) return 'syncing'
     if (!this.#scanned) return 'scanning'
     if (this.#working || (this.#cycle !== null && (this.#cycle.wants.size > 0 || this.#cycle.unfinished)))
       return 'syncing'

@@ -20,6 +20,8 @@ export interface ObserverDeps {
 export interface Observation {
   readonly changes: LocalChanges
   readonly looked: (path: string) => boolean
+  /** Directories that these changes depend on and that could not be read in time. */
+  readonly unread: readonly string[]
 }
 
 export class Observer {
@@ -79,7 +81,7 @@ export class Observer {
       // What was to be read too is gone again, or the tree moves faster than it can be read: what is sure is said now.
       for (const { path } of more) this.#deps.lookLater(parentPath(path), 0)
       this.#racy(listed, nowMs)
-      return { changes: more.length === 0 ? changes : withoutUnread(changes), looked }
+      return { changes: more.length === 0 ? changes : withoutUnread(changes), looked, unread: more.map(({ path }) => path) }
     }
   }
 

@@ -39,6 +39,11 @@ export class Peers {
     return [...this.#peers.values()].some(p => p.compared && p.state?.pulling === false)
   }
 
+  /** Were all documents compared with any device that is linked now? */
+  anyLinkCompared(): boolean {
+    return [...this.#peers.values()].some(p => p.compared)
+  }
+
   status(mine: FolderState): PeerStatus[] {
     return [...this.#peers].map(([id, peer]) => {
       const linked = peer.state !== null

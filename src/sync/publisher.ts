@@ -1,8 +1,8 @@
 // LOCAL → SHARED: says in the shared tree what a person did on this disk. Hashes what is new, waits for a second look before it calls
 // anything gone, and hands every piece to `commit` as one atomic batch. Writes no file of the user.
 import type { ContentList } from '../core/content.ts'
-import { type Dot, type Facts, hasDot, type Kind, type Version } from '../core/entry.ts'
-import type { ContentId, DeviceId, NodeId, RowId } from '../core/ids.ts'
+import type { Facts } from '../core/entry.ts'
+import type { ContentId, DeviceId, RowId } from '../core/ids.ts'
 import { NO_CONTENT, ROOT_ROW } from '../core/ids.ts'
 import type {
   Base,
@@ -10,11 +10,13 @@ import type {
   HashResult,
   JournalAction,
   JournalEntry,
+  Observed,
   Problem,
   Stat,
   Waiting,
 } from '../core/ports.ts'
-import type { Row, RowTable } from '../core/rows.ts'
+import type { Row } from '../core/rows.ts'
+import { type AdoptDeps, adopt } from './adopt.ts'
 import type { Found, FoundRow, LocalChanges } from './local-changes.ts'
 import { parentPath, sameStat } from './local-changes.ts'
 import type { Tree } from './tree.ts'
@@ -24,8 +26,8 @@ export const SECOND_LOOK_MS = 500
 /** One commit says at most this much, so that a large import shows up early and a crash repeats little. */
 const PIECE_FILES = 500
 /** One cycle hashes at most this much before the other half of the engine gets its turn. */
-const CYCLE_FILES = 4_000
-const CYCLE_BYTES = 1024 * 1024 * 1024
+export const CYCLE_FILES = 4_000
+export const CYCLE_BYTES = 1024 * 1024 * 1024
 /** A symlink's facts beside its content: the same on every disk. */
 const LINK_MODE = 0o777
 
@@ -34,10 +36,11 @@ export interface PublishBatch {
   readonly bases: readonly Base[]
   readonly dots: readonly { row: RowId; content: ContentId }[]
   readonly journal: readonly JournalEntry[]
+  /** For the journal too: what turned out to be here already. */
+  readonly noted: readonly JournalEntry[]
 }
 
-export interface PublisherDeps {
-  readonly rows: RowTable
+export interface PublisherDeps extends AdoptDeps {
   readonly tree: Tree
   readonly disk: Pick<FolderDisk, 'hash'>
   readonly now: () => number
@@ -46,8 +49,6 @@ export interface PublisherDeps {
   /** Stores what the tree and the rows changed since the last call, with this batch, atomically. */
   readonly commit: (batch: PublishBatch) => Promise<void>
   readonly onProblem: (problem: Problem) => void
-  /** A row came to agree with what the tree shows in this directory, without an operation. */
-  readonly onAdopted: (directory: NodeId) => void
 }
 
 export interface PublishOptions extends Waiting {
@@ -99,6 +100,7 @@ class PublishRun {
   #bases: Base[] = []
   #dots: { row: RowId; content: ContentId }[] = []
   #journal: JournalEntry[] = []
+  #noted: JournalEntry[] = []
   #published = 0
 
   constructor(deps: PublisherDeps, missing: Map<RowId, number>, changes: LocalChanges, options: PublishOptions) {
@@ -237,13 +239,15 @@ class PublishRun {
         this.#askAgain(found.parent, SECOND_LOOK_MS)
         continue
       }
+      const facts = directoryFacts(observed.stat)
+      const adopted = found.row === null ? this.#adopt(null, parent, observed, facts, found.path) : undefined
       const row =
-        found.row === null
-          ? (this.#adopt(null, parent, observed.name, directoryFacts(observed.stat), 'directory', observed.stat) ??
-            this.#deps.tree.create(parent, observed.name, 'directory', directoryFacts(observed.stat), observed.stat))
-          : this.#deps.tree.move(found.row, parent, observed.name)
+        adopted ??
+        (found.row === null
+          ? this.#deps.tree.create(parent, observed.name, 'directory', facts, observed.stat)
+          : this.#deps.tree.move(found.row, parent, observed.name))
       this.#directories.set(found.path, row)
-      this.#note(found.row === null ? 'created' : 'moved', row, found.path)
+      if (adopted === undefined) this.#note(found.row === null ? 'created' : 'moved', row, found.path)
     }
     for (const { row, observed, path } of this.#changes.touched) {
       const now = this.#deps.rows.get(row.id)
@@ -313,7 +317,7 @@ class PublishRun {
       return
     }
     const parent = this.#deps.rows.get(row.parent)
-    const adopted = parent && this.#adopt(row, parent, row.name, facts, row.kind, found.observed.stat)
+    const adopted = parent && this.#adopt(row, parent, found.observed, facts, found.path)
     const now = adopted ?? this.#deps.tree.edit(row, facts, found.observed.stat)
     this.#keep(now, hashed)
     if (adopted === undefined) this.#note('edited', now, found.path)
@@ -344,45 +348,17 @@ class PublishRun {
       return this.#note('moved', moved, found.path)
     }
     const { name, kind, stat } = found.observed
-    const adopted = this.#adopt(null, parent, name, facts, kind, stat)
+    const adopted = this.#adopt(null, parent, found.observed, facts, found.path)
     const row = adopted ?? this.#deps.tree.create(parent, name, kind, facts, stat)
     this.#keep(row, hashed)
     if (adopted === undefined) this.#note('created', row, found.path)
   }
 
-  /**
-   * What stands here is already what the shared tree shows here: agreement, not an operation. So a crash between doing and
-   * recording heals itself, and two devices that hold the same files send nothing.
-   */
-  #adopt(row: Row | null, parent: Row, name: string, facts: Facts, kind: Kind, stat: Stat): Row | undefined {
-    const { tree, rows } = this.#deps
-    const directory =
-      parent.nodes[0] && (parent.id === ROOT_ROW ? parent.nodes[0].id : tree.primaryOf(parent.nodes[0].id))
-    if (directory === undefined) return undefined
-    const key = tree.nameKey(name)
-    const entry = tree.entries(directory).find(e => e.kind === kind && tree.nameKey(e.name) === key)
-    if (entry === undefined) return undefined
-    const mine = row === null ? undefined : row.nodes[0]?.id
-    // What it stood for already is nothing to adopt: then a person gave it another time.
-    if (row !== null && entry.dots.length > 0 && sameDots(entry.dots, row.nodes[0]?.versions ?? [])) return undefined
-    if (row !== null ? entry.nodes[0] !== mine : entry.nodes.some(id => rows.byNode(id).length > 0)) return undefined
-    if (kind !== 'directory' && entry.facts.content !== facts.content) return undefined
-    if (kind !== 'symlink' && entry.facts.mode !== facts.mode) return undefined
-    const next: Row = {
-      ...entry.facts,
-      // As the disk has it: where the entry has another, the plan sets it.
-      mtime: kind === 'file' ? facts.mtime : entry.facts.mtime,
-      id: row?.id ?? rows.allocate(),
-      parent: parent.id,
-      name,
-      kind,
-      stat,
-      copy: entry.copy,
-      nodes: tree.refsOf(entry),
-    }
-    rows.put(next)
-    this.#deps.onAdopted(directory)
-    return next
+  /** Agreement with what the tree shows, if it is that: noted in the journal, but nobody did anything. */
+  #adopt(row: Row | null, parent: Row, found: Observed, facts: Facts, path: string): Row | undefined {
+    const adopted = adopt(this.#deps, row, { parent, name: row?.name ?? found.name, kind: found.kind, stat: found.stat }, facts)
+    if (adopted !== undefined) this.#noted.push(...this.#entry(row === null ? 'created' : 'edited', adopted, path))
+    return adopted
   }
 
   #remove(rows: readonly Row[]): void {
@@ -403,26 +379,29 @@ class PublishRun {
 
   #note(action: JournalAction, row: Row, path: string): void {
     this.#published++
-    const node = row.nodes[0]
-    if (node === undefined) return
-    const { content, size } = row
-    this.#journal.push({
-      time: this.#deps.now(),
-      device: this.#deps.device,
-      action,
-      node: node.id,
-      path,
-      content,
-      size,
-    })
+    this.#journal.push(...this.#entry(action, row, path))
+  }
+
+  #entry(action: JournalAction, row: Row, path: string): JournalEntry[] {
+    const [node] = row.nodes
+    if (node === undefined) return []
+    const { device, now } = this.#deps
+    return [{ time: now(), device, action, node: node.id, path, content: row.content, size: row.size }]
   }
 
   async #flush(): Promise<void> {
-    const batch = { lists: this.#lists, bases: this.#bases, dots: this.#dots, journal: this.#journal }
+    const batch = {
+      lists: this.#lists,
+      bases: this.#bases,
+      dots: this.#dots,
+      journal: this.#journal,
+      noted: this.#noted,
+    }
     this.#lists = []
     this.#bases = []
     this.#dots = []
     this.#journal = []
+    this.#noted = []
     await this.#deps.commit(batch)
   }
 }
@@ -432,15 +411,11 @@ export function directoryFacts(stat: Stat): Facts {
 }
 
 /** mtime and mode are taken from the disk only where it moved since the row: coarse disks do not echo. */
-function factsOf(row: Row | null, stat: Stat, hashed: Hashed): Facts {
+export function factsOf(row: Row | null, stat: Stat, hashed: Hashed): Facts {
   const content = hashed.list.content
   const size = hashed.list.size
   if (hashed.request.kind === 'symlink') return { content, size, mtime: 0, mode: LINK_MODE }
   const mtime = row !== null && row.stat.mtimeUs === stat.mtimeUs ? row.mtime : Math.floor(stat.mtimeUs / 1000)
   const mode = row !== null && row.stat.mode === stat.mode ? row.mode : stat.mode
   return { content, size, mtime, mode }
-}
-
-function sameDots(dots: readonly Dot[], versions: readonly Version[]): boolean {
-  return dots.length === versions.length && versions.every(version => hasDot(dots, version.dot))
 }

@@ -22,6 +22,8 @@ export interface ReplicaDeps {
   readonly announce: (updates: readonly DocUpdate[], from: DeviceId | null) => void
   /** The first failed commit. */
   readonly onBroken: (error: KithError) => void
+  /** A peer brought writes of this device that it does not know. They are stored. */
+  readonly onRolledBack: (from: DeviceId) => void
 }
 
 export interface ReplicaOptions {
@@ -31,6 +33,8 @@ export interface ReplicaOptions {
   readonly foldsCase: boolean
   /** A `get`: publish nothing before another device's documents were pulled. */
   readonly pull: boolean
+  /** The home is a copy of another: what it knows may be old. */
+  readonly rejoin: boolean
 }
 
 export class Replica {
@@ -57,8 +61,8 @@ export class Replica {
     const actor = newActor(deps.random)
     const meta: FolderMeta =
       stored === null
-        ? { actor, seqCeiling: 0, pulling: options.pull, halt: null, stamp: { counter: 0, random: '' } }
-        : { ...stored, actor }
+        ? { actor, seqCeiling: 0, pulling: options.pull, rejoining: options.pull }
+        : { ...stored, actor, rejoining: stored.rejoining || options.rejoin }
     const rows = await deps.store.loadRows()
     if (rows.get(ROOT_ROW) === undefined) rows.put(rootRow())
     const tree = new SharedTree(
@@ -84,6 +88,10 @@ export class Replica {
     return this.#meta.pulling
   }
 
+  get rejoining(): boolean {
+    return this.#meta.rejoining
+  }
+
   get broken(): KithError | null {
     return this.#broken
   }
@@ -95,13 +103,18 @@ export class Replica {
     await this.commit({})
   }
 
+  /** All that lies here was judged. */
+  async endRejoin(): Promise<void> {
+    if (!this.#meta.rejoining) return
+    this.#meta = { ...this.#meta, rejoining: false }
+    await this.commit({})
+  }
+
   /** Stores what the tree and the rows changed since the last commit, with `extra`, and announces the updates. */
   async commit(extra: FolderBatch): Promise<void> {
     const updates = this.tree.takeUpdates()
     const rows = this.rows.takeChanges()
-    const counter = this.#meta.stamp.counter + (updates.length > 0 ? 1 : 0)
-    const stamp = updates.length > 0 ? { counter, random: String(this.#deps.random()).slice(2) } : this.#meta.stamp
-    this.#meta = { ...this.#meta, seqCeiling: this.tree.seqCeiling, stamp }
+    this.#meta = { ...this.#meta, seqCeiling: this.tree.seqCeiling }
     await this.#enqueue({ ...extra, updates, rows, meta: this.#meta })
     if (updates.length > 0) this.#deps.announce(updates, null)
   }
@@ -126,16 +139,32 @@ export class Replica {
         this.#deps.emit({ type: 'update:refused', folder: this.#options.folder, from, reason: verdict.reason })
       }
     }
+    const rolledBack = this.#isRolledBack()
     if (taken.length > 0) {
       // A peer may have seen writes of this device that are not stored yet, and build on them: they are stored before what it sent, or
       // the log could not be loaded again. Their rows come with their own commit; until then the next start adopts what it finds.
       const own = this.tree.takeUpdates()
-      if (own.length > 0) this.#meta = { ...this.#meta, seqCeiling: this.tree.seqCeiling }
-      await this.#enqueue(own.length > 0 ? { updates: [...own, ...taken], meta: this.#meta } : { updates: taken })
+      const rejoining = this.#meta.rejoining || rolledBack
+      if (own.length > 0 || rolledBack) this.#meta = { ...this.#meta, rejoining, seqCeiling: this.tree.seqCeiling }
+      const meta = own.length > 0 || rolledBack ? { meta: this.#meta } : {}
+      await this.#enqueue({ updates: [...own, ...taken], ...meta })
+      if (rolledBack) this.#deps.onRolledBack(from)
       if (own.length > 0) this.#deps.announce(own, null)
       this.#deps.announce(taken, from)
     } else await this.#commits // what is known already may still be on its way to the platter
     return { gaps: [...gaps], refused }
+  }
+
+  /**
+   * Others hold writes of this device that it does not know: they are of an incarnation that this database never had, or has forgotten
+   * the end of. A crash may do that too (a peer saw a write that was not stored yet): then a rejoin costs a few questions. Nobody's
+   * writes come before their registration: the gate sees to that.
+   */
+  #isRolledBack(): boolean {
+    const actors = this.tree.actors()
+    const { device } = this.#options
+    const own = this.tree.takeWriters().filter(writer => actors.get(writer)?.device === device)
+    return own.some(writer => writer !== this.#meta.actor) && !this.#meta.rejoining
   }
 
   /** A merge that failed half-way leaves a tree that nobody may build on. */

@@ -7,6 +7,7 @@ import type { DeviceId, FolderId, NodeId } from '../core/ids.ts'
 import type { ContentPlace, FolderBatch, FolderDisk, FolderStore, Waiting } from '../core/ports.ts'
 import type { RowTable } from '../core/rows.ts'
 import { commonBase, type Group } from '../crdt/versions.ts'
+import { entryPath } from './conflicts.ts'
 import { MERGE_LIMIT_BYTES } from './merge-text.ts'
 import type { Want } from './plan.ts'
 import type { Tree } from './tree.ts'
@@ -165,7 +166,8 @@ export class TextMerger {
       facts,
       null,
     )
-    const path = tree.entriesOf(node)[0]?.name ?? ''
+    const [entry] = tree.entriesOf(node)
+    const path = entry === undefined ? '' : entryPath(tree, entry)
     await this.#deps.commit({
       lists: list.segments.size > 0 ? [list] : [],
       bases: [{ content: list.content, bytes }],

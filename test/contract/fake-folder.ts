@@ -6,7 +6,7 @@ import type { ContentList } from '../../src/core/content.ts'
 import { contentOf, sha256 } from '../../src/core/content-list.ts'
 import type { ContentId, DeviceId, DocId, FolderId, Hash } from '../../src/core/ids.ts'
 import { bytesOf, hexOf } from '../../src/core/ids.ts'
-import type { DocUpdate, FolderNetwork, FolderState, SharedFolder } from '../../src/core/ports.ts'
+import type { DocUpdate, FolderNetwork, FolderState, PastQuery, SharedFolder } from '../../src/core/ports.ts'
 
 type Op = readonly [actor: number, number: number, payload: Uint8Array]
 
@@ -27,6 +27,9 @@ export class FakeFolder implements SharedFolder {
   failing: Error | null = null
   needFiles = 0
   reads = 0
+  /** What was asked of the past. */
+  readonly pasts: (readonly PastQuery[])[] = []
+  remembers: (query: PastQuery) => boolean = () => false
   /** Awaited before every answer with content. */
   reading: () => Promise<unknown> = () => Promise.resolve()
   /** Changes chunks and contents on their way out. */
@@ -177,6 +180,13 @@ export class FakeFolder implements SharedFolder {
     await this.reading()
     const bytes = this.#chunks.get(hash)
     return bytes === undefined ? null : this.spoil(bytes)
+  }
+
+  async past(queries: readonly PastQuery[]): Promise<readonly boolean[]> {
+    this.pasts.push(queries)
+    await this.reading()
+    if (this.failing !== null) throw this.failing
+    return queries.map(query => this.remembers(query))
   }
 
   #log(doc: DocId, actor: number): Uint8Array[] {

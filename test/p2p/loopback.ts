@@ -12,6 +12,7 @@ import type { DeviceId, FolderId } from '../../src/core/ids.ts'
 import type { Log } from '../../src/core/log.ts'
 import type { FolderNetwork, SharedFolder } from '../../src/core/ports.ts'
 import { ContentExchange } from '../../src/p2p/content-exchange.ts'
+import { PastExchange } from '../../src/p2p/past-exchange.ts'
 import { Replication } from '../../src/p2p/replication.ts'
 import type { LinkConnection, MembershipPort, OfferedFolder, Session } from '../../src/p2p/session.ts'
 import { CONTENT_PROTOCOL, openSession, SYNC_PROTOCOL } from '../../src/p2p/session.ts'
@@ -67,6 +68,7 @@ export class Device implements MembershipPort {
   readonly id: DeviceId
   readonly replication: Replication
   readonly exchange: ContentExchange
+  readonly past: PastExchange
   readonly sessions = new Map<DeviceId, Session>()
   readonly connections = new Map<DeviceId, Connection>()
   readonly strangers = new Set<DeviceId>()
@@ -83,6 +85,10 @@ export class Device implements MembershipPort {
     this.replication = new Replication({ clock, log: silentLog, isMember: device => !this.strangers.has(device) })
     this.exchange = new ContentExchange({
       clock,
+      log: silentLog,
+      sharedWith: (folder, device) => this.replication.sharedWith(folder, device),
+    })
+    this.past = new PastExchange({
       log: silentLog,
       sharedWith: (folder, device) => this.replication.sharedWith(folder, device),
     })
@@ -123,7 +129,7 @@ export class Device implements MembershipPort {
       address: connection.remoteAddr.toString(),
       openStream: (protocol, options) => connection.newStream(protocol, { signal: options.signal }),
     }
-    const parts = { replication: this.replication, exchange: this.exchange, membership: this }
+    const parts = { replication: this.replication, exchange: this.exchange, past: this.past, membership: this }
     const self = { device: this.id, name: `device ${this.id.slice(-4)}`, version: this.version }
     const session = await openSession(stream, link, parts, { signal: new AbortController().signal, self })
     this.sessions.set(device, session)
@@ -146,7 +152,7 @@ export class Device implements MembershipPort {
       ...this.held.filter(each => each.id !== folder.id),
       { id: folder.id, name: folder.name, formatVersion: 1 },
     ]
-    const network = { ...this.replication.share(folder), ...this.exchange.share(folder.id) }
+    const network = { ...this.replication.share(folder), ...this.exchange.share(folder.id), ...this.past.share(folder.id) }
     for (const session of this.sessions.values()) session.sendMembership()
     return network
   }

@@ -10,7 +10,7 @@ import { MemoryStore } from '../support/memory-store.ts'
 import { seeded } from '../support/random.ts'
 import { batchOf } from './committing.ts'
 import { newHome, removeHomes } from './homes.ts'
-import { FOLDER } from './samples.ts'
+import { counterOf, FOLDER } from './samples.ts'
 
 const KILLS = 24
 const SCRIPT = fileURLToPath(new URL('./committing.ts', import.meta.url))
@@ -35,7 +35,7 @@ describe('database, killed while it commits', () => {
       const acknowledged = await commitUntilKilled(directory, stored + 1, 1 + random.int(40))
       const database = await openDatabase(directory)
       const store: FolderStore = database.folder(FOLDER)
-      const last = (await store.meta())?.stamp.counter ?? -1
+      const last = counterOf(await store.meta())
       expect(last, 'an acknowledged commit is lost').to.be.at.least(acknowledged)
       while (stored < last) await oracle.commit(batchOf(++stored))
       expect(await stateOf(store)).to.deep.equal(await stateOf(oracle))

@@ -13,6 +13,7 @@ import type { Random } from '../support/random.ts'
 export const FOLDER = '00112233445566778899aabbccddeeff' as FolderId
 export const OTHER_FOLDER = 'ffeeddccbbaa99887766554433221100' as FolderId
 const DEVICE = '12D3KooWExample' as DeviceId
+const SEQ_BASE = 1_700_000_000_000
 export const ACTOR = 4_503_599_627_370_497 as ActorId
 
 export function doc(number: number): DocId {
@@ -49,11 +50,15 @@ export function listWith(random: Random, count: number): ContentList {
 export function metaWith(counter: number): FolderMeta {
   return {
     actor: ACTOR,
-    seqCeiling: 1_700_000_000_000 + counter,
+    seqCeiling: SEQ_BASE + counter,
     pulling: false,
-    halt: null,
-    stamp: { counter, random: 'a1' },
+    rejoining: counter % 2 === 1,
   }
+}
+
+/** The counter that a meta was made with; −1 for none. */
+export function counterOf(meta: FolderMeta | null): number {
+  return meta === null ? -1 : meta.seqCeiling - SEQ_BASE
 }
 
 export function journalEntry(changes: Partial<JournalEntry> = {}): JournalEntry {

@@ -4,7 +4,7 @@
 import type { Chunk, ContentList } from '../../src/core/content.ts'
 import { buildList } from '../../src/core/content-list.ts'
 import type { ContentId, DeviceId, Hash } from '../../src/core/ids.ts'
-import type { FolderNetwork, SharedFolder, Waiting } from '../../src/core/ports.ts'
+import type { FolderNetwork, PastQuery, SharedFolder, Waiting } from '../../src/core/ports.ts'
 import { decodeTopHashes, MemoryLink } from './memory-link.ts'
 import type { Random } from './random.ts'
 import type { VirtualClock } from './virtual-clock.ts'
@@ -165,6 +165,7 @@ export class MemoryNetwork {
       reportBad: from => {
         this.#links.get(pair(device, from))?.reportBad(device)
       },
+      past: (queries, options) => (alive() ? this.#past(device, queries, options) : Promise.resolve(null)),
     }
   }
 
@@ -176,9 +177,19 @@ export class MemoryNetwork {
     enough: Promise<void>,
     answer: (folder: SharedFolder) => Promise<T | null>,
   ): Promise<T | null> {
-    const ended = Promise.race([link.closed, enough])
     const gate = this.#gates.get(device)
-    if (gate !== undefined) await Promise.race([gate.opened, ended])
+    if (gate !== undefined) await Promise.race([gate.opened, link.closed, enough])
+    return this.#askNow(device, link, options, enough, answer)
+  }
+
+  async #askNow<T>(
+    device: DeviceId,
+    link: MemoryLink,
+    options: Waiting,
+    enough: Promise<void>,
+    answer: (folder: SharedFolder) => Promise<T | null>,
+  ): Promise<T | null> {
+    const ended = Promise.race([link.closed, enough])
     if (options.signal.aborted) throw options.signal.reason
     if (!link.isOpen) return null
     const ms = this.#deps.random.int(this.faults.delayMs + 1)
@@ -196,6 +207,22 @@ export class MemoryNetwork {
     const got = await Promise.race([asked, ended.then(() => null)])
     if (options.signal.aborted) throw options.signal.reason
     return link.isOpen ? got : null
+  }
+
+  async #past(
+    device: DeviceId,
+    queries: readonly PastQuery[],
+    options: Waiting,
+  ): Promise<readonly boolean[] | null> {
+    const end = watchEnd(options.signal)
+    try {
+      const ask = (link: MemoryLink): Promise<readonly boolean[] | null> =>
+        this.#askNow(device, link, options, end.ended, folder => folder.past(queries, options))
+      const answers = (await Promise.all(this.#linksOf(device).map(ask))).filter(known => known !== null)
+      return answers.length === 0 ? null : queries.map((_query, at) => answers.some(known => known[at] === true))
+    } finally {
+      end.release()
+    }
   }
 
   /** What peers have of these, asked one by one, of one peer after the other. */

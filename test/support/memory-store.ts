@@ -24,14 +24,30 @@ interface Place {
 class Stored {
   meta: FolderMeta | null = null
   lastRow: number = ROOT_ROW
-  readonly docs = new Map<DocId, Doc>()
-  readonly rows = new Map<RowId, Row>()
-  readonly lists = new Map<ContentId, ContentList>()
-  readonly segments = new Map<Hash, Uint8Array>()
-  readonly chunks = new Map<Hash, Place>()
-  readonly bases = new Map<ContentId, Uint8Array>()
-  readonly dots = new Map<string, ContentId>()
-  readonly journal: JournalEntry[] = []
+  docs = new Map<DocId, Doc>()
+  rows = new Map<RowId, Row>()
+  lists = new Map<ContentId, ContentList>()
+  segments = new Map<Hash, Uint8Array>()
+  chunks = new Map<Hash, Place>()
+  bases = new Map<ContentId, Uint8Array>()
+  dots = new Map<string, ContentId>()
+  journal: JournalEntry[] = []
+
+  /** What is stored is never changed in place, but for the logs. */
+  copy(): Stored {
+    const out = new Stored()
+    out.meta = this.meta
+    out.lastRow = this.lastRow
+    for (const [id, { updates, logBytes }] of this.docs) out.docs.set(id, { updates: [...updates], logBytes })
+    out.rows = new Map(this.rows)
+    out.lists = new Map(this.lists)
+    out.segments = new Map(this.segments)
+    out.chunks = new Map(this.chunks)
+    out.bases = new Map(this.bases)
+    out.dots = new Map(this.dots)
+    out.journal = [...this.journal]
+    return out
+  }
 }
 
 export class MemoryStore implements FolderStore {
@@ -54,6 +70,11 @@ export class MemoryStore implements FolderStore {
   crash(): MemoryStore {
     this.#crashed = true
     return new MemoryStore(this.folder, this.#stored)
+  }
+
+  /** As a backup would have it. */
+  copy(): MemoryStore {
+    return new MemoryStore(this.folder, this.#stored.copy())
   }
 
   async meta(): Promise<FolderMeta | null> {

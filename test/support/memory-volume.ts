@@ -209,11 +209,44 @@ export class MemoryVolume {
     return null
   }
 
+  /** Everything on it, as a backup or a snapshot of the machine would have it. */
+  copy(): VolumeCopy {
+    return { root: this.root === null ? null : copyOf(this.root, inode => ({ ino: inode.ino, birthUs: inode.birthUs })) }
+  }
+
+  /**
+   * Puts a copy back into the same root. `inodes`: those it had, as a snapshot of the machine has them, or new ones, as a backup that
+   * was copied back.
+   */
+  putBack({ root }: VolumeCopy, { inodes }: { inodes: 'same' | 'new' }): void {
+    const anew = (inode: Inode): Pick<Inode, 'ino' | 'birthUs'> =>
+      inodes === 'same' || inode === root
+        ? { ino: inode.ino, birthUs: inode.birthUs }
+        : { ino: ++this.#inodes, birthUs: this.nowUs() + 1 }
+    this.root = root === null ? null : copyOf(root, anew)
+  }
+
   #stamp(directory: Inode): void {
     const us = this.nowUs()
     directory.mtimeUs = us
     directory.ctimeUs = us
   }
+}
+
+export interface VolumeCopy {
+  readonly root: Inode | null
+}
+
+function copyOf(inode: Inode, identity: (inode: Inode) => Pick<Inode, 'ino' | 'birthUs'>): Inode {
+  const { kith } = inode
+  const area = kith && {
+    marker: kith.marker,
+    versions: new Map(kith.versions),
+    stage: new Map([...kith.stage].map(([id, { chunks, whole }]) => [id, { chunks: new Map(chunks), whole }])),
+    parked: new Map([...kith.parked].map(([id, at]) => [id, { ...at, inode: copyOf(at.inode, identity) }])),
+  }
+  const children = new Map([...inode.children].map(([name, child]) => [name, copyOf(child, identity)]))
+  return { ...inode, ...identity(inode), children, kith: area }
 }
 
 export function statOf(inode: Inode): Stat {

@@ -12,7 +12,7 @@ import { MemoryDisk } from './memory-disk.ts'
 import type { MemoryNetwork } from './memory-network.ts'
 import { MemoryPerson } from './memory-person.ts'
 import { MemoryStore } from './memory-store.ts'
-import { MemoryVolume } from './memory-volume.ts'
+import { MemoryVolume, type VolumeCopy } from './memory-volume.ts'
 import { ProcessLife } from './process-life.ts'
 import type { Random } from './random.ts'
 import { DeviceClock, type VirtualClock } from './virtual-clock.ts'
@@ -40,6 +40,11 @@ interface Deps {
   readonly onFailure: (error: unknown) => void
 }
 
+export interface DeviceCopy {
+  readonly database: MemoryStore
+  readonly volume: VolumeCopy
+}
+
 interface Process {
   readonly life: ProcessLife
   readonly disk: MemoryDisk
@@ -60,7 +65,10 @@ export class SimDevice {
   readonly #deps: Deps
   readonly #options: SimDeviceOptions
   readonly #random: Random
-  #database: FolderStore
+  #database: MemoryStore
+  /** The next process starts without its database, or in a home that is a copy of another. */
+  #lost = false
+  #copied = false
   #process: Process | null = null
   #starts = 0
 
@@ -120,7 +128,9 @@ export class SimDevice {
   start(): void {
     if (this.#process !== null) return
     const { clock, network, trace } = this.#deps
-    const { folder, name, pull } = this.#options
+    const { folder, name } = this.#options
+    const pull = this.#options.pull || this.#lost
+    const rejoin = this.#copied
     const random = this.#random.fork(`process ${++this.#starts}`)
     const life = new ProcessLife(clock, random.fork('pauses'), this.#options.slownessMs ?? 0, error =>
       this.#deps.onFailure(error),
@@ -171,6 +181,7 @@ export class SimDevice {
         deviceName: name,
         foldsCase: this.#options.foldsCase ?? false,
         pull,
+        rejoin,
       },
     )
     const process: Process = { life, disk, store, engine, started: false }
@@ -180,6 +191,7 @@ export class SimDevice {
       () => {
         if (this.#process !== process) return
         process.started = true
+        this.#copied = false
         trace(`${name} started`)
         engine.attach(network.attach(this.id, engine))
       },
@@ -212,10 +224,31 @@ export class SimDevice {
     if (options.power) process.disk.powerCut(acts => this.#random.int(acts + 1))
   }
 
-  /** The database is gone; the disk is as it was. Only while nothing runs. */
+  /** The database is gone; the disk is as it was. The next start pulls, as the daemon has it. Only while nothing runs. */
   eraseDatabase(): void {
-    if (this.#process !== null) throw new Error('stop it first')
+    this.#mustNotRun()
     this.#database = new MemoryStore(this.#options.folder)
+    this.#lost = true
+  }
+
+  /** The database and the disk as they are now, for `restore`. */
+  snapshot(): DeviceCopy {
+    return { database: this.#database.copy(), volume: this.volume.copy() }
+  }
+
+  /**
+   * The database is an old copy again, and with `volume` the disk too: its inodes the `same` (a snapshot of the machine) or `new` (a backup
+   * that was copied back). `noticed`: the daemon sees that its home is another directory than it was. Only while nothing runs.
+   */
+  restore(copy: DeviceCopy, options: { volume: 'same' | 'new' | null; noticed: boolean }): void {
+    this.#mustNotRun()
+    this.#database = copy.database.copy()
+    this.#copied = options.noticed
+    if (options.volume !== null) this.volume.putBack(copy.volume, { inodes: options.volume })
+  }
+
+  #mustNotRun(): void {
+    if (this.#process !== null) throw new Error('stop it first')
   }
 
   #fates(random: Random): readonly number[] {

@@ -129,4 +129,7 @@ export class FakeEngine implements FolderEngine {
   async readChunk(): Promise<null> {
     return null
   }
+  async past(): Promise<readonly boolean[]> {
+    return []
+  }
 }

@@ -105,6 +105,7 @@ export class FakeNetwork implements Network {
         return
       },
       reportBad: () => undefined,
+      past: async () => null,
     }
   }
 
