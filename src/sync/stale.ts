@@ -9,7 +9,7 @@ import type { DiskStep, FolderDisk, HashResult, JournalEntry, PastQuery, Problem
 import type { Row } from '../core/rows.ts'
 import { type AdoptDeps, type Shown, sameDots, shownAt } from './adopt.ts'
 import type { Found, FoundRow, LocalChanges } from './local-changes.ts'
-import { parentPath } from './local-changes.ts'
+import { parentPath, sameObject } from './local-changes.ts'
 import { CYCLE_BYTES, CYCLE_FILES, directoryFacts, factsOf, SECOND_LOOK_MS } from './publisher.ts'
 import type { TreeView } from './tree.ts'
 
@@ -96,6 +96,8 @@ class JudgeRun {
   readonly #options: JudgeOptions
   readonly #claimed: Map<string, Row>
   readonly #lost: Map<RowId, Row>
+  /** Directories that are not what they were, though they stand where they were. */
+  readonly #copied: Set<RowId>
   readonly #creates: Found[] = []
   readonly #moves: FoundRow[] = []
   readonly #edits: FoundRow[] = []
@@ -113,6 +115,7 @@ class JudgeRun {
     this.#options = options
     this.#claimed = new Map(changes.claimed)
     this.#lost = new Map(changes.lost.map(row => [row.id, row]))
+    this.#copied = this.#copiedDirectories()
   }
 
   async run(): Promise<Judged> {
@@ -124,6 +127,7 @@ class JudgeRun {
     const known = queries.length === 0 ? [] : await this.#deps.past(queries, this.#options)
     if (known === null) for (const { found } of this.#cases) this.#lookAgain(found.parent, ASK_AGAIN_MS)
     else await this.#decide(known)
+    if (this.#again.size === 0) this.#judgeLost()
     await this.#deps.commit(this.#noted)
     return { changes: this.#left(), again: this.#again }
   }
@@ -164,18 +168,16 @@ class JudgeRun {
 
   #judgeTouched(found: FoundRow): void {
     const { row, observed } = found
-    const upToDate = row.nodes.every(ref => sameDots(this.#dots(ref.id), ref.versions))
-    if (upToDate || observed.stat.mode === row.mode) return void this.#touched.push(found)
+    const known = this.#isUpToDate(row) && !this.#copied.has(row.id)
+    if (known || observed.stat.mode === row.mode) return void this.#touched.push(found)
     this.#deps.rows.put({ ...row, mode: observed.stat.mode, stat: observed.stat, nodes: withoutVersions(row.nodes) })
     for (const ref of row.nodes) this.#deps.onAdopted(ref.id)
   }
 
   #judgeMove(found: FoundRow): void {
-    const { tree, rows } = this.#deps
     const parent = this.#rowAt(found.parent)
-    const row = rows.get(found.row.id)
-    const unmoved = found.row.nodes.every(ref => samePlacement(tree.node(ref.id)?.placement, ref.placement))
-    if (parent === undefined || row === undefined || unmoved) return this.#passMove(found)
+    const row = this.#deps.rows.get(found.row.id)
+    if (parent === undefined || row === undefined || this.#isUnmoved(found.row)) return this.#passMove(found)
     const shown = this.#shown(found)
     if (shown !== undefined && row.nodes.some(ref => shown.entry.nodes.includes(ref.id)))
       return this.#moveRow(found, parent)
@@ -225,7 +227,7 @@ class JudgeRun {
   #share(): (Found & { row: Row | null })[] {
     const all: (Found & { row: Row | null })[] = []
     for (const found of this.#changes.edits) {
-      if (this.#isUpToDate(found.row)) this.#edits.push(found)
+      if (this.#isUpToDate(found.row) && !this.#copied.has(found.row.parent)) this.#edits.push(found)
       else all.push(found)
     }
     for (const found of this.#changes.creates)
@@ -241,6 +243,7 @@ class JudgeRun {
 
   /** Does the tree show exactly what the row says? Then what differs on the disk was done by a person. */
   #isUpToDate(row: Row): boolean {
+    if (row.kind === 'directory') return row.nodes.every(ref => sameDots(this.#dots(ref.id), ref.versions))
     const [ref] = row.nodes
     return ref !== undefined && this.#deps.tree.entriesOf(ref.id).some(entry => sameDots(entry.dots, ref.versions))
   }
@@ -292,7 +295,10 @@ class JudgeRun {
     if (standing.some(row => row.parent === parent.id && tree.nameKey(row.name) === key)) return false
     // A row that is nowhere to be seen and stood for the same: here it is.
     const again = others.find(row => this.#lost.has(row.id))
-    if (again !== undefined) this.#lost.delete(again.id)
+    if (again !== undefined) {
+      this.#lost.delete(again.id)
+      this.#copied.add(again.id)
+    }
     const refs = tree.refsOf(entry)
     const row: Row = {
       ...facts,
@@ -309,6 +315,45 @@ class JudgeRun {
     if (kind === 'directory') this.#claimed.set(found.path, row)
     this.#deps.onAdopted(directory)
     return true
+  }
+
+  // ------------------------------------------------------------------------------------------------------------------ lost
+
+  /**
+   * What is gone was deleted by a person only if this device had it up to date, in a directory that is the very one it was. Anything else
+   * may be gone because the rows or the files are an old copy: then the row is forgotten, and what the tree shows comes again.
+   */
+  #judgeLost(): void {
+    const forgotten = new Set<RowId>()
+    // A directory stands before what is in it.
+    for (const row of [...this.#lost.values()]) {
+      const above = this.#lost.has(row.parent)
+      const deleted = above || (this.#isUpToDate(row) && this.#isUnmoved(row) && !this.#copied.has(row.parent))
+      if (deleted && !forgotten.has(row.parent)) continue
+      forgotten.add(row.id)
+      this.#lost.delete(row.id)
+      this.#deps.rows.delete(row.id)
+      for (const ref of row.nodes) this.#deps.onAdopted(ref.id)
+    }
+  }
+
+  /** Rows of directories that are not what they were, though they stand where they were: copied back, or made anew. */
+  #copiedDirectories(): Set<RowId> {
+    const copied = new Set<RowId>()
+    const { touched, edits, moves } = this.#changes
+    for (const { row, observed } of touched) if (!sameObject(row.stat, observed.stat)) copied.add(row.id)
+    // Nothing is known of the root's own inode: it is the one it was if anything in it is.
+    const others = new Set([...touched, ...edits].filter(f => !sameObject(f.row.stat, f.observed.stat)).map(f => f.row.id))
+    const away = new Set(moves.map(move => move.row.id))
+    const stands = [...this.#deps.rows.children(ROOT_ROW)].filter(
+      row => row.id !== ROOT_ROW && !this.#lost.has(row.id) && !away.has(row.id),
+    )
+    if (!stands.some(row => !others.has(row.id))) copied.add(ROOT_ROW)
+    return copied
+  }
+
+  #isUnmoved(row: Row): boolean {
+    return row.nodes.every(ref => samePlacement(this.#deps.tree.node(ref.id)?.placement, ref.placement))
   }
 
   // -------------------------------------------------------------------------------------------------------------- verdicts

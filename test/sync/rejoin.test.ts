@@ -4,8 +4,6 @@ import { expect } from 'chai'
 import { type Act, type Scene, scene } from '../support/scene.ts'
 import type { SimDevice } from '../support/sim-device.ts'
 
-type Tree = Record<string, string>
-
 const base: Act = p => {
   p.mkdirs('D/sub')
   p.mkdir('empty')
@@ -43,7 +41,6 @@ const ELSEWHERE: Record<string, readonly Act[]> = {
     p => p.write('text.txt', 'zero\none\ntwo\nthree\n'),
   ],
   'a link turned': [p => p.remove('l'), p => p.symlink('l', 'g')],
-  'modes changed': [p => p.chmod('f', 0o600), p => p.chmod('D', 0o700)],
 }
 
 async function stop(stage: Scene, device: SimDevice): Promise<void> {
@@ -99,6 +96,14 @@ const WAYS: Record<string, (stage: Scene, steps: readonly Act[]) => Promise<void
     await stop(stage, stage.b)
     stage.b.restore(copy, { volume: 'new', noticed: true })
   },
+  'a home and a folder from backups of different days': async (stage, steps) => {
+    const home = stage.b.snapshot()
+    await stage.act(0, steps[0] as Act)
+    const folder = stage.b.snapshot()
+    for (const step of steps.slice(1)) await stage.act(0, step)
+    await stop(stage, stage.b)
+    stage.b.restore({ ...home, volume: folder.volume }, { volume: 'new', noticed: true })
+  },
   'a snapshot of the whole machine': async (stage, steps) => {
     const copy = stage.b.snapshot()
     for (const step of steps) await stage.act(0, step)
@@ -127,4 +132,239 @@ describe('rejoin', () => {
       }
     })
   }
+
+  describe('with three devices', () => {
+    for (const [what, steps] of Object.entries(ELSEWHERE)) {
+      it(`${what} stays so, though the one who did it is away`, () =>
+        scene({ devices: 3 }, async stage => {
+          await stage.begin(base)
+          await stop(stage, stage.b)
+          for (const step of steps) await stage.act(0, step)
+          const tree = stage.world.tree(stage.a)
+          await stop(stage, stage.a)
+          stage.b.eraseDatabase()
+          stage.b.start()
+          await stage.world.pass(60_000)
+          expect(stage.world.tree(stage.b)).to.deep.equal(tree)
+          await nothingCameBack(stage)
+        }))
+    }
+
+    for (const [what, steps] of Object.entries(ELSEWHERE)) {
+      it(`${what}: a device paired anew, on the old files, brings nothing back`, () =>
+        scene({ devices: 3 }, async stage => {
+          base(stage.a.person)
+          stage.a.start()
+          stage.b.start()
+          await stage.world.pass(30_000)
+          // The third one has the files of a former life, at other times and with other inodes, and no database.
+          base(stage.c.person)
+          for (const step of steps) await stage.act(0, step)
+          await nothingCameBack(stage)
+        }))
+    }
+  })
+
+  it('says so: what happened, and why it waits', () =>
+    scene({}, async stage => {
+      await stage.begin(base)
+      const copy = stage.b.snapshot()
+      await stop(stage, stage.b)
+      stage.b.start()
+      await stage.world.pass(10_000)
+      await stop(stage, stage.b)
+      stage.b.restore(copy, { volume: null, noticed: true })
+      stage.world.partition()
+      stage.b.start()
+      stage.b.person.write('new', 'new')
+      await stage.world.pass(120_000)
+      expect(stage.b.engine.state().settled).to.equal(false)
+      expect(stage.b.engine.status().problems.map(problem => problem.code)).to.deep.equal(['held'])
+      expect(stage.b.engine.status().problems[0]?.message).to.match(/older than what other devices have/)
+      expect(stage.world.tree(stage.a)).to.not.have.property('new')
+      await stage.meet()
+      expect(stage.b.engine.status().problems).to.deep.equal([])
+      expect(stage.tree()).to.include({ new: 'new', f: 'f0' })
+      expect(stage.b.events.map(event => event.type)).to.include('folder:rejoined')
+    }))
+
+  it('is noticed by the writes that others hand back', () =>
+    scene({}, async stage => {
+      await stage.begin(base)
+      const copy = stage.b.snapshot()
+      await stage.act(1, p => p.write('mine', 'mine'))
+      await stop(stage, stage.b)
+      stage.b.restore(copy, { volume: null, noticed: false })
+      const before = stage.b.events.length
+      await stage.meet()
+      const types = stage.b.events.slice(before).map(event => event.type)
+      expect(types).to.include.members(['folder:rolled-back', 'folder:rejoined'])
+      expect(stage.a.events.map(event => event.type)).not.to.include('folder:rolled-back')
+      expect(stage.tree()).to.include({ mine: 'mine' })
+    }))
+
+  it('an ordinary restart is none', () =>
+    scene({}, async stage => {
+      await stage.begin(base)
+      for (let start = 0; start < 3; start++) {
+        await stage.act(1, p => p.write('mine', `mine ${start}`))
+        await stop(stage, stage.b)
+        await stage.act(0, p => p.write('theirs', `theirs ${start}`))
+        await stage.meet()
+      }
+      for (const device of stage.world.devices)
+        expect(device.events.map(event => event.type)).not.to.include('folder:rolled-back')
+    }))
+
+  it('what nobody knows is kept as new, with the directories that it stands in', () =>
+    scene({}, async stage => {
+      await stage.begin(base)
+      await stop(stage, stage.b)
+      await stage.act(0, p => p.rmrf('D'))
+      stage.b.person.write('D/sub/new', 'new')
+      stage.b.person.mkdirs('mine/deep')
+      stage.b.person.write('mine/file', 'mine')
+      stage.b.person.write('mine/copy', 'f0')
+      stage.b.eraseDatabase()
+      await stage.meet()
+      const { 'D/': _d, 'D/sub/': _sub, ...tree } = stage.tree()
+      expect(tree).to.deep.equal({
+        'D/sub/new': 'new',
+        'empty/': '',
+        f: 'f0',
+        g: 'g0',
+        l: stage.world.tree(stage.a)['l'],
+        'mine/': '',
+        'mine/copy': 'f0',
+        'mine/deep/': '',
+        'mine/file': 'mine',
+        'text.txt': 'one\ntwo\nthree\n',
+      })
+      await nothingCameBack(stage)
+    }))
+
+  it('edits made here while the database was lost are kept, beside what came meanwhile', () =>
+    scene({}, async stage => {
+      await stage.begin(base)
+      await stop(stage, stage.b)
+      await stage.act(0, p => p.write('g', 'g1'))
+      stage.b.person.write('f', 'f here')
+      stage.b.person.write('g', 'g here')
+      stage.b.eraseDatabase()
+      await stage.meet()
+      const files = Object.entries(stage.tree()).filter(([path]) => /^[fg]( |$)/.test(path))
+      expect(files.map(([, content]) => content).sort()).to.deep.equal(['f here', 'f0', 'g here', 'g1'])
+    }))
+
+  it('edits, moves and deletions made here on a restored home are kept', () =>
+    scene({}, async stage => {
+      await stage.begin(base)
+      const copy = stage.b.snapshot()
+      await stage.act(0, p => p.write('theirs', 'theirs'))
+      await stop(stage, stage.b)
+      await stage.act(0, p => p.rename('text.txt', 'D/text.txt'))
+      stage.b.person.write('f', 'f here')
+      stage.b.person.rename('g', 'D/g')
+      stage.b.person.remove('D/x')
+      stage.b.restore(copy, { volume: null, noticed: true })
+      await stage.meet()
+      expect(stage.tree()).to.include({ f: 'f here', 'D/g': 'g0', 'D/text.txt': 'one\ntwo\nthree\n', theirs: 'theirs' })
+      expect(stage.tree()).to.not.have.any.keys('g', 'D/x', 'text.txt')
+      expect(stage.b.engine.conflicts()).to.deep.equal([])
+    }))
+
+  it('a folder from an older backup than its home: what is missing in it comes again', () =>
+    scene({}, async stage => {
+      await stage.begin(base)
+      const folder = stage.b.snapshot()
+      await stage.act(0, p => {
+        p.write('later', 'later')
+        p.write('D/later', 'later')
+        p.mkdirs('new/deep')
+        p.write('new/deep/file', 'new')
+        p.write('f', 'f1')
+      })
+      const home = stage.b.snapshot()
+      await stop(stage, stage.b)
+      stage.b.restore({ ...home, volume: folder.volume }, { volume: 'new', noticed: true })
+      await nothingCameBack(stage)
+    }))
+
+  it('a file deleted here while the database was lost comes back: nobody can know', () =>
+    scene({}, async stage => {
+      await stage.begin(base)
+      await stop(stage, stage.b)
+      stage.b.person.remove('f')
+      stage.b.eraseDatabase()
+      await stage.meet()
+      expect(stage.tree()).to.include({ f: 'f0' })
+    }))
+
+  it('what was old here is a kept version', () =>
+    scene({}, async stage => {
+      await stage.begin(base)
+      await stop(stage, stage.b)
+      await stage.act(0, p => p.remove('f'))
+      await stage.act(0, p => p.write('g', 'g1'))
+      stage.b.volume.root?.kith?.versions.clear()
+      stage.b.eraseDatabase()
+      await stage.meet()
+      const kept = [...(stage.b.volume.root?.kith?.versions.values() ?? [])].map(bytes => Buffer.from(bytes).toString())
+      expect(kept.sort()).to.deep.equal(['f0', 'g0'])
+    }))
+
+  it('modes are those of the others', () =>
+    scene({}, async stage => {
+      await stage.begin(base)
+      await stop(stage, stage.b)
+      await stage.act(0, p => {
+        p.chmod('f', 0o600)
+        p.chmod('D', 0o700)
+      })
+      stage.b.eraseDatabase()
+      await stage.meet()
+      for (const { volume } of stage.world.devices)
+        expect([volume.at('f')?.mode, volume.at('D')?.mode]).to.deep.equal([0o600, 0o700])
+    }))
+
+  it('a device that was off for 400 days changes nothing', () =>
+    scene({ devices: 3 }, async stage => {
+      await stage.begin(base)
+      await stop(stage, stage.b)
+      for (const steps of Object.values(ELSEWHERE).slice(0, 3))
+        for (const step of steps) await stage.act(0, p => whole(p, step))
+      await stage.act(0, p => p.rename('D', 'E'))
+      await stop(stage, stage.a)
+      await stop(stage, stage.c)
+      for (const device of stage.world.devices) device.clock.jump(400 * 86_400_000)
+      await nothingCameBack(stage)
+    }))
+
+  it('old files of another device than the one that is linked are not known, and kept', () =>
+    scene({ devices: 3 }, async stage => {
+      // The third one takes the folder when the file is long gone: only its own journal can be asked.
+      base(stage.a.person)
+      stage.a.start()
+      stage.b.start()
+      await stage.world.pass(30_000)
+      await stop(stage, stage.b)
+      await stage.act(0, p => p.remove('f'))
+      stage.c.start()
+      await stage.world.pass(30_000)
+      await stop(stage, stage.a)
+      stage.b.eraseDatabase()
+      stage.b.start()
+      await stage.world.pass(60_000)
+      expect(stage.world.tree(stage.b)).to.include({ f: 'f0' })
+      await stage.meet()
+    }))
 })
+
+/** A step for which something it needs is gone already does what it still can. */
+function whole(person: SimDevice['person'], step: Act): void {
+  try {
+    step(person)
+  } catch {
+    person.write('other', 'other')
+  }
+}
