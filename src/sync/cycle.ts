@@ -147,19 +147,19 @@ export class Cycle {
     const { dirty, rootIsGood } = this.#deps
     const batch = dirty.take()
     try {
-      const { changes, looked, unread } = await this.#observer.observe(this.replica.rows, batch, options)
+      const { changes, ...seen } = await this.#observer.observe(this.replica.rows, batch, options)
       if (changes.lost.length > 0 && !options.believe && !(await rootIsGood())) {
         dirty.addAll()
         return false
       }
-      for (const path of [...this.#stepProblems.keys()]) if (looked(parentPath(path))) this.#stepProblems.delete(path)
+      for (const path of [...this.#stepProblems.keys()]) if (seen.looked(parentPath(path))) this.#stepProblems.delete(path)
       let left = changes
       if (this.replica.rejoining) {
-        const judged = await this.#judge.judge(changes, { ...options, all: batch.all, looked, unread })
+        const judged = await this.#judge.judge(changes, { ...options, ...seen, all: batch.all })
         for (const [path, afterMs] of judged.again) dirty.addLater(path, afterMs)
         left = judged.changes
       }
-      const { again } = await this.#publisher.publish(left, { ...options, looked })
+      const { again } = await this.#publisher.publish(left, { ...options, looked: seen.looked })
       for (const { path, afterMs } of again) dirty.addLater(path, afterMs)
       return true
     } catch (error) {

@@ -132,7 +132,7 @@ class Engine implements FolderEngine {
       },
       onNoSpace: message => this.#setHalt({ code: 'disk-full', message, person: false }),
     })
-    this.#past = new Past(store)
+    this.#past = new Past({ store, nameKey: name => this.#live().replica.tree.nameKey(name) })
     this.#server = new ContentServer({ rows, disk, store })
   }
 

@@ -1,7 +1,7 @@
 // Reads the directories that are dirty, and those that must be read with them, until what a person did can be told. Directories that are
 // exactly as their rows say are not kept. Problems are remembered by directory until it is read again.
 import { isLegalName } from '../core/names.ts'
-import type { FolderDisk, Listing, Problem, Waiting, Watch } from '../core/ports.ts'
+import type { FolderDisk, Listing, Problem, Stat, Waiting, Watch } from '../core/ports.ts'
 import type { RowTable } from '../core/rows.ts'
 import type { DirtyBatch } from './dirty.ts'
 import { detectChanges, isClean, isRacy, joinPath, type LocalChanges, parentPath, RACY_MS } from './local-changes.ts'
@@ -22,6 +22,8 @@ export interface Observation {
   readonly looked: (path: string) => boolean
   /** Directories that these changes depend on and that could not be read in time. */
   readonly unread: readonly string[]
+  /** The directory at this path, where it was read and differs from what was known. */
+  readonly statOf: (path: string) => Stat | undefined
 }
 
 export class Observer {
@@ -81,7 +83,7 @@ export class Observer {
       // What was to be read too is gone again, or the tree moves faster than it can be read: what is sure is said now.
       for (const { path } of more) this.#deps.lookLater(parentPath(path), 0)
       this.#racy(listed, nowMs)
-      return { changes: more.length === 0 ? changes : withoutUnread(changes), looked, unread: more.map(({ path }) => path) }
+      return { changes: more.length === 0 ? changes : withoutUnread(changes), looked, unread: more.map(({ path }) => path), statOf: path => listed.get(path)?.stat }
     }
   }
 

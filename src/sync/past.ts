@@ -4,12 +4,15 @@
 import type { ContentId, NodeId } from '../core/ids.ts'
 import { NO_CONTENT } from '../core/ids.ts'
 import type { FolderStore, JournalEntry, PastQuery, Waiting } from '../core/ports.ts'
-import { joinPath, parentPath } from './local-changes.ts'
 
 /** Questions answered by one reading. */
 const MOST_AT_ONCE = 4_000
-/** Other names of one directory that are looked at. */
-const MOST_NAMES = 64
+
+export interface PastDeps {
+  readonly store: Pick<FolderStore, 'journal'>
+  /** Equal keys: one name (or path). */
+  readonly nameKey: (name: string) => string
+}
 
 interface Asked extends Waiting {
   readonly queries: readonly PastQuery[]
@@ -18,12 +21,12 @@ interface Asked extends Waiting {
 }
 
 export class Past {
-  readonly #store: Pick<FolderStore, 'journal'>
+  readonly #deps: PastDeps
   #asked: Asked[] = []
   #reading = false
 
-  constructor(store: Pick<FolderStore, 'journal'>) {
-    this.#store = store
+  constructor(deps: PastDeps) {
+    this.#deps = deps
   }
 
   /** For each query: does the journal know it? */
@@ -60,7 +63,7 @@ export class Past {
   async #answer(group: readonly Asked[]): Promise<void> {
     const wanted = (): boolean => group.some(({ signal }) => !signal.aborted)
     try {
-      const known = await new Reading(this.#store, group.flatMap(asked => asked.queries), wanted).answer()
+      const known = await new Reading(this.#deps, group.flatMap(asked => asked.queries), wanted).answer()
       let at = 0
       for (const { queries, resolve } of group) {
         resolve(known.slice(at, at + queries.length))
@@ -80,10 +83,11 @@ class Reading {
   readonly #queries: readonly PastQuery[]
   readonly #wanted: () => boolean
   readonly #nodesWith = new Map<ContentId, Set<NodeId>>()
-  readonly #directories = new DirectoryNames()
+  readonly #directories: DirectoryNames
 
-  constructor(store: Pick<FolderStore, 'journal'>, queries: readonly PastQuery[], wanted: () => boolean) {
-    this.#store = store
+  constructor(deps: PastDeps, queries: readonly PastQuery[], wanted: () => boolean) {
+    this.#store = deps.store
+    this.#directories = new DirectoryNames(deps.nameKey)
     this.#queries = queries
     this.#wanted = wanted
   }
@@ -95,7 +99,7 @@ class Reading {
       else this.#nodesWith.get(entry.content)?.add(entry.node)
     })
     const known = this.#queries.map(() => false)
-    const open = new Map<string, Set<number>>()
+    const open = new Map<string, number[]>()
     let left = 0
     for (const [at, { path, node, content, kind }] of this.#queries.entries()) {
       if (kind === 'directory') {
@@ -109,18 +113,15 @@ class Reading {
         continue
       }
       left++
-      for (const name of this.#directories.namesOfFile(path)) {
-        const at_ = open.get(name)
-        if (at_ === undefined) open.set(name, new Set([at]))
-        else at_.add(at)
-      }
+      const key = this.#directories.keyOf(path)
+      open.set(key, [...(open.get(key) ?? []), at])
     }
     if (left > 0) await this.#each(entry => this.#match(entry, open, known))
     return known
   }
 
-  #match(entry: JournalEntry, open: ReadonlyMap<string, ReadonlySet<number>>, known: boolean[]): void {
-    for (const at of open.get(entry.path) ?? []) {
+  #match(entry: JournalEntry, open: ReadonlyMap<string, readonly number[]>, known: boolean[]): void {
+    for (const at of open.get(this.#directories.keyOf(entry.path)) ?? []) {
       const content = this.#queries[at]?.content
       if (content !== undefined && this.#nodesWith.get(content)?.has(entry.node) === true) known[at] = true
     }
@@ -135,50 +136,89 @@ class Reading {
   }
 }
 
-/** Which paths were one directory: a node that the journal has at two paths makes them names of the same. */
+/**
+ * Which paths were one directory: a node that the journal has at two paths makes them names of the same, and with them all that is below.
+ * A union of classes of paths; where two become one, what has the same name in both does too.
+ */
 class DirectoryNames {
-  readonly #nodesAt = new Map<string, Set<NodeId>>()
-  readonly #pathsOf = new Map<NodeId, Set<string>>()
-  readonly #names = new Map<string, ReadonlySet<string>>([['', new Set([''])]])
+  readonly #nameKey: (name: string) => string
+  readonly #above = [0]
+  readonly #children: Map<string, number>[] = [new Map()]
+  readonly #noted = [false]
+  readonly #classOf = new Map<NodeId, number>()
+
+  constructor(nameKey: (name: string) => string) {
+    this.#nameKey = nameKey
+  }
 
   note({ path, node }: JournalEntry): void {
-    add(this.#nodesAt, path, node)
-    add(this.#pathsOf, node, path)
+    let at = 0
+    for (const name of this.#nameKey(path).split('/')) at = this.#child(this.#find(at), name)
+    this.#noted[at] = true
+    const before = this.#classOf.get(node)
+    if (before === undefined) this.#classOf.set(node, at)
+    else this.#join(before, at)
   }
 
   knows(path: string, node: NodeId | null): boolean {
-    if (node !== null && this.#pathsOf.has(node)) return true
-    for (const name of this.namesOf(path)) if (this.#nodesAt.has(name)) return true
-    return false
+    if (node !== null && this.#classOf.has(node)) return true
+    const { at, rest } = this.#walk(this.#nameKey(path).split('/'))
+    return rest.length === 0 && this.#noted[at] === true
   }
 
-  namesOfFile(path: string): string[] {
-    const name = path.slice(path.lastIndexOf('/') + 1)
-    return [...this.namesOf(parentPath(path))].map(directory => joinPath(directory, name))
+  /** Equal for paths of one name in what was one directory. */
+  keyOf(path: string): string {
+    const parts = this.#nameKey(path).split('/')
+    const name = parts.pop() ?? ''
+    const { at, rest } = this.#walk(parts)
+    return `${at}/${[...rest, name].join('/')}`
   }
 
-  namesOf(path: string): ReadonlySet<string> {
-    const done = this.#names.get(path)
-    if (done !== undefined) return done
-    const names = new Set([path])
-    // Set first: directories were moved into one another, and the names of one may lead back here.
-    this.#names.set(path, names)
-    for (const at of names) {
-      const own = at.slice(at.lastIndexOf('/') + 1)
-      if (at !== '') for (const above of this.namesOf(parentPath(at))) this.#add(names, joinPath(above, own))
-      for (const node of this.#nodesAt.get(at) ?? [])
-        for (const other of this.#pathsOf.get(node) ?? []) this.#add(names, other)
+  #walk(parts: readonly string[]): { at: number; rest: readonly string[] } {
+    let at = 0
+    for (const [depth, name] of parts.entries()) {
+      const next = this.#children[at]?.get(name)
+      if (next === undefined) return { at, rest: parts.slice(depth) }
+      at = this.#find(next)
     }
-    return names
+    return { at, rest: [] }
   }
 
-  #add(names: Set<string>, name: string): void {
-    if (names.size < MOST_NAMES) names.add(name)
+  #child(parent: number, name: string): number {
+    const known = this.#children[parent]?.get(name)
+    if (known !== undefined) return this.#find(known)
+    const made = this.#above.push(this.#above.length) - 1
+    this.#children.push(new Map())
+    this.#noted.push(false)
+    this.#children[parent]?.set(name, made)
+    return made
   }
-}
 
-function add<K, V>(map: Map<K, Set<V>>, key: K, value: V): void {
-  const had = map.get(key)
-  if (had === undefined) map.set(key, new Set([value]))
-  else had.add(value)
+  #find(start: number): number {
+    let at = start
+    for (let above = this.#above[at] ?? at; above !== at; above = this.#above[at] ?? at) {
+      this.#above[at] = this.#above[above] ?? above
+      at = above
+    }
+    return at
+  }
+
+  #join(a: number, b: number): void {
+    const todo: [number, number][] = [[a, b]]
+    for (let pair = todo.pop(); pair !== undefined; pair = todo.pop()) {
+      const [one, other] = [this.#find(pair[0]), this.#find(pair[1])]
+      if (one === other) continue
+      const [few, many] = [this.#children[one], this.#children[other]]
+      if (few === undefined || many === undefined) continue
+      const [from, to, into] = few.size > many.size ? [other, one, few] : [one, other, many]
+      this.#above[from] = to
+      this.#noted[to] = this.#noted[to] === true || this.#noted[from] === true
+      for (const [name, child] of this.#children[from] ?? []) {
+        const there = into.get(name)
+        if (there === undefined) into.set(name, child)
+        else todo.push([child, there])
+      }
+      this.#children[from] = new Map()
+    }
+  }
 }

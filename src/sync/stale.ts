@@ -5,7 +5,7 @@
 import type { Facts } from '../core/entry.ts'
 import type { ContentId, DeviceId, NodeId, RowId } from '../core/ids.ts'
 import { NO_CONTENT, ROOT_ROW } from '../core/ids.ts'
-import type { DiskStep, FolderDisk, HashResult, JournalEntry, PastQuery, Problem, Waiting } from '../core/ports.ts'
+import type { DiskStep, FolderDisk, HashResult, JournalEntry, PastQuery, Problem, Stat, Waiting } from '../core/ports.ts'
 import type { Row } from '../core/rows.ts'
 import { type AdoptDeps, type Shown, sameDots, shownAt } from './adopt.ts'
 import type { Found, FoundRow, LocalChanges } from './local-changes.ts'
@@ -38,6 +38,8 @@ export interface JudgeOptions extends Waiting {
   readonly looked: (path: string) => boolean
   /** Directories that should have been read for these changes, and were not. */
   readonly unread: readonly string[]
+  /** The directory at this path, as it was read. */
+  readonly statOf: (path: string) => Stat | undefined
 }
 
 export interface Judged {
@@ -98,6 +100,7 @@ class JudgeRun {
   readonly #lost: Map<RowId, Row>
   /** Directories that are not what they were, though they stand where they were. */
   readonly #copied: Set<RowId>
+  #standsAt: ReadonlyMap<RowId, string> | null = null
   readonly #creates: Found[] = []
   readonly #moves: FoundRow[] = []
   readonly #edits: FoundRow[] = []
@@ -177,7 +180,8 @@ class JudgeRun {
   #judgeMove(found: FoundRow): void {
     const parent = this.#rowAt(found.parent)
     const row = this.#deps.rows.get(found.row.id)
-    if (parent === undefined || row === undefined || this.#isUnmoved(found.row)) return this.#passMove(found)
+    const moved = this.#isUnmoved(found.row) && !isOlder(found)
+    if (parent === undefined || row === undefined || moved) return this.#passMove(found)
     const shown = this.#shown(found)
     if (shown !== undefined && row.nodes.some(ref => shown.entry.nodes.includes(ref.id)))
       return this.#moveRow(found, parent)
@@ -227,7 +231,7 @@ class JudgeRun {
   #share(): (Found & { row: Row | null })[] {
     const all: (Found & { row: Row | null })[] = []
     for (const found of this.#changes.edits) {
-      if (this.#isUpToDate(found.row) && !this.#copied.has(found.row.parent)) this.#edits.push(found)
+      if (this.#isUpToDate(found.row) && !this.#isCopy(found)) this.#edits.push(found)
       else all.push(found)
     }
     for (const found of this.#changes.creates)
@@ -320,21 +324,35 @@ class JudgeRun {
   // ------------------------------------------------------------------------------------------------------------------ lost
 
   /**
-   * What is gone was deleted by a person only if this device had it up to date, in a directory that is the very one it was. Anything else
-   * may be gone because the rows or the files are an old copy: then the row is forgotten, and what the tree shows comes again.
+   * What is gone was deleted by a person only if this device had it up to date, in a directory that is the very one it was and was changed
+   * since. Anything else may be gone because the rows or the files are an old copy: then the row is forgotten, and what the tree shows
+   * comes again.
    */
   #judgeLost(): void {
     const forgotten = new Set<RowId>()
     // A directory stands before what is in it.
     for (const row of [...this.#lost.values()]) {
       const above = this.#lost.has(row.parent)
-      const deleted = above || (this.#isUpToDate(row) && this.#isUnmoved(row) && !this.#copied.has(row.parent))
+      const deleted = above || (this.#isUpToDate(row) && this.#isUnmoved(row) && !this.#isWithoutIt(row))
       if (deleted && !forgotten.has(row.parent)) continue
       forgotten.add(row.id)
       this.#lost.delete(row.id)
       this.#deps.rows.delete(row.id)
       for (const ref of row.nodes) this.#deps.onAdopted(ref.id)
     }
+  }
+
+  /** Was its directory put back as it was before? A deletion would have changed it later than what it deleted. */
+  #isWithoutIt(row: Row): boolean {
+    if (this.#copied.has(row.parent)) return true
+    this.#standsAt ??= new Map([...this.#claimed].map(([path, { id }]) => [id, path]))
+    const stat = this.#options.statOf(this.#standsAt.get(row.parent) ?? '')
+    return stat !== undefined && stat.ctimeUs < row.stat.ctimeUs
+  }
+
+  /** Is the file there an older one than the row speaks of? */
+  #isCopy(found: FoundRow): boolean {
+    return this.#copied.has(found.row.parent) || isOlder(found)
   }
 
   /** Rows of directories that are not what they were, though they stand where they were: copied back, or made anew. */
@@ -451,6 +469,11 @@ class JudgeRun {
     const { content, size } = row
     this.#noted.push({ time: now(), device: deviceOf(ref.id), action, node: ref.id, path, content, size })
   }
+}
+
+/** The disk was put back in place, by its file system: whatever a person does makes it later than it was. */
+function isOlder({ row, observed }: FoundRow): boolean {
+  return sameObject(row.stat, observed.stat) && observed.stat.ctimeUs < row.stat.ctimeUs
 }
 
 function withoutVersions(nodes: Row['nodes']): Row['nodes'] {
