@@ -304,7 +304,11 @@ class PeerNetwork implements Network {
 
   share(folder: SharedFolder): FolderNetwork {
     this.#folders.set(folder.id, folder)
-    const network = { ...this.#replication.share(folder), ...this.#exchange.share(folder.id), ...this.#past.share(folder.id) }
+    const network = {
+      ...this.#replication.share(folder),
+      ...this.#exchange.share(folder.id),
+      ...this.#past.share(folder.id),
+    }
     for (const session of this.#links.sessions()) session.sendMembership()
     return network
   }

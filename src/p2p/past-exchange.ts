@@ -43,11 +43,7 @@ export class PastExchange implements SessionPart {
     return { past: (queries, options) => this.#past(folder, queries, options) }
   }
 
-  async #past(
-    folder: FolderId,
-    queries: readonly PastQuery[],
-    options: Waiting,
-  ): Promise<readonly boolean[] | null> {
+  async #past(folder: FolderId, queries: readonly PastQuery[], options: Waiting): Promise<readonly boolean[] | null> {
     options.signal.throwIfAborted()
     const byDevice = new Map<DeviceId, PastLink>()
     for (const link of this.#links)

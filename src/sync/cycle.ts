@@ -152,7 +152,8 @@ export class Cycle {
         dirty.addAll()
         return false
       }
-      for (const path of [...this.#stepProblems.keys()]) if (seen.looked(parentPath(path))) this.#stepProblems.delete(path)
+      for (const path of [...this.#stepProblems.keys()])
+        if (seen.looked(parentPath(path))) this.#stepProblems.delete(path)
       let left = changes
       if (this.replica.rejoining) {
         const judged = await this.#judge.judge(changes, { ...options, ...seen, all: batch.all })

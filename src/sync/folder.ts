@@ -295,7 +295,10 @@ class Engine implements FolderEngine {
 
   /** Writes of this device came back that it does not know: what lies here is judged before anything more is published. */
   #onRolledBack(from: DeviceId): void {
-    this.#deps.log.warn({ from }, 'others hold writes of this device that it does not know: its database is an older copy')
+    this.#deps.log.warn(
+      { from },
+      'others hold writes of this device that it does not know: its database is an older copy',
+    )
     this.#deps.emit({ type: 'folder:rolled-back', folder: this.id, from })
     this.#cycle?.judgeAll()
     this.#wake.fire()

@@ -83,7 +83,12 @@ export class Observer {
       // What was to be read too is gone again, or the tree moves faster than it can be read: what is sure is said now.
       for (const { path } of more) this.#deps.lookLater(parentPath(path), 0)
       this.#racy(listed, nowMs)
-      return { changes: more.length === 0 ? changes : withoutUnread(changes), looked, unread: more.map(({ path }) => path), statOf: path => listed.get(path)?.stat }
+      return {
+        changes: more.length === 0 ? changes : withoutUnread(changes),
+        looked,
+        unread: more.map(({ path }) => path),
+        statOf: path => listed.get(path)?.stat,
+      }
     }
   }
 

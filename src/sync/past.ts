@@ -63,7 +63,11 @@ export class Past {
   async #answer(group: readonly Asked[]): Promise<void> {
     const wanted = (): boolean => group.some(({ signal }) => !signal.aborted)
     try {
-      const known = await new Reading(this.#deps, group.flatMap(asked => asked.queries), wanted).answer()
+      const known = await new Reading(
+        this.#deps,
+        group.flatMap(asked => asked.queries),
+        wanted,
+      ).answer()
       let at = 0
       for (const { queries, resolve } of group) {
         resolve(known.slice(at, at + queries.length))

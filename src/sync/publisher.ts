@@ -356,7 +356,12 @@ class PublishRun {
 
   /** Agreement with what the tree shows, if it is that: noted in the journal, but nobody did anything. */
   #adopt(row: Row | null, parent: Row, found: Observed, facts: Facts, path: string): Row | undefined {
-    const adopted = adopt(this.#deps, row, { parent, name: row?.name ?? found.name, kind: found.kind, stat: found.stat }, facts)
+    const adopted = adopt(
+      this.#deps,
+      row,
+      { parent, name: row?.name ?? found.name, kind: found.kind, stat: found.stat },
+      facts,
+    )
     if (adopted !== undefined) this.#noted.push(...this.#entry(row === null ? 'created' : 'edited', adopted, path))
     return adopted
   }

@@ -3,25 +3,32 @@
 // deleted version is stale and goes to the kept versions, what no journal knows is new and published as ever. An edit or a move of what
 // this device had up to date is a person's, and never judged. It hands back what is left to publish; nothing here writes to the tree.
 import type { Facts } from '../core/entry.ts'
-import type { ContentId, DeviceId, NodeId, RowId } from '../core/ids.ts'
+import type { ContentId, RowId } from '../core/ids.ts'
 import { NO_CONTENT, ROOT_ROW } from '../core/ids.ts'
-import type { DiskStep, FolderDisk, HashResult, JournalEntry, PastQuery, Problem, Stat, Waiting } from '../core/ports.ts'
+import type {
+  DiskStep,
+  FolderDisk,
+  HashResult,
+  JournalEntry,
+  PastQuery,
+  Problem,
+  Stat,
+  Waiting,
+} from '../core/ports.ts'
 import type { Row } from '../core/rows.ts'
-import { type AdoptDeps, type Shown, sameDots, shownAt } from './adopt.ts'
+import { type Shown, shownAt } from './adopt.ts'
+import { Evidence } from './evidence.ts'
 import type { Found, FoundRow, LocalChanges } from './local-changes.ts'
-import { parentPath, sameObject } from './local-changes.ts'
+import { parentPath } from './local-changes.ts'
 import { CYCLE_BYTES, CYCLE_FILES, directoryFacts, factsOf, SECOND_LOOK_MS } from './publisher.ts'
-import type { TreeView } from './tree.ts'
+import { TakeOver, type TakeOverDeps } from './take-over.ts'
 
 /** When nobody answered: asked again after this, or when something changes. */
 const ASK_AGAIN_MS = 5_000
 const REMOVE_BATCH = 512
 
-export interface JudgeDeps extends AdoptDeps {
-  readonly tree: TreeView
+export interface JudgeDeps extends TakeOverDeps {
   readonly disk: Pick<FolderDisk, 'hash' | 'apply'>
-  readonly now: () => number
-  readonly deviceOf: (node: NodeId) => DeviceId
   /** What the journals of this device and of those linked know; null where nobody else could be asked. */
   readonly past: (queries: readonly PastQuery[], options: Waiting) => Promise<readonly boolean[] | null>
   /** Stores what the rows changed, with these entries. */
@@ -84,6 +91,7 @@ export class Judge {
 }
 
 type Hashed = Extract<HashResult, { ok: true }>
+type Removal = Extract<DiskStep, { do: 'remove' }>
 
 /** What only the past can tell. */
 type Case =
@@ -96,29 +104,29 @@ class JudgeRun {
   readonly #deps: JudgeDeps
   readonly #changes: LocalChanges
   readonly #options: JudgeOptions
+  readonly #evidence: Evidence
+  readonly #takeOver: TakeOver
   readonly #claimed: Map<string, Row>
   readonly #lost: Map<RowId, Row>
-  /** Directories that are not what they were, though they stand where they were. */
-  readonly #copied: Set<RowId>
-  #standsAt: ReadonlyMap<RowId, string> | null = null
   readonly #creates: Found[] = []
   readonly #moves: FoundRow[] = []
   readonly #edits: FoundRow[] = []
   readonly #touched: FoundRow[] = []
   readonly #cases: Case[] = []
-  readonly #removals: Extract<DiskStep, { do: 'remove' }>[] = []
+  readonly #removals: Removal[] = []
   /** New directories that something stands in, or may. */
   readonly #kept = new Set<string>()
-  readonly #noted: JournalEntry[] = []
   readonly #again = new Map<string, number>()
 
   constructor(deps: JudgeDeps, changes: LocalChanges, options: JudgeOptions) {
     this.#deps = deps
     this.#changes = changes
     this.#options = options
+    const { rows, tree } = deps
+    this.#evidence = new Evidence({ rows, tree, statOf: options.statOf }, changes)
+    this.#takeOver = new TakeOver(deps)
     this.#claimed = new Map(changes.claimed)
     this.#lost = new Map(changes.lost.map(row => [row.id, row]))
-    this.#copied = this.#copiedDirectories()
   }
 
   async run(): Promise<Judged> {
@@ -130,22 +138,13 @@ class JudgeRun {
     const known = queries.length === 0 ? [] : await this.#deps.past(queries, this.#options)
     if (known === null) for (const { found } of this.#cases) this.#lookAgain(found.parent, ASK_AGAIN_MS)
     else await this.#decide(known)
+    // What is gone may be one of those that were not judged yet.
     if (this.#again.size === 0) this.#judgeLost()
-    await this.#deps.commit(this.#noted)
-    return { changes: this.#left(), again: this.#again }
-  }
-
-  #left(): LocalChanges {
-    return {
-      ...this.#changes,
-      claimed: this.#claimed,
-      creates: this.#creates,
-      moves: this.#moves,
-      edits: this.#edits,
-      touched: this.#touched,
-      // What is gone may be one of those that were not judged yet.
-      lost: this.#again.size === 0 ? [...this.#lost.values()] : [],
-    }
+    else this.#lost.clear()
+    await this.#deps.commit(this.#takeOver.noted)
+    const left = { creates: this.#creates, moves: this.#moves, edits: this.#edits, touched: this.#touched }
+    const changes = { ...this.#changes, ...left, claimed: this.#claimed, lost: [...this.#lost.values()] }
+    return { changes, again: this.#again }
   }
 
   #lookAgain(path: string, afterMs: number): void {
@@ -161,31 +160,37 @@ class JudgeRun {
     return parent && shownAt(this.#deps, parent, found.observed.name, found.observed.kind)
   }
 
+  /** False: nothing that a row could stand for is shown here. */
+  #claim(found: Found, facts: Facts): boolean {
+    const parent = this.#rowAt(found.parent)
+    const shown = this.#shown(found)
+    const done = parent && shown && this.#takeOver.claim(found, parent, shown, facts, this.#lost)
+    if (done === undefined) return false
+    if (done.again !== null) {
+      this.#lost.delete(done.again)
+      this.#evidence.noteCopied(done.again)
+    }
+    if (done.row.kind === 'directory') this.#claimed.set(found.path, done.row)
+    return true
+  }
+
   /** A directory that the tree shows here is that directory; its mode is the tree's. */
   #judgeDirectory(found: Found): void {
-    const shown = this.#shown(found)
-    const facts = directoryFacts(found.observed.stat)
-    if (shown === undefined || !this.#claim(found, shown, facts, { agrees: true }))
-      this.#cases.push({ what: 'directory', found })
+    if (!this.#claim(found, directoryFacts(found.observed.stat))) this.#cases.push({ what: 'directory', found })
   }
 
   #judgeTouched(found: FoundRow): void {
     const { row, observed } = found
-    const known = this.#isUpToDate(row) && !this.#copied.has(row.id)
-    if (known || observed.stat.mode === row.mode) return void this.#touched.push(found)
-    this.#deps.rows.put({ ...row, mode: observed.stat.mode, stat: observed.stat, nodes: withoutVersions(row.nodes) })
-    for (const ref of row.nodes) this.#deps.onAdopted(ref.id)
+    if (observed.stat.mode === row.mode || this.#evidence.isChmod(found)) this.#touched.push(found)
+    else this.#takeOver.age(row, found, { ...row, mode: observed.stat.mode })
   }
 
   #judgeMove(found: FoundRow): void {
     const parent = this.#rowAt(found.parent)
-    const row = this.#deps.rows.get(found.row.id)
-    const moved = this.#isUnmoved(found.row) && !isOlder(found)
-    if (parent === undefined || row === undefined || moved) return this.#passMove(found)
+    if (parent === undefined || this.#evidence.isMove(found)) return this.#passMove(found)
     const shown = this.#shown(found)
-    if (shown !== undefined && row.nodes.some(ref => shown.entry.nodes.includes(ref.id)))
-      return this.#moveRow(found, parent)
-    this.#cases.push({ what: 'move', found, parent })
+    if (found.row.nodes.some(ref => shown?.entry.nodes.includes(ref.id))) this.#follow(found, parent)
+    else this.#cases.push({ what: 'move', found, parent })
   }
 
   #passMove(found: FoundRow): void {
@@ -193,19 +198,22 @@ class JudgeRun {
     this.#keep(found.parent)
   }
 
-  /** The row goes along, and nobody hears of it: where the tree shows it elsewhere, the plan moves it there. */
-  #moveRow({ row: { id }, observed, path }: FoundRow, parent: Row): void {
-    const { rows, tree } = this.#deps
-    const row = rows.get(id)
-    if (row === undefined) return
-    const nodes = row.nodes.map(ref => ({ ...ref, placement: tree.node(ref.id)?.placement ?? ref.placement }))
-    const same = row.stat.size === observed.stat.size && row.stat.mtimeUs === observed.stat.mtimeUs
-    const stat = same ? { ...observed.stat, mode: row.stat.mode } : row.stat
-    const moved = { ...row, parent: parent.id, name: observed.name, stat, nodes }
-    rows.put(moved)
-    this.#note('moved', moved, path)
-    if (row.kind === 'directory') this.#claimed.set(path, moved)
-    for (const ref of row.nodes) this.#deps.onAdopted(ref.id)
+  #follow(found: FoundRow, parent: Row): void {
+    const row = this.#takeOver.follow(found, parent)
+    if (row?.kind === 'directory') this.#claimed.set(found.path, row)
+  }
+
+  /** A person's deletions stay; every other row is forgotten, with all below it, and what the tree shows of it comes again. */
+  #judgeLost(): void {
+    const forgotten = new Set<RowId>()
+    // A directory stands before what is in it.
+    for (const row of [...this.#lost.values()]) {
+      const deleted = this.#lost.has(row.parent) || this.#evidence.isDeletion(row)
+      if (deleted && !forgotten.has(row.parent)) continue
+      forgotten.add(row.id)
+      this.#lost.delete(row.id)
+      this.#takeOver.forget(row)
+    }
   }
 
   // -------------------------------------------------------------------------------------------------------------- contents
@@ -231,7 +239,7 @@ class JudgeRun {
   #share(): (Found & { row: Row | null })[] {
     const all: (Found & { row: Row | null })[] = []
     for (const found of this.#changes.edits) {
-      if (this.#isUpToDate(found.row) && !this.#isCopy(found)) this.#edits.push(found)
+      if (this.#evidence.isEdit(found)) this.#edits.push(found)
       else all.push(found)
     }
     for (const found of this.#changes.creates)
@@ -245,13 +253,6 @@ class JudgeRun {
     return all.slice(0, count)
   }
 
-  /** Does the tree show exactly what the row says? Then what differs on the disk was done by a person. */
-  #isUpToDate(row: Row): boolean {
-    if (row.kind === 'directory') return row.nodes.every(ref => sameDots(this.#dots(ref.id), ref.versions))
-    const [ref] = row.nodes
-    return ref !== undefined && this.#deps.tree.entriesOf(ref.id).some(entry => sameDots(entry.dots, ref.versions))
-  }
-
   #unhashed(found: Found, problem: Problem): void {
     this.#deps.onProblem(problem)
     this.#keep(found.parent)
@@ -261,117 +262,15 @@ class JudgeRun {
 
   #judgeCreate(found: Found, hashed: Hashed): void {
     const facts = factsOf(null, found.observed.stat, hashed)
-    const shown = this.#shown(found)
-    if (shown?.entry.facts.content === facts.content && this.#claim(found, shown, facts, { agrees: true })) return
-    this.#cases.push({ what: 'file', found, facts })
+    const agrees = this.#shown(found)?.entry.facts.content === facts.content
+    if (!agrees || !this.#claim(found, facts)) this.#cases.push({ what: 'file', found, facts })
   }
 
   #judgeEdit(found: FoundRow, hashed: Hashed): void {
-    const { rows, tree } = this.#deps
-    const row = rows.get(found.row.id)
-    const [ref] = row?.nodes ?? []
-    if (row === undefined || ref === undefined || row.kind !== found.observed.kind)
-      return this.#lookAgain(found.parent, 0)
-    const { stat } = found.observed
-    const facts = factsOf(row, stat, hashed)
-    const entry = tree.entriesOf(ref.id).find(each => each.facts.content === facts.content)
-    if (entry !== undefined) {
-      const next = { ...row, ...facts, stat, copy: entry.copy, nodes: tree.refsOf(entry) }
-      rows.put(next)
-      this.#note('edited', next, found.path)
-      this.#deps.onAdopted(ref.id)
-    } else if (facts.content === row.content) {
-      // Written again, or restored with other times: what it shows it showed before.
-      rows.put({ ...row, ...facts, stat })
-      this.#deps.onAdopted(ref.id)
-    } else this.#cases.push({ what: 'edit', found, facts })
-  }
-
-  /** Lets a row stand for what the tree shows here. `agrees`: the disk shows it too. False: another row has it, in place. */
-  #claim(found: Found, { directory, entry }: Shown, facts: Facts, { agrees }: { agrees: boolean }): boolean {
-    const { rows, tree } = this.#deps
-    const parent = this.#rowAt(found.parent)
-    if (parent === undefined) return false
-    const { name, kind, stat } = found.observed
-    const others = entry.nodes.flatMap(id => rows.byNode(id)).filter(row => row.kind === kind)
-    const standing = others.filter(row => !this.#lost.has(row.id))
-    const key = tree.nameKey(name)
-    if (standing.some(row => row.parent === parent.id && tree.nameKey(row.name) === key)) return false
-    // A row that is nowhere to be seen and stood for the same: here it is.
-    const again = others.find(row => this.#lost.has(row.id))
-    if (again !== undefined) {
-      this.#lost.delete(again.id)
-      this.#copied.add(again.id)
-    }
-    const refs = tree.refsOf(entry)
-    const row: Row = {
-      ...facts,
-      id: again?.id ?? rows.allocate(),
-      parent: parent.id,
-      name,
-      kind,
-      stat,
-      copy: entry.copy,
-      nodes: agrees ? refs : withoutVersions(refs),
-    }
-    rows.put(row)
-    if (agrees) this.#note('created', row, found.path)
-    if (kind === 'directory') this.#claimed.set(found.path, row)
-    this.#deps.onAdopted(directory)
-    return true
-  }
-
-  // ------------------------------------------------------------------------------------------------------------------ lost
-
-  /**
-   * What is gone was deleted by a person only if this device had it up to date, in a directory that is the very one it was and was changed
-   * since. Anything else may be gone because the rows or the files are an old copy: then the row is forgotten, and what the tree shows
-   * comes again.
-   */
-  #judgeLost(): void {
-    const forgotten = new Set<RowId>()
-    // A directory stands before what is in it.
-    for (const row of [...this.#lost.values()]) {
-      const above = this.#lost.has(row.parent)
-      const deleted = above || (this.#isUpToDate(row) && this.#isUnmoved(row) && !this.#isWithoutIt(row))
-      if (deleted && !forgotten.has(row.parent)) continue
-      forgotten.add(row.id)
-      this.#lost.delete(row.id)
-      this.#deps.rows.delete(row.id)
-      for (const ref of row.nodes) this.#deps.onAdopted(ref.id)
-    }
-  }
-
-  /** Was its directory put back as it was before? A deletion would have changed it later than what it deleted. */
-  #isWithoutIt(row: Row): boolean {
-    if (this.#copied.has(row.parent)) return true
-    this.#standsAt ??= new Map([...this.#claimed].map(([path, { id }]) => [id, path]))
-    const stat = this.#options.statOf(this.#standsAt.get(row.parent) ?? '')
-    return stat !== undefined && stat.ctimeUs < row.stat.ctimeUs
-  }
-
-  /** Is the file there an older one than the row speaks of? */
-  #isCopy(found: FoundRow): boolean {
-    return this.#copied.has(found.row.parent) || isOlder(found)
-  }
-
-  /** Rows of directories that are not what they were, though they stand where they were: copied back, or made anew. */
-  #copiedDirectories(): Set<RowId> {
-    const copied = new Set<RowId>()
-    const { touched, edits, moves } = this.#changes
-    for (const { row, observed } of touched) if (!sameObject(row.stat, observed.stat)) copied.add(row.id)
-    // Nothing is known of the root's own inode: it is the one it was if anything in it is.
-    const others = new Set([...touched, ...edits].filter(f => !sameObject(f.row.stat, f.observed.stat)).map(f => f.row.id))
-    const away = new Set(moves.map(move => move.row.id))
-    const stands = [...this.#deps.rows.children(ROOT_ROW)].filter(
-      row => row.id !== ROOT_ROW && !this.#lost.has(row.id) && !away.has(row.id),
-    )
-    if (!stands.some(row => !others.has(row.id))) copied.add(ROOT_ROW)
-    return copied
-  }
-
-  #isUnmoved(row: Row): boolean {
-    return row.nodes.every(ref => samePlacement(this.#deps.tree.node(ref.id)?.placement, ref.placement))
+    const row = this.#deps.rows.get(found.row.id)
+    if (row === undefined || row.kind !== found.observed.kind) return this.#lookAgain(found.parent, 0)
+    const facts = factsOf(row, found.observed.stat, hashed)
+    if (!this.#takeOver.agree(row, found, facts)) this.#cases.push({ what: 'edit', found, facts })
   }
 
   // -------------------------------------------------------------------------------------------------------------- verdicts
@@ -388,21 +287,30 @@ class JudgeRun {
     for (const [at, each] of this.#cases.entries()) {
       const stale = known[at] === true
       if (each.what === 'directory') directories.push({ found: each.found, stale })
-      else if (each.what === 'move') stale ? this.#moveRow(each.found, each.parent) : this.#passMove(each.found)
+      else if (each.what === 'move') stale ? this.#follow(each.found, each.parent) : this.#passMove(each.found)
       else if (each.what === 'edit') stale ? this.#staleEdit(each.found, each.facts) : this.#edits.push(each.found)
       else if (stale) this.#staleFile(each.found, each.facts)
       else this.#create(each.found)
     }
-    // What is in a directory decides about it, so the deepest come first.
+    const steps = this.#removals
+    for (let at = 0; at < steps.length; at += REMOVE_BATCH)
+      for (const step of await this.#remove(steps.slice(at, at + REMOVE_BATCH)))
+        this.#lookAgain(parentPath(step.path), SECOND_LOOK_MS)
+    await this.#decideDirectories(directories)
+  }
+
+  /** What is in a directory decides about it, so the deepest come first. */
+  async #decideDirectories(directories: { found: Found; stale: boolean }[]): Promise<void> {
+    const waiting = new Set<string>()
+    for (const path of this.#again.keys())
+      for (let at = path; at !== '' && !waiting.has(at); at = parentPath(at)) waiting.add(at)
     directories.sort((a, b) => b.found.path.split('/').length - a.found.path.split('/').length)
-    const old: Found[] = []
     for (const { found, stale } of directories) {
-      const waits = [...this.#again.keys()].some(path => path === found.path || path.startsWith(`${found.path}/`))
-      if (this.#kept.has(found.path) || !stale) this.#create(found)
-      else if (waits) this.#lookAgain(found.parent, SECOND_LOOK_MS)
-      else old.push(found)
+      if (!stale || this.#kept.has(found.path)) this.#create(found)
+      else if (waiting.has(found.path)) this.#lookAgain(found.parent, SECOND_LOOK_MS)
+      // Refused: something stands in it that nobody spoke of.
+      else if ((await this.#remove([removalOf(found, NO_CONTENT)])).length > 0) this.#create(found)
     }
-    await this.#remove(old)
   }
 
   #create(found: Found): void {
@@ -414,42 +322,21 @@ class JudgeRun {
     for (let at = path; at !== '' && !this.#kept.has(at); at = parentPath(at)) this.#kept.add(at)
   }
 
-  /** It shows none of the versions that the tree has: the plan replaces it, and keeps it. */
   #staleEdit(found: FoundRow, facts: Facts): void {
-    const { rows } = this.#deps
-    const row = rows.get(found.row.id)
-    if (row === undefined) return this.#lookAgain(found.parent, 0)
-    rows.put({ ...row, ...facts, stat: found.observed.stat, nodes: withoutVersions(row.nodes) })
-    for (const ref of row.nodes) this.#deps.onAdopted(ref.id)
+    const row = this.#deps.rows.get(found.row.id)
+    if (row === undefined) this.#lookAgain(found.parent, 0)
+    else this.#takeOver.age(row, found, facts)
   }
 
+  /** Where the tree shows a file, the plan replaces this one; where it shows none, this one goes. */
   #staleFile(found: Found, facts: Facts): void {
-    const shown = this.#shown(found)
-    if (shown !== undefined) {
-      const agrees = shown.entry.facts.content === facts.content
-      if (!this.#claim(found, shown, facts, { agrees })) this.#create(found)
-      return
-    }
-    this.#removals.push(removalOf(found, facts.content))
+    if (this.#claim(found, facts)) return
+    if (this.#shown(found) === undefined) this.#removals.push(removalOf(found, facts.content))
+    else this.#create(found)
   }
 
-  async #remove(directories: readonly Found[]): Promise<void> {
-    const steps = this.#removals
-    for (let at = 0; at < steps.length; at += REMOVE_BATCH) {
-      const some = steps.slice(at, at + REMOVE_BATCH)
-      for (const step of await this.#refused(some)) this.#lookAgain(parentPath(step.path), SECOND_LOOK_MS)
-    }
-    const byPath = new Map(directories.map(found => [found.path, found]))
-    // One after the other: each goes only when those in it have.
-    for (const found of directories) {
-      const [refused] = await this.#refused([removalOf(found, NO_CONTENT)])
-      // Something stands in it that nobody spoke of.
-      const kept = refused === undefined ? undefined : byPath.get(refused.path)
-      if (kept !== undefined) this.#create(kept)
-    }
-  }
-
-  async #refused(steps: readonly Extract<DiskStep, { do: 'remove' }>[]): Promise<typeof steps> {
+  /** Returns those that were refused. */
+  async #remove(steps: readonly Removal[]): Promise<readonly Removal[]> {
     const results = await this.#deps.disk.apply(steps, this.#options)
     return steps.filter((step, at) => {
       const done = results[at]?.ok === true
@@ -457,37 +344,8 @@ class JudgeRun {
       return !done
     })
   }
-
-  #dots(node: NodeId): readonly { actor: Row['nodes'][number]['versions'][number]['dot']['actor']; seq: number }[] {
-    return (this.#deps.tree.node(node)?.versions ?? []).map(version => version.dot)
-  }
-
-  #note(action: JournalEntry['action'], row: Row, path: string): void {
-    const [ref] = row.nodes
-    if (ref === undefined) return
-    const { now, deviceOf } = this.#deps
-    const { content, size } = row
-    this.#noted.push({ time: now(), device: deviceOf(ref.id), action, node: ref.id, path, content, size })
-  }
 }
 
-/** The disk was put back in place, by its file system: whatever a person does makes it later than it was. */
-function isOlder({ row, observed }: FoundRow): boolean {
-  return sameObject(row.stat, observed.stat) && observed.stat.ctimeUs < row.stat.ctimeUs
-}
-
-function withoutVersions(nodes: Row['nodes']): Row['nodes'] {
-  return nodes.map(ref => ({ ...ref, versions: [] }))
-}
-
-function removalOf({ path, observed }: Found, content: ContentId): Extract<DiskStep, { do: 'remove' }> {
+function removalOf({ path, observed }: Found, content: ContentId): Removal {
   return { do: 'remove', path, kind: observed.kind, expect: observed.stat, content }
 }
-
-function samePlacement(a: Placement | undefined, b: Placement): boolean {
-  if (a === undefined) return false
-  if (a === null || b === null) return a === b
-  return a.time === b.time && a.actor === b.actor && a.parent === b.parent && a.name === b.name
-}
-
-type Placement = Row['nodes'][number]['placement']

@@ -209,11 +209,7 @@ export class MemoryNetwork {
     return link.isOpen ? got : null
   }
 
-  async #past(
-    device: DeviceId,
-    queries: readonly PastQuery[],
-    options: Waiting,
-  ): Promise<readonly boolean[] | null> {
+  async #past(device: DeviceId, queries: readonly PastQuery[], options: Waiting): Promise<readonly boolean[] | null> {
     const end = watchEnd(options.signal)
     try {
       const ask = (link: MemoryLink): Promise<readonly boolean[] | null> =>

@@ -211,7 +211,9 @@ export class MemoryVolume {
 
   /** Everything on it, as a backup or a snapshot of the machine would have it. */
   copy(): VolumeCopy {
-    return { root: this.root === null ? null : copyOf(this.root, inode => ({ ino: inode.ino, birthUs: inode.birthUs })) }
+    return {
+      root: this.root === null ? null : copyOf(this.root, inode => ({ ino: inode.ino, birthUs: inode.birthUs })),
+    }
   }
 
   /**

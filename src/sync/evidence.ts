@@ -1,0 +1,94 @@
+// What tells a person's change from an old copy, while a folder rejoins: whether this device had a file up to date, and whether the disk
+// under it was put back. A disk that was copied back has other inodes; one that its file system put back in place has earlier times than
+// its rows: whatever a person does makes them later. Reads rows, the tree and what was seen; changes nothing.
+import type { Dot } from '../core/entry.ts'
+import type { NodeId, RowId } from '../core/ids.ts'
+import { ROOT_ROW } from '../core/ids.ts'
+import type { Stat } from '../core/ports.ts'
+import type { Row, RowTable } from '../core/rows.ts'
+import { sameDots } from './adopt.ts'
+import type { FoundRow, LocalChanges } from './local-changes.ts'
+import { sameObject } from './local-changes.ts'
+import type { TreeView } from './tree.ts'
+
+export interface EvidenceDeps {
+  readonly rows: RowTable
+  readonly tree: Pick<TreeView, 'entriesOf' | 'node'>
+  /** The directory at this path, as it was read. */
+  readonly statOf: (path: string) => Stat | undefined
+}
+
+export class Evidence {
+  readonly #deps: EvidenceDeps
+  /** Rows of directories that are not what they were, though they stand where they were: copied back, or made anew. */
+  readonly #copied = new Set<RowId>()
+  readonly #standsAt: ReadonlyMap<RowId, string>
+
+  constructor(deps: EvidenceDeps, changes: LocalChanges) {
+    this.#deps = deps
+    this.#standsAt = new Map([...changes.claimed].map(([path, { id }]) => [id, path]))
+    const { touched, edits, moves, lost } = changes
+    for (const { row, observed } of touched) if (!sameObject(row.stat, observed.stat)) this.#copied.add(row.id)
+    // Nothing is known of the root's own inode: it is the one it was if anything in it is.
+    const other = [...touched, ...edits].filter(found => !sameObject(found.row.stat, found.observed.stat))
+    const out = new Set([
+      ...other.map(found => found.row.id),
+      ...moves.map(move => move.row.id),
+      ...lost.map(r => r.id),
+    ])
+    out.add(ROOT_ROW)
+    if (![...deps.rows.children(ROOT_ROW)].some(row => !out.has(row.id))) this.#copied.add(ROOT_ROW)
+  }
+
+  /** It is known by its name alone from now on: what its row spoke of stood in another one. */
+  noteCopied(directory: RowId): void {
+    this.#copied.add(directory)
+  }
+
+  /** Does the tree show exactly what the row says? */
+  isUpToDate(row: Row): boolean {
+    if (row.kind === 'directory') return row.nodes.every(ref => sameDots(this.#dots(ref.id), ref.versions))
+    const [ref] = row.nodes
+    return ref !== undefined && this.#deps.tree.entriesOf(ref.id).some(entry => sameDots(entry.dots, ref.versions))
+  }
+
+  isUnmoved(row: Row): boolean {
+    return row.nodes.every(ref => samePlacement(this.#deps.tree.node(ref.id)?.placement, ref.placement))
+  }
+
+  /** A person did this to what this device had up to date: nothing about it can be old. */
+  isEdit(found: FoundRow): boolean {
+    return this.isUpToDate(found.row) && !this.#copied.has(found.row.parent) && !isOlder(found)
+  }
+
+  isMove(found: FoundRow): boolean {
+    return this.isUnmoved(found.row) && !isOlder(found)
+  }
+
+  isChmod(found: FoundRow): boolean {
+    return this.isUpToDate(found.row) && !this.#copied.has(found.row.id)
+  }
+
+  /** It was up to date, in the directory that it stood in, and that directory was changed since. */
+  isDeletion(row: Row): boolean {
+    if (!this.isUpToDate(row) || !this.isUnmoved(row) || this.#copied.has(row.parent)) return false
+    const directory = this.#deps.statOf(this.#standsAt.get(row.parent) ?? '')
+    return directory === undefined || directory.ctimeUs >= row.stat.ctimeUs
+  }
+
+  #dots(node: NodeId): readonly Dot[] {
+    return (this.#deps.tree.node(node)?.versions ?? []).map(version => version.dot)
+  }
+}
+
+function isOlder({ row, observed }: FoundRow): boolean {
+  return observed.stat.ctimeUs < row.stat.ctimeUs
+}
+
+type Placement = Row['nodes'][number]['placement']
+
+function samePlacement(a: Placement | undefined, b: Placement): boolean {
+  if (a === undefined) return false
+  if (a === null || b === null) return a === b
+  return a.time === b.time && a.actor === b.actor && a.parent === b.parent && a.name === b.name
+}
