@@ -6,7 +6,7 @@ import { NO_CONTENT } from '../core/ids.ts'
 import type { FolderStore, JournalEntry, PastQuery, Waiting } from '../core/ports.ts'
 
 /** Questions answered by one reading. */
-const MOST_AT_ONCE = 4_000
+const MOST_AT_ONCE = 10_000
 
 export interface PastDeps {
   readonly store: Pick<FolderStore, 'journal'>
@@ -104,7 +104,7 @@ class Reading {
     })
     const known = this.#queries.map(() => false)
     const open = new Map<string, number[]>()
-    let left = 0
+    const candidates = new Set<NodeId>()
     for (const [at, { path, node, content, kind }] of this.#queries.entries()) {
       if (kind === 'directory') {
         known[at] = this.#directories.knows(path, node)
@@ -116,11 +116,16 @@ class Reading {
         known[at] = true
         continue
       }
-      left++
+      for (const id of nodes) candidates.add(id)
       const key = this.#directories.keyOf(path)
-      open.set(key, [...(open.get(key) ?? []), at])
+      const others = open.get(key)
+      if (others === undefined) open.set(key, [at])
+      else others.push(at)
     }
-    if (left > 0) await this.#each(entry => this.#match(entry, open, known))
+    if (open.size > 0)
+      await this.#each(entry => {
+        if (candidates.has(entry.node)) this.#match(entry, open, known)
+      })
     return known
   }
 

@@ -4,6 +4,7 @@ import { setImmediate } from 'node:timers/promises'
 import { decode, encode } from 'cborg'
 import type { ContentList } from '../../src/core/content.ts'
 import { contentOf, sha256 } from '../../src/core/content-list.ts'
+import { KithError } from '../../src/core/errors.ts'
 import type { ContentId, DeviceId, DocId, FolderId, Hash } from '../../src/core/ids.ts'
 import { bytesOf, hexOf } from '../../src/core/ids.ts'
 import type { DocUpdate, FolderNetwork, FolderState, PastQuery, SharedFolder } from '../../src/core/ports.ts'
@@ -29,6 +30,8 @@ export class FakeFolder implements SharedFolder {
   reads = 0
   /** What was asked of the past. */
   readonly pasts: (readonly PastQuery[])[] = []
+  /** It cannot answer. */
+  forgetful = false
   remembers: (query: PastQuery) => boolean = () => false
   /** Awaited before every answer with content. */
   reading: () => Promise<unknown> = () => Promise.resolve()
@@ -185,7 +188,7 @@ export class FakeFolder implements SharedFolder {
   async past(queries: readonly PastQuery[]): Promise<readonly boolean[]> {
     this.pasts.push(queries)
     await this.reading()
-    if (this.failing !== null) throw this.failing
+    if (this.forgetful) throw new KithError('store-failed', 'The journal cannot be read.')
     return queries.map(query => this.remembers(query))
   }
 

@@ -1,8 +1,9 @@
 // What any FolderNetwork must do, said through SharedFolder alone: run on the real thing over loopback and on the simulation's fake.
 import { expect } from 'chai'
 import { matches, sha256 } from '../../src/core/content-list.ts'
-import type { ContentId, DeviceId, FolderId } from '../../src/core/ids.ts'
-import type { FolderNetwork, SharedFolder } from '../../src/core/ports.ts'
+import type { ContentId, DeviceId, FolderId, NodeId } from '../../src/core/ids.ts'
+import { binary, NO_CONTENT } from '../../src/core/ids.ts'
+import type { FolderNetwork, PastQuery, SharedFolder } from '../../src/core/ports.ts'
 import { FakeFolder } from './fake-folder.ts'
 
 export interface NetworkDevice {
@@ -15,6 +16,8 @@ export interface NetworkUnderTest {
   /** They start unlinked. Indexes into `devices`. */
   link(a: number, b: number): Promise<void>
   unlink(a: number, b: number): Promise<void>
+  /** Questions about the past in one request. */
+  readonly queriesAtOnce: number
   /** Lets time go on until it holds; fails with `what` after a deadline. */
   until(what: string, holds: () => boolean): Promise<void>
   close(): Promise<void>
@@ -216,6 +219,75 @@ export function networkContract(name: string, open: (count: number) => Promise<N
       expect(await count(at(0).network.fetchWhole(wanted, { signal }))).to.equal(0)
     })
 
+    it('asks all of the past: true where any of them knows', async () => {
+      await start(3)
+      const queries = pastQueries(2_500)
+      at(1).folder.remembers = ({ path }) => path.endsWith('7')
+      at(2).folder.remembers = ({ path, node, content }) =>
+        path.endsWith('0') && node !== null && content !== NO_CONTENT
+      share(0, 1, 2)
+      await network.link(0, 1)
+      await network.link(0, 2)
+      await network.until('linked', () => at(0).network.peers().length === 2)
+      const expected = queries.map(({ path, node, content }) => {
+        if (path.endsWith('7')) return true
+        return path.endsWith('0') && node !== null && content !== NO_CONTENT
+      })
+      expect(await at(0).network.past(queries, { signal })).to.deep.equal(expected)
+      for (const index of [1, 2]) {
+        const asked = at(index).folder.pasts
+        expect(asked.flat()).to.deep.equal(queries)
+        for (const each of asked) expect(each.length).to.be.at.most(network.queriesAtOnce)
+      }
+      expect(await at(0).network.past([], { signal })).to.deep.equal([])
+    })
+
+    it('asks on where one cannot answer, and says null where nobody does', async () => {
+      await start(3)
+      const queries = pastQueries(10)
+      share(0, 1, 2)
+      expect(await at(0).network.past(queries, { signal })).to.equal(null)
+      await network.link(0, 1)
+      await network.link(0, 2)
+      await network.until('linked', () => at(0).network.peers().length === 2)
+      at(1).folder.remembers = () => true
+      at(2).folder.forgetful = true
+      expect(await at(0).network.past(queries, { signal })).to.deep.equal(queries.map(() => true))
+      at(1).folder.forgetful = true
+      expect(await at(0).network.past(queries, { signal })).to.equal(null)
+    })
+
+    it('does not wait for a past after its link ended', async () => {
+      await start(2)
+      share(0, 1)
+      await network.link(0, 1)
+      await network.until('linked', () => at(0).network.peers().length === 1)
+      at(1).folder.reading = () => new Promise(() => undefined)
+      const answer = at(0).network.past(pastQueries(3), { signal })
+      await network.until('asked', () => at(1).folder.pasts.length > 0)
+      await network.unlink(0, 1)
+      expect(await answer).to.equal(null)
+    })
+
+    it('ends a question with the signal', async () => {
+      await start(2)
+      share(0, 1)
+      await network.link(0, 1)
+      await network.until('linked', () => at(0).network.peers().length === 1)
+      at(1).folder.reading = () => new Promise(() => undefined)
+      const abort = new AbortController()
+      const reason = new Error('enough')
+      const failed = at(0)
+        .network.past(pastQueries(3), { signal: abort.signal })
+        .then(
+          () => null,
+          (error: unknown) => error,
+        )
+      await network.until('asked', () => at(1).folder.pasts.length > 0)
+      abort.abort(reason)
+      expect(await failed).to.equal(reason)
+    })
+
     it('ends a fetch with the signal', async () => {
       await start(2)
       const wanted = contents(10, 6).map(bytes => at(1).folder.addContent(bytes))
@@ -234,6 +306,15 @@ export function networkContract(name: string, open: (count: number) => Promise<N
       abort.abort(reason)
       expect(await failed).to.equal(reason)
     })
+  })
+}
+
+function pastQueries(many: number): PastQuery[] {
+  return Array.from({ length: many }, (_, at): PastQuery => {
+    const kind = at % 5 === 0 ? 'directory' : 'file'
+    const node = at % 2 === 0 ? (binary(pseudorandom(16, at)) as NodeId) : null
+    const content = kind === 'directory' ? NO_CONTENT : (`\x01${sha256(Buffer.from([at & 255, at >> 8]))}` as ContentId)
+    return { path: `ü/${'long '.repeat(at % 300)}${at}`, node, content, kind }
   })
 }
 

@@ -16,6 +16,7 @@ import { PastExchange } from '../../src/p2p/past-exchange.ts'
 import { Replication } from '../../src/p2p/replication.ts'
 import type { LinkConnection, MembershipPort, OfferedFolder, Session } from '../../src/p2p/session.ts'
 import { CONTENT_PROTOCOL, openSession, SYNC_PROTOCOL } from '../../src/p2p/session.ts'
+import { MAX_QUERIES } from '../../src/p2p/wire.ts'
 import type { NetworkUnderTest } from '../contract/network-contract.ts'
 
 const MIB = 1024 * 1024
@@ -152,7 +153,11 @@ export class Device implements MembershipPort {
       ...this.held.filter(each => each.id !== folder.id),
       { id: folder.id, name: folder.name, formatVersion: 1 },
     ]
-    const network = { ...this.replication.share(folder), ...this.exchange.share(folder.id), ...this.past.share(folder.id) }
+    const network = {
+      ...this.replication.share(folder),
+      ...this.exchange.share(folder.id),
+      ...this.past.share(folder.id),
+    }
     for (const session of this.sessions.values()) session.sendMembership()
     return network
   }
@@ -177,6 +182,7 @@ export async function openLoopback(
   const at = (index: number): Device => devices[index] as Device
   return {
     devices,
+    queriesAtOnce: MAX_QUERIES,
     until,
     link: async (a, b) => {
       await at(a).dial(at(b))

@@ -108,6 +108,7 @@ function open(count: number): Promise<NetworkUnderTest> {
   const running = run()
   return Promise.resolve({
     devices: ids.map(id => ({ id, share: (folder: SharedFolder) => network.attach(id, folder) })),
+    queriesAtOnce: Number.POSITIVE_INFINITY,
     link: (a, b) => set(a, b, true),
     unlink: (a, b) => set(a, b, false),
     until: async (what, holds) => {

@@ -213,7 +213,13 @@ export class MemoryNetwork {
     const end = watchEnd(options.signal)
     try {
       const ask = (link: MemoryLink): Promise<readonly boolean[] | null> =>
-        this.#askNow(device, link, options, end.ended, folder => folder.past(queries, options))
+        this.#askNow(device, link, options, end.ended, async folder => {
+          try {
+            return await folder.past(queries, options)
+          } catch {
+            return null // it could not be asked
+          }
+        })
       const answers = (await Promise.all(this.#linksOf(device).map(ask))).filter(known => known !== null)
       return answers.length === 0 ? null : queries.map((_query, at) => answers.some(known => known[at] === true))
     } finally {

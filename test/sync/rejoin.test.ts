@@ -90,7 +90,7 @@ const WAYS: Record<string, (stage: Scene, steps: readonly Act[]) => Promise<void
     for (const step of steps.slice(1)) await stage.act(0, step)
     stage.b.restore(copy, { volume: null, noticed: false })
   },
-  'a home and a folder from a backup': async (stage, steps) => {
+  'a home and a folder from one backup (rows and disk agree: nothing is judged)': async (stage, steps) => {
     const copy = stage.b.snapshot()
     for (const step of steps) await stage.act(0, step)
     await stop(stage, stage.b)
@@ -104,7 +104,7 @@ const WAYS: Record<string, (stage: Scene, steps: readonly Act[]) => Promise<void
     await stop(stage, stage.b)
     stage.b.restore({ ...home, volume: folder.volume }, { volume: 'new', noticed: true })
   },
-  'a snapshot of the whole machine': async (stage, steps) => {
+  'a snapshot of the whole machine (rows and disk agree: nothing is judged)': async (stage, steps) => {
     const copy = stage.b.snapshot()
     for (const step of steps) await stage.act(0, step)
     await stop(stage, stage.b)
@@ -119,10 +119,14 @@ const WAYS: Record<string, (stage: Scene, steps: readonly Act[]) => Promise<void
   },
 }
 
+/** Its disk had the first step already: only what came after it can make a difference. */
+const HALF_WAY = /half-way|as it was|different days/
+
 describe('rejoin', () => {
   for (const [way, play] of Object.entries(WAYS)) {
     describe(`after ${way}`, () => {
       for (const [what, steps] of Object.entries(ELSEWHERE)) {
+        if (HALF_WAY.test(way) && steps.length === 1) continue
         it(`${what} elsewhere stays so`, () =>
           scene({}, async stage => {
             await stage.begin(base)
