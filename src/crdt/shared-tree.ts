@@ -5,7 +5,7 @@ import type { Dot, Entry, Facts, Kind, Node, NodeRef, Version } from '../core/en
 import { hasDot } from '../core/entry.ts'
 import { KithError } from '../core/errors.ts'
 import type { ActorId, DeviceId, DocId, NodeId } from '../core/ids.ts'
-import { DIRECTORIES_DOC, ROOT_NODE } from '../core/ids.ts'
+import { DIRECTORIES_DOC } from '../core/ids.ts'
 import { nameKey } from '../core/names.ts'
 import type { DocUpdate, Stat } from '../core/ports.ts'
 import type { Row, RowTable } from '../core/rows.ts'
@@ -299,16 +299,6 @@ export class SharedTree {
       }
     }
     return count
-  }
-
-  /**
-   * For a rejoin: do these documents know what the row's node showed? Each dot is there, or superseded; of a node without records,
-   * whether they saw as much of that actor in its document. A row that is not known is no base for a comparison.
-   */
-  knows(ref: NodeRef): boolean {
-    const node = this.#index.state(ref.id)
-    if (node === undefined || ref.id === ROOT_NODE) return ref.id === ROOT_NODE
-    return ref.versions.every(({ dot }) => dot.seq <= (node.context.get(dot.actor) ?? 0))
   }
 
   #take(changes: {

@@ -21,6 +21,7 @@ import { EventHub } from './events.ts'
 import { type FolderListFile, type FolderRecord, folderListFile } from './folder-list.ts'
 import { Folders, type OpenFolder } from './folders.ts'
 import type { Home } from './home.ts'
+import { placeOf } from './home-place.ts'
 import { acquireLock } from './lock.ts'
 import { Merger } from './merger.ts'
 import { Shutdown } from './shutdown.ts'
@@ -63,7 +64,10 @@ async function build(log: Log, options: DaemonOptions, shutdown: Shutdown): Prom
   const { emit } = events
   const identity = await loadIdentity(home.root)
   const list = folderListFile(home.foldersFile)
-  const { database, rebuilt } = await openOrRebuild(home, log)
+  const place = await placeOf(home)
+  if (place.copied)
+    log.warn('this home is a copy: what it knows may be old, and is compared with the other devices first')
+  const { database, rebuilt } = await openOrRebuild(home, list, log)
   shutdown.add('database', () => database.close())
   const port = config.port === 0 ? Number((await database.state.get(PORT_KEY)) ?? '0') : config.port
   const network = createNetwork(
@@ -73,7 +77,16 @@ async function build(log: Log, options: DaemonOptions, shutdown: Shutdown): Prom
   const merger = new Merger()
   const workers = new DiskWorkers()
   shutdown.add('workers', async () => void (await Promise.all([merger.stop(), workers.close()])))
-  const around = { database, log, emit, merger, workers, device: identity.device, deviceName: config.name }
+  const around = {
+    database,
+    log,
+    emit,
+    merger,
+    workers,
+    device: identity.device,
+    deviceName: config.name,
+    copied: place.copied,
+  }
   const folders = new Folders(
     {
       list,
@@ -97,6 +110,7 @@ async function build(log: Log, options: DaemonOptions, shutdown: Shutdown): Prom
   }
   shutdown.add('folders', () => folders.stop())
   await folders.start()
+  await place.settle()
   if (!rebuilt) await startNetwork()
   folders.share()
   const control = new Control(
@@ -110,11 +124,22 @@ async function build(log: Log, options: DaemonOptions, shutdown: Shutdown): Prom
   return control
 }
 
-/** A damaged database is set aside, not mended and not trusted: all of it comes back from the disk and the other devices. */
-async function openOrRebuild(home: Home, log: Log): Promise<{ database: Database; rebuilt: boolean }> {
+/**
+ * A damaged database is set aside, not mended and not trusted: all of it comes back from the disk and the other devices. So it does where
+ * the database is gone, and an empty one was made in its place.
+ */
+async function openOrRebuild(
+  home: Home,
+  list: FolderListFile,
+  log: Log,
+): Promise<{ database: Database; rebuilt: boolean }> {
   const deps = { log: log.child({ part: 'store' }) }
+  const had = (await list.load()).folders.some(({ marked }) => marked)
   try {
-    return { database: await openDatabase(home.database, deps), rebuilt: false }
+    const database = await openDatabase(home.database, deps)
+    const gone = had && database.folders().length === 0
+    if (gone) log.error('the database was gone: it is built anew')
+    return { database, rebuilt: gone }
   } catch (error) {
     if (!isKithError(error) || error.code !== 'database-corrupt') throw error
     const aside = await setAside(home.database)
@@ -154,17 +179,19 @@ interface FolderSurroundings {
   readonly workers: DiskWorkers
   readonly device: DeviceId
   readonly deviceName: string
+  /** The home is a copy of another one. */
+  readonly copied: boolean
 }
 
 async function openFolder(record: FolderRecord, around: FolderSurroundings): Promise<OpenFolder> {
-  const { database, emit, merger, workers, device, deviceName } = around
+  const { database, emit, merger, workers, device, deviceName, copied } = around
   const { id, name, path, taken, foldsCase, marked } = record
   const log = around.log.child({ part: 'folder', folder: id })
   const disk = await openFolderDisk(path, { folder: id, device, log, workers })
   if (!marked) await disk.accept()
   const engine = createFolderEngine(
     { disk, store: database.folder(id), clock: systemClock, random: Math.random, emit, log, mergeText: merger.merge },
-    { id, name, device, deviceName, foldsCase, pull: taken, rejoin: false },
+    { id, name, device, deviceName, foldsCase, pull: taken, rejoin: copied },
   )
   return { engine, close: () => disk.close() }
 }

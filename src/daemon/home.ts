@@ -21,6 +21,10 @@ export interface Home {
   /** Without symlinks. */
   readonly root: string
   readonly configFile: string
+  /** Written once, when the home is made. */
+  readonly formatFile: string
+  /** Where the home was when it was last written. */
+  readonly placeFile: string
   readonly lockFile: string
   readonly foldersFile: string
   readonly database: string
@@ -58,6 +62,8 @@ export async function openHome(path: string): Promise<Home> {
   return {
     root,
     configFile: join(root, CONFIG_FILE),
+    formatFile: join(root, FORMAT_FILE),
+    placeFile: join(root, 'place.json'),
     lockFile: join(root, 'daemon.lock'),
     foldersFile: join(root, 'folders.json'),
     database: join(root, 'database'),

@@ -6,7 +6,7 @@ import { NO_CONTENT } from '../core/ids.ts'
 import type { FolderStore, JournalEntry, PastQuery, Waiting } from '../core/ports.ts'
 
 /** Questions answered by one reading. */
-const MOST_AT_ONCE = 10_000
+const MOST_AT_ONCE = 5_000
 
 export interface PastDeps {
   readonly store: Pick<FolderStore, 'journal'>

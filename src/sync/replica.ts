@@ -60,9 +60,7 @@ export class Replica {
     // restored home has forgotten what others know. Neither can ever use a clock or a dot twice.
     const actor = newActor(deps.random)
     const meta: FolderMeta =
-      stored === null
-        ? { actor, seqCeiling: 0, pulling: options.pull, rejoining: options.pull }
-        : { ...stored, actor, rejoining: stored.rejoining || options.rejoin }
+      stored === null ? { actor, seqCeiling: 0, pulling: options.pull, rejoining: options.pull } : { ...stored, actor }
     const rows = await deps.store.loadRows()
     if (rows.get(ROOT_ROW) === undefined) rows.put(rootRow())
     const tree = new SharedTree(
@@ -79,7 +77,10 @@ export class Replica {
     for await (const update of deps.store.loadDocs()) updates.push(update)
     tree.load(updates)
     tree.register()
-    const replica = new Replica(deps, options, rows, tree, meta)
+    // Where nobody else ever wrote there is nobody to learn from.
+    const alone = [...tree.actors().values()].every(({ device }) => device === options.device)
+    const rejoining = meta.rejoining || (options.rejoin && !alone)
+    const replica = new Replica(deps, options, rows, tree, { ...meta, rejoining })
     await replica.commit({})
     return replica
   }

@@ -327,15 +327,20 @@ describe('the shared tree', () => {
     expect(create(again, rootRow(), 'g').nodes[0]?.versions[0]?.dot.seq).to.be.greaterThan(seq)
   })
 
-  it('knows() tells whether a row can be a base after the documents were pulled anew', () => {
+  it('tells whose writes came that were not known, also those that are superseded already, and each once', () => {
     const [a, b] = both()
+    const c = device(3)
     const f = create(a, rootRow(), 'f')
     exchange(a.tree, b.tree)
-    const next = a.tree.edit(f, facts('unsent'), statOf(inode++))
-    expect(b.tree.knows(f.nodes[0] as never)).to.equal(true)
-    expect(b.tree.knows(next.nodes[0] as never)).to.equal(false)
+    exchange(b.tree, c.tree)
+    for (const { tree } of [a, b, c]) tree.takeWriters()
+    a.tree.edit(a.tree.edit(f, facts('1'), statOf(inode++)), facts('2'), statOf(inode++))
     exchange(a.tree, b.tree)
-    expect(b.tree.knows(next.nodes[0] as never)).to.equal(true)
+    expect(b.tree.takeWriters()).to.deep.equal([actorOf(1)])
+    expect(b.tree.takeWriters()).to.deep.equal([])
+    expect(a.tree.takeWriters(), 'own writes that come back are known').not.to.include(actorOf(1))
+    exchange(b.tree, c.tree)
+    expect([...c.tree.takeWriters()].sort()).to.deep.equal([actorOf(1)])
   })
 
   it('deleting and creating again keeps the file, and a dead directory lives again', () => {
