@@ -4,7 +4,7 @@ import type { ContentList } from '../core/content.ts'
 import type { Emit } from '../core/events.ts'
 import type { ActorId, ContentId, DeviceId, FolderId, NodeId } from '../core/ids.ts'
 import { NO_CONTENT } from '../core/ids.ts'
-import type { Base, FolderBatch, FolderDisk, JournalEntry, Problem, StepResult, Waiting } from '../core/ports.ts'
+import type { Base, FolderBatch, FolderDisk, JournalEntry, Problem, Stat, StepResult, Waiting } from '../core/ports.ts'
 import type { RowTable } from '../core/rows.ts'
 import type { Fetcher } from './fetcher.ts'
 import { parentPath } from './local-changes.ts'
@@ -23,6 +23,8 @@ export interface ApplierDeps {
   readonly now: () => number
   readonly commit: (batch: FolderBatch) => Promise<void>
   readonly deviceOf: (node: NodeId) => DeviceId
+  /** A file or symlink stands there now, with this stat, by this device's own hand. */
+  readonly onWrote: (path: string, stat: Stat) => void
   readonly emit: Emit
 }
 
@@ -83,6 +85,7 @@ export class Applier {
       }
       planned.done(result.stat)
       const { step } = planned
+      if (result.stat !== null && step.do !== 'mkdir') this.#deps.onWrote(planned.path, result.stat)
       // Parked alone is no step forward: it goes back when the batch ends.
       if (step.do !== 'park') done++
       if (step.do === 'put') {

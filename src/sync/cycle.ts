@@ -4,7 +4,7 @@ import type { Clock } from '../core/clock.ts'
 import type { Emit } from '../core/events.ts'
 import type { ActorId, ContentId, DeviceId, FolderId, NodeId, RowId } from '../core/ids.ts'
 import { ROOT_NODE } from '../core/ids.ts'
-import type { FolderDisk, FolderStore, Problem, Waiting, Watch } from '../core/ports.ts'
+import type { FolderDisk, FolderStore, Problem, Stat, Waiting, Watch } from '../core/ports.ts'
 import { Applier, lookAfter } from './applier.ts'
 import type { Dirty } from './dirty.ts'
 import type { Fetcher } from './fetcher.ts'
@@ -82,7 +82,9 @@ export class Cycle {
     })
     this.#merger = new TextMerger({ folder, device, rows, tree, disk, store, now, commit, merge: deps.merge, emit })
     const deviceOf = (node: NodeId): DeviceId => lastWriter(replica, node) ?? device
-    this.#applier = new Applier({ folder, rows, disk, fetcher, now, commit, deviceOf, emit })
+    const onWrote = (path: string, stat: Stat): void => this.#observer.wrote(path, stat)
+    this.#applier = new Applier({ folder, rows, disk, fetcher, now, commit, deviceOf, onWrote, emit })
+    this.#observer.suspectNewest(rows)
     this.compareAll()
   }
 

@@ -70,9 +70,20 @@ export function sameStat(a: Stat, b: Stat): boolean {
 
 /** Writes within this span of the last look may not show in the times: look at the content whatever they say. */
 export const RACY_MS = 2_000
+/** A disk that shows change times in whole milliseconds, or worse; others have odd microseconds nearly always. */
+const COARSE_US = 1_000
 
 export function isRacy(stat: Stat, nowMs: number): boolean {
-  return Math.abs(nowMs - stat.mtimeUs / 1000) < RACY_MS
+  return isRecent(stat.mtimeUs, nowMs) || isCoarseAndRecent(stat, nowMs)
+}
+
+/** A write whose mtime was set back shows in the change time alone, and on a coarse disk not even there. */
+export function isCoarseAndRecent(stat: Stat, nowMs: number): boolean {
+  return stat.ctimeUs % COARSE_US === 0 && isRecent(stat.ctimeUs, nowMs)
+}
+
+function isRecent(us: number, nowMs: number): boolean {
+  return Math.abs(nowMs - us / 1000) < RACY_MS
 }
 
 /** Is this directory exactly what its rows say? Then nothing of the listing needs to be kept in memory. */

@@ -1,10 +1,19 @@
 // Reads the directories that are dirty, and those that must be read with them, until what a person did can be told. Directories that are
 // exactly as their rows say are not kept. Problems are remembered by directory until it is read again.
 import { isLegalName } from '../core/names.ts'
-import type { FolderDisk, Listing, Problem, Waiting, Watch } from '../core/ports.ts'
+import type { FolderDisk, Listing, Problem, Stat, Waiting, Watch } from '../core/ports.ts'
 import type { RowTable } from '../core/rows.ts'
 import type { DirtyBatch } from './dirty.ts'
-import { detectChanges, isClean, isRacy, joinPath, type LocalChanges, parentPath, RACY_MS } from './local-changes.ts'
+import {
+  detectChanges,
+  isClean,
+  isCoarseAndRecent,
+  isRacy,
+  joinPath,
+  type LocalChanges,
+  parentPath,
+  RACY_MS,
+} from './local-changes.ts'
 
 /** A scan that keeps finding more to read (a tree being renamed under us) starts over later. */
 const MOST_ROUNDS = 32
@@ -30,6 +39,24 @@ export class Observer {
 
   constructor(deps: ObserverDeps) {
     this.#deps = deps
+  }
+
+  /**
+   * What was written last before a crash was perhaps about to be hashed once more: nothing remembers it, so what the rows show as
+   * newest is suspected again.
+   */
+  suspectNewest(rows: RowTable): void {
+    let newest = 0
+    for (const { stat } of rows.all()) if (stat.ctimeUs > newest) newest = stat.ctimeUs
+    for (const { kind, stat } of rows.all())
+      if (kind !== 'directory' && stat.ctimeUs > newest - RACY_MS * 1000) this.#suspects.add(stat.ino)
+  }
+
+  /** The daemon itself just wrote this: where the disk's times are coarse, a person's write right after it would not show. */
+  wrote(path: string, stat: Stat): void {
+    if (!isCoarseAndRecent(stat, this.#deps.now())) return
+    this.#suspects.add(stat.ino)
+    this.#deps.lookLater(parentPath(path), RACY_MS, { quiet: true })
   }
 
   problems(): readonly Problem[] {

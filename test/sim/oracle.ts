@@ -61,6 +61,7 @@ export class Oracle implements Words {
     device.onReplaced = bytes => replaced.add(this.#content(bytes))
     // Both the taking and the keeping may be undone, but not the keeping alone.
     device.onPowerCut = () => {
+      if (device.person.unmounted) return
       const held = heldContents(device)
       for (const content of replaced) {
         if (!held.has(content)) throw new Error(`I11: a power cut lost what ${device.name} had to keep`)

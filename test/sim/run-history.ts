@@ -205,7 +205,7 @@ class HistoryRun {
         return trace('disk is unmounted')
       case 'remount':
         device.spare()
-      device.person.remountRoot()
+        device.person.remountRoot()
         return trace('disk is mounted')
       case 'empty':
         if (device.person.unmounted) return
