@@ -23,6 +23,8 @@ export interface ApplierDeps {
   readonly now: () => number
   readonly commit: (batch: FolderBatch) => Promise<void>
   readonly deviceOf: (node: NodeId) => DeviceId
+  /** May what stands there differ from its row without showing it? Then it is looked at before it is replaced or removed. */
+  readonly isUnsure: (stat: Stat) => boolean
   /** A file or symlink stands there now, with this stat, by this device's own hand. */
   readonly onWrote: (path: string, stat: Stat) => void
   readonly emit: Emit
@@ -30,6 +32,8 @@ export interface ApplierDeps {
 
 export interface ApplyOutcome {
   readonly applied: number
+  /** Left for after the next look. */
+  readonly deferred: readonly PlannedStep[]
   readonly failed: readonly { readonly planned: PlannedStep; readonly problem: Problem }[]
 }
 
@@ -42,8 +46,11 @@ export class Applier {
 
   async apply(plan: Plan, options: Waiting): Promise<ApplyOutcome> {
     const failed: { planned: PlannedStep; problem: Problem }[] = []
+    const deferred: PlannedStep[] = []
     let applied = 0
-    const run = async (steps: readonly PlannedStep[]): Promise<void> => {
+    const run = async (planned: readonly PlannedStep[]): Promise<void> => {
+      const steps = planned.filter(one => !this.#replacesUnsure(one))
+      if (steps.length < planned.length) deferred.push(...planned.filter(one => this.#replacesUnsure(one)))
       if (steps.length === 0) return
       options.signal.throwIfAborted()
       applied += await this.#batch(steps, failed, options)
@@ -57,7 +64,12 @@ export class Applier {
       for (const row of plan.notes) if (this.#deps.rows.get(row.id) !== undefined) this.#deps.rows.put(row)
       await this.#deps.commit({})
     }
-    return { applied, failed }
+    return { applied, deferred, failed }
+  }
+
+  #replacesUnsure({ step }: PlannedStep): boolean {
+    if (step.do === 'put') return step.expect !== null && this.#deps.isUnsure(step.expect)
+    return step.do === 'remove' && step.kind !== 'directory' && this.#deps.isUnsure(step.expect)
   }
 
   async #batch(

@@ -4,7 +4,7 @@ import type { Clock } from '../core/clock.ts'
 import type { Emit } from '../core/events.ts'
 import type { ActorId, ContentId, DeviceId, FolderId, NodeId, RowId } from '../core/ids.ts'
 import { ROOT_NODE } from '../core/ids.ts'
-import type { FolderDisk, FolderStore, Problem, Stat, Waiting, Watch } from '../core/ports.ts'
+import type { FolderDisk, FolderStore, Problem, Waiting, Watch } from '../core/ports.ts'
 import { Applier, lookAfter } from './applier.ts'
 import type { Dirty } from './dirty.ts'
 import type { Fetcher } from './fetcher.ts'
@@ -82,8 +82,18 @@ export class Cycle {
     })
     this.#merger = new TextMerger({ folder, device, rows, tree, disk, store, now, commit, merge: deps.merge, emit })
     const deviceOf = (node: NodeId): DeviceId => lastWriter(replica, node) ?? device
-    const onWrote = (path: string, stat: Stat): void => this.#observer.wrote(path, stat)
-    this.#applier = new Applier({ folder, rows, disk, fetcher, now, commit, deviceOf, onWrote, emit })
+    this.#applier = new Applier({
+      folder,
+      rows,
+      disk,
+      fetcher,
+      now,
+      commit,
+      deviceOf,
+      isUnsure: stat => this.#observer.isUnsure(stat),
+      onWrote: (path, stat) => this.#observer.wrote(path, stat),
+      emit,
+    })
     this.#observer.suspectNewest(rows)
     this.compareAll()
   }
@@ -151,7 +161,7 @@ export class Cycle {
       const staged = (content: ContentId): boolean => stage.has(content)
       const plan = makePlan({ rows, tree, directories, nodes, staged, held: node => this.#merger.holds(node) })
       this.#noteWants(directories, plan, merging.wants)
-      const { applied, failed } = await this.#applier.apply(plan, options)
+      const { applied, deferred, failed } = await this.#applier.apply(plan, options)
       for (const { path } of [...plan.puts, ...plan.structure, ...plan.removals]) this.#stepProblems.delete(path)
       for (const { planned, problem } of failed) {
         const look = lookAfter(problem, planned)
@@ -159,6 +169,7 @@ export class Cycle {
         this.#directories.add(planned.directory)
         if (!look.local) this.#stepProblems.set(problem.path, problem)
       }
+      for (const { directory } of deferred) this.#directories.add(directory)
       for (const directory of plan.again) this.#directories.add(directory)
       return applied > 0 && this.unfinished
     } catch (error) {

@@ -74,15 +74,15 @@ export const RACY_MS = 2_000
 const COARSE_US = 1_000
 
 export function isRacy(stat: Stat, nowMs: number): boolean {
-  return isRecent(stat.mtimeUs, nowMs) || isCoarseAndRecent(stat, nowMs)
+  return isRecent(stat.mtimeUs, nowMs) || (isCoarse(stat) && isRecent(stat.ctimeUs, nowMs))
 }
 
 /** A write whose mtime was set back shows in the change time alone, and on a coarse disk not even there. */
-export function isCoarseAndRecent(stat: Stat, nowMs: number): boolean {
-  return stat.ctimeUs % COARSE_US === 0 && isRecent(stat.ctimeUs, nowMs)
+export function isCoarse(stat: Stat): boolean {
+  return stat.ctimeUs % COARSE_US === 0
 }
 
-function isRecent(us: number, nowMs: number): boolean {
+export function isRecent(us: number, nowMs: number): boolean {
   return Math.abs(nowMs - us / 1000) < RACY_MS
 }
 

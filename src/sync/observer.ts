@@ -7,8 +7,9 @@ import type { DirtyBatch } from './dirty.ts'
 import {
   detectChanges,
   isClean,
-  isCoarseAndRecent,
+  isCoarse,
   isRacy,
+  isRecent,
   joinPath,
   type LocalChanges,
   parentPath,
@@ -54,9 +55,14 @@ export class Observer {
 
   /** The daemon itself just wrote this: where the disk's times are coarse, a person's write right after it would not show. */
   wrote(path: string, stat: Stat): void {
-    if (!isCoarseAndRecent(stat, this.#deps.now())) return
+    if (!isCoarse(stat) || !isRecent(stat.ctimeUs, this.#deps.now())) return
     this.#suspects.add(stat.ino)
     this.#deps.lookLater(parentPath(path), RACY_MS, { quiet: true })
+  }
+
+  /** May this have been written since it was hashed, without a trace in its times? Then it is hashed before anything replaces it. */
+  isUnsure(stat: Stat): boolean {
+    return isCoarse(stat) && this.#suspects.has(stat.ino)
   }
 
   problems(): readonly Problem[] {
