@@ -62,8 +62,7 @@ export class ContentServer {
       if (bytes !== null) return bytes
     }
     const known = this.#deps.store.chunk(hash)
-    // A text of one chunk that is kept as a base only is in no index.
-    if (known === null) return this.#deps.store.base(single)
+    if (known === null) return null
     return (await this.#readAt(known, options)) ?? (await this.#readElsewhere(hash, options))
   }
 
