@@ -57,7 +57,8 @@ export class Applier {
     }
     // What is parked goes back when its batch ends, so all structure is one batch.
     await run(plan.structure)
-    for (let at = 0; at < plan.puts.length; at += PUT_BATCH) await run(plan.puts.slice(at, at + PUT_BATCH))
+    const puts = plan.puts.filter(planned => this.#hasHome(planned, failed))
+    for (let at = 0; at < puts.length; at += PUT_BATCH) await run(puts.slice(at, at + PUT_BATCH))
     for (let at = 0; at < plan.removals.length; at += REMOVE_BATCH)
       await run(plan.removals.slice(at, at + REMOVE_BATCH))
     if (plan.notes.length > 0) {
@@ -70,6 +71,14 @@ export class Applier {
   #replacesUnsure({ step }: PlannedStep): boolean {
     if (step.do === 'put') return step.expect !== null && this.#deps.isUnsure(step.expect)
     return step.do === 'remove' && step.kind !== 'directory' && this.#deps.isUnsure(step.expect)
+  }
+
+  /** Was the directory that this content goes into made? Another one may stand at its path: nothing may be put there. */
+  #hasHome(planned: PlannedStep, failed: { planned: PlannedStep; problem: Problem }[]): boolean {
+    const { into, path } = planned
+    if (into === undefined || this.#deps.rows.get(into) !== undefined) return true
+    failed.push({ planned, problem: { code: 'changed', path, message: `The directory of ${path} is not there yet.` } })
+    return false
   }
 
   async #batch(
@@ -95,11 +104,9 @@ export class Applier {
         failed.push({ planned, problem: result.problem })
         continue
       }
-      planned.done(result.stat)
+      if (planned.done(result.stat)) done++
       const { step } = planned
       if (result.stat !== null && step.do !== 'mkdir') this.#deps.onWrote(planned.path, result.stat)
-      // Parked alone is no step forward: it goes back when the batch ends.
-      if (step.do !== 'park') done++
       if (step.do === 'put') {
         const list = this.#deps.fetcher.takeList(step.content)
         if (list !== undefined) lists.push(list)
