@@ -115,6 +115,7 @@ export class Oracle implements Words {
       this.#asShared(device, shown, disk, held)
       this.#rowsAgree(device, { tree, rows, shown }, held)
       this.#sameLive(device, shown)
+      this.#nothingLeftOver(device, shown, held)
     }
     const [first] = stored.values()
     if (first !== undefined) this.#count(first)
@@ -122,9 +123,7 @@ export class Oracle implements Words {
       throw new Error('I5: the incremental projection is not the full one')
     this.#nothingLost()
     this.#nothingInvented()
-<<<<<<< HEAD
     this.#nothingBack()
-    this.#nothingLeftOver()
     this.#versionsKept()
   }
 
@@ -137,9 +136,6 @@ export class Oracle implements Words {
       const asked = nodes[0]?.placement?.parent
       if (asked !== undefined && asked !== ROOT_NODE && tree.primaryOf(asked) !== entry.directory) this.counts.cycles++
     }
-=======
-    await this.#nothingLeftOver()
->>>>>>> bugs
   }
 
   get #folded(): boolean {
@@ -298,17 +294,14 @@ export class Oracle implements Words {
     }
   }
 
-  async #nothingLeftOver(): Promise<void> {
-    const held = new Set(this.#world.devices.flatMap(other => [...heldContents(other)]))
-    for (const device of this.#world.devices) {
-      const kith = device.volume.root?.kith ?? null
-      if (kith === null) throw new Error(`${device.name} has no .kith`)
-      if (kith.parked.size > 0) throw new Error(`${device.name} left ${[...kith.parked.keys()].join(', ')} parked`)
-      // Begun, still wanted, and nobody has it any more: what came of it is kept for the day when somebody does.
-      const wanted = new Set((await sharedTree(device)).map(({ content }) => content).filter(id => !held.has(id)))
-      const left = [...kith.stage].filter(([content, { whole }]) => whole !== null || !wanted.has(content))
-      if (left.length > 0) throw new Error(`${device.name} left ${left.length} contents staged`)
-    }
+  #nothingLeftOver(device: SimDevice, shown: readonly Shown[], held: ReadonlySet<ContentId>): void {
+    const kith = device.volume.root?.kith ?? null
+    if (kith === null) throw new Error(`${device.name} has no .kith`)
+    if (kith.parked.size > 0) throw new Error(`${device.name} left ${[...kith.parked.keys()].join(', ')} parked`)
+    // Begun, still wanted, and nobody has it any more: what came of it is kept for the day when somebody does.
+    const wanted = new Set(shown.map(({ entry }) => entry.facts.content).filter(content => !held.has(content)))
+    const left = [...kith.stage].filter(([content, { whole }]) => whole !== null || !wanted.has(content))
+    if (left.length > 0) throw new Error(`${device.name} left ${left.length} contents staged`)
   }
 
   /** Safety I11: whatever the daemon replaced or deleted is kept, under the name of its content. */
