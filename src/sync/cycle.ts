@@ -60,6 +60,7 @@ export class Cycle {
     this.#observer = new Observer({
       disk,
       now,
+      elapsed: () => clock.elapsed(),
       watch: deps.watch,
       lookLater: (path, ms, options) => deps.dirty.addLater(path, ms, options),
     })
