@@ -19,6 +19,8 @@ import { TextMerger } from './text-merger.ts'
 const RETRY_MS = 10_000
 /** A refused step that found a local change: looked at soon, but never in a tight loop. */
 const LOCAL_CHANGE_MS = 50
+/** What may have been written unseen is looked at again after this, before it is replaced. */
+const UNSURE_MS = 500
 
 export interface CycleDeps {
   readonly folder: FolderId
@@ -175,7 +177,10 @@ export class Cycle {
         this.#rest(planned.directory, pauseMs)
         if (!look.local) this.#stepProblems.set(problem.path, problem)
       }
-      for (const { directory } of deferred) this.#directories.add(directory)
+      for (const { directory, path } of deferred) {
+        this.#deps.dirty.addLater(parentPath(path), UNSURE_MS)
+        this.#rest(directory, UNSURE_MS)
+      }
       for (const directory of plan.again) this.#directories.add(directory)
       return applied > 0 && (this.#directories.size > 0 || this.#nodes.size > 0)
     } catch (error) {
