@@ -193,27 +193,30 @@ class Detection {
     return false
   }
 
-  /** How the disk spells a directory; null where it is not there, undefined where those above it were not read yet. */
+  /** How the disk spells a directory; null where it is not there, undefined where those above it are still to be read. */
   #spelling(path: string): string | null | undefined {
     if (path === '') return ''
     const parent = this.#spelling(parentPath(path))
     if (parent === undefined || parent === null) return parent
-    const names = this.#directoryNamesIn(parent)
-    if (names === undefined) return undefined
     const name = path.slice(path.lastIndexOf('/') + 1)
+    const names = this.#directoryNamesIn(parent)
+    if (names === undefined) {
+      // As the rows have it, until its directory is read.
+      if (this.#rows.at(path)?.kind === 'directory' && parent === parentPath(path)) return path
+      this.#need(parent, false)
+      return undefined
+    }
     const key = nameKey(name, true)
     const found = names.includes(name) ? name : names.find(other => nameKey(other, true) === key)
     return found === undefined ? null : joinPath(parent, found)
   }
 
-  /** Undefined where the directory was not read yet: then it is to be. */
+  /** Undefined where the directory was not read in this scan. */
   #directoryNamesIn(path: string): readonly string[] | undefined {
     const listing = this.#scanned.listed.get(path)
     if (listing !== undefined) return listing.entries.filter(e => e.kind === 'directory').map(e => e.name)
-    const row = this.#rows.at(path)
-    if (row === undefined) return undefined
-    const names = [...this.#rows.children(row.id)].filter(r => r.kind === 'directory').map(r => r.name)
-    return this.#scanned.clean.has(path) ? names : undefined
+    const row = this.#scanned.clean.has(path) ? this.#rows.at(path) : undefined
+    return row && [...this.#rows.children(row.id)].filter(r => r.kind === 'directory').map(r => r.name)
   }
 
   /** For directories a known inode wins wherever it stands; an unknown one at a known name is the same node. */
