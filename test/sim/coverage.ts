@@ -56,7 +56,7 @@ interface Range {
 const ROOT = new URL('../../', import.meta.url)
 let session: Session | null = null
 
-/** To be called before any of the judged code runs: what ran before is not counted block by block. */
+/** To be called before any of the judged code runs, better before it is loaded: of what did nothing since, V8 tells nothing. */
 export async function startCoverage(): Promise<void> {
   if (session !== null) throw new Error('coverage is counted already')
   session = new Session()
