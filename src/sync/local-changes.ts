@@ -92,7 +92,7 @@ export function isClean(rows: RowTable, listing: Listing, nowMs: number, suspect
   if (directory === undefined || directory.kind !== 'directory') return false
   if (directory.stat.ino !== listing.stat.ino || directory.stat.mode !== listing.stat.mode) return false
   let left = 0
-  for (const row of rows.children(directory.id)) left += row.id === ROOT_ROW ? 0 : 1
+  for (const _ of rows.children(directory.id)) left++
   for (const entry of listing.entries) {
     const row = rows.child(directory.id, entry.name)
     if (row === undefined || row.kind !== entry.kind) return false
@@ -275,7 +275,7 @@ class Detection {
       if (directory === undefined) continue
       const unsure = new Set(listing.problems.map(p => p.path))
       for (const row of this.#rows.children(directory.id)) {
-        if (row.id === ROOT_ROW || this.#pathOfRow.has(row.id)) continue
+        if (this.#pathOfRow.has(row.id)) continue
         if (unsure.has(joinPath(listing.path, row.name))) continue
         this.#lose(row)
       }
@@ -283,7 +283,7 @@ class Detection {
   }
 
   #lose(row: Row): void {
-    if (this.#lost.has(row.id) || this.#pathOfRow.has(row.id)) return
+    if (this.#pathOfRow.has(row.id)) return
     this.#lost.set(row.id, row)
     if (row.kind === 'directory') for (const child of this.#rows.children(row.id)) this.#lose(child)
   }
