@@ -1,0 +1,328 @@
+// The protections of the engine (src/sync, and the rows in src/core), each taken out once: looking, publishing, planning, applying,
+// storing, fetching.
+import type { Mutant } from './mutant.ts'
+
+const LOOKING: readonly Mutant[] = [
+  {
+    name: 'young-files-trusted',
+    protects: 'A file written a moment ago is hashed whatever its times say: a later write may not show in them.',
+    histories: { mix: { coarse: 0.8 } },
+    edits: [
+      {
+        file: 'sync/local-changes.ts',
+        find: 'return Math.abs(nowMs - stat.mtimeUs / 1000) < RACY_MS',
+        replace: 'return nowMs < 0 && stat.mtimeUs > RACY_MS',
+      },
+    ],
+  },
+  {
+    name: 'no-last-look-at-young-files',
+    protects: 'What was hashed while it was young is hashed once more when its times cannot hide a later write any longer.',
+    histories: { mix: { coarse: 0.8, badWatcher: 0.8 } },
+    edits: [{ file: 'sync/observer.ts', find: 'this.#suspects.add(entry.stat.ino)', replace: '' }],
+  },
+  {
+    name: 'change-time-ignored',
+    protects: 'A file of the same size and time may still be another: the inode says when it was changed.',
+    edits: [{ file: 'sync/local-changes.ts', find: ' && a.ctimeUs === b.ctimeUs && a.mode', replace: ' && a.mode' }],
+  },
+  {
+    name: 'unreadable-is-empty',
+    protects: 'A directory that cannot be read is not an empty one.',
+    edits: [
+      {
+        file: 'sync/observer.ts',
+        find: '          unknown.add(found.path)\n',
+        replace: `          const known = rows.at(found.path)
+          if (known === undefined) unknown.add(found.path)
+          else listed.set(found.path, { path: found.path, stat: known.stat, entries: [], problems: [] })
+`,
+      },
+    ],
+  },
+  {
+    name: 'gone-at-first-sight',
+    protects: 'What is not seen is called gone only when a second look agrees: it may be on its way to where we have not looked.',
+    edits: [
+      {
+        file: 'sync/publisher.ts',
+        find: 'const longEnough = since !== undefined && now - since >= SECOND_LOOK_MS',
+        replace: 'const longEnough = since === undefined || now - since >= SECOND_LOOK_MS',
+      },
+    ],
+  },
+  {
+    name: 'hints-in-old-spellings',
+    protects: 'A disk that folds case answers to other spellings too: they are no other directories.',
+    histories: { mix: { folding: 0.9 } },
+    edits: [
+      {
+        file: 'sync/local-changes.ts',
+        find: 'if (spelled === undefined || spelled === path) return true',
+        replace: 'if (spelled === undefined || path.length > 0) return true',
+      },
+    ],
+  },
+  {
+    name: 'directories-known-by-name',
+    protects: 'A renamed directory is the same one: what others change in it arrives under its new name.',
+    edits: [
+      {
+        file: 'sync/local-changes.ts',
+        find: "r.kind === 'directory' && r.id !== ROOT_ROW && sameObject(r.stat, entry.stat) && !this.#pathOfRow.has(r.id)",
+        replace:
+          "r.kind === 'directory' && r.name === entry.name && r.id !== ROOT_ROW && sameObject(r.stat, entry.stat) && !this.#pathOfRow.has(r.id)",
+      },
+    ],
+  },
+]
+
+const PUBLISHING: readonly Mutant[] = [
+  {
+    name: 'moved-and-edited-in-one',
+    protects: 'A file that was edited on its way to another name is looked at there.',
+    edits: [
+      {
+        file: 'sync/publisher.ts',
+        find: 'if (same) this.#deps.rows.put({ ...row, stat: { ...found.observed.stat, mode: row.stat.mode } })',
+        replace: 'if (same !== undefined) this.#deps.rows.put({ ...row, stat: { ...found.observed.stat, mode: row.stat.mode } })',
+      },
+    ],
+  },
+  {
+    name: 'adopted-unseen',
+    protects: 'What stands at a name is taken for what the tree shows there only if it is the same content.',
+    edits: [
+      {
+        file: 'sync/publisher.ts',
+        find: "if (kind !== 'directory' && entry.facts.content !== facts.content) return undefined\n",
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'name-taken-before-it-is-free',
+    protects: 'Nothing new is said at a name whose old file is not believed gone yet.',
+    edits: [
+      {
+        file: 'sync/publisher.ts',
+        find: 'return this.#heldNames.has(this.#nameOf(parent.id, name))',
+        replace: 'return this.#heldNames.has(this.#nameOf(parent.id, name)) && false',
+      },
+    ],
+  },
+  {
+    name: 'row-overwritten',
+    protects: 'A row whose name another one takes stays until a scan says what became of its file.',
+    edits: [
+      {
+        file: 'core/rows.ts',
+        find: `      this.#insert({ ...other, name: \`\${other.name}\\0\${other.id}\` })\n`,
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'deleted-before-all-is-hashed',
+    protects: 'What is gone for sure and whose name something else has goes first, or the newcomer makes way for it.',
+    edits: [
+      {
+        file: 'sync/publisher.ts',
+        find: 'this.#remove(this.#inTheWay(lost, confirmed))',
+        replace: 'this.#inTheWay(new Map(lost), confirmed)',
+      },
+    ],
+  },
+]
+
+const APPLYING: readonly Mutant[] = [
+  {
+    name: 'published-unchecked',
+    protects: 'Right before it acts a step looks whether the disk still shows what the plan was made for.',
+    edits: [
+      {
+        file: 'sync/applier.ts',
+        find: `      steps.map(s => s.step),
+      options,`,
+        replace: `      await Promise.all(
+        steps.map(async ({ step }) => {
+          if (!('expect' in step)) return step
+          const now = await disk.look(step.path).catch(() => null)
+          return now === null || now.kind !== step.kind ? step : ({ ...step, expect: now.stat } as typeof step)
+        }),
+      ),
+      options,`,
+      },
+    ],
+  },
+  {
+    name: 'pending-is-deleted',
+    protects: 'What hides because something it depends on has not arrived stays on the disk.',
+    histories: { mix: { badNetwork: 1 } },
+    edits: [
+      {
+        file: 'sync/differences.ts',
+        find: '} else if (row.nodes.some(ref => this.#tree.isPending(ref.id))) return',
+        replace: '}',
+      },
+      { file: 'sync/differences.ts', find: 'if (targets.length === 0 && this.#tree.isPending(node)) return', replace: '' },
+    ],
+  },
+  {
+    name: 'old-version-not-kept',
+    protects: 'What a new version replaces on a disk is kept, and can be found by its content.',
+    edits: [
+      {
+        file: 'sync/plan.ts',
+        find: 'expectContent: row?.content ?? NO_CONTENT,',
+        replace: 'expectContent: row === undefined ? entry.facts.content : NO_CONTENT,',
+      },
+    ],
+  },
+  {
+    name: 'name-left-empty',
+    protects: 'A conflict copy steps aside only when the version that wins the name is at hand.',
+    edits: [
+      {
+        file: 'sync/differences.ts',
+        find: 'if (entry.copy && winner !== undefined && !this.#ready(winner)) return void this.again.add(entry.directory)',
+        replace: 'if (winner !== undefined && this.#ready === undefined) return',
+      },
+    ],
+  },
+  {
+    name: 'directory-removed-with-what-is-in-it',
+    protects: 'What is in a directory that is to go, and is not to go itself, moves out first.',
+    edits: [
+      {
+        file: 'sync/differences.ts',
+        find: 'for (const child of this.#rows.children(row.id)) this.#collectRow(child)\n  }\n\n  /** The one row',
+        replace: 'for (const child of this.#rows.children(row.id)) this.doomed.set(child.id, child)\n  }\n\n  /** The one row',
+      },
+    ],
+  },
+  {
+    name: 'parked-not-put-back',
+    protects: 'What a crash left parked goes back before anything is looked at.',
+    edits: [
+      {
+        file: 'sync/folder.ts',
+        find: 'if (await this.#rootIsGood()) await this.#deps.disk.recover()',
+        replace: 'await this.#rootIsGood()',
+      },
+    ],
+  },
+  {
+    name: 'names-not-parked',
+    protects: 'Files that change names with one another, on another device, do so here: one of them steps aside.',
+    edits: [
+      {
+        file: 'sync/plan.ts',
+        find: 'return deepest !== null && this.#emitPark(deepest)',
+        replace: 'return deepest !== null && this.#shadow.path(0 as RowId) !== undefined && this.#emitPark(deepest)',
+      },
+    ],
+  },
+  {
+    name: 'refused-and-forgotten',
+    protects: 'A step that the disk refused is tried again.',
+    edits: [
+      { file: 'sync/cycle.ts', find: 'this.#directories.add(planned.directory)\n', replace: '\n' },
+    ],
+  },
+]
+
+const KEEPING: readonly Mutant[] = [
+  {
+    name: 'told-before-stored',
+    protects: 'Nothing is sent that is not durable here.',
+    edits: [
+      {
+        file: 'sync/replica.ts',
+        find: `    await this.#enqueue({ ...extra, updates, rows, meta: this.#meta })
+    if (updates.length > 0) this.#deps.announce(updates, null)`,
+        replace: `    if (updates.length > 0) this.#deps.announce(updates, null)
+    await this.#enqueue({ ...extra, updates, rows, meta: this.#meta })`,
+      },
+    ],
+  },
+  {
+    name: 'own-writes-stored-late',
+    protects: 'What a peer built on this device’s own writes is stored after them, or the log cannot be loaded.',
+    edits: [
+      {
+        file: 'sync/replica.ts',
+        find: 'const own = this.tree.takeUpdates()',
+        replace: 'const own: DocUpdate[] = []',
+      },
+    ],
+  },
+  {
+    name: 'one-actor-for-ever',
+    protects: 'Every start is an incarnation of its own: a restored home has forgotten which dots it used.',
+    edits: [
+      {
+        file: 'sync/replica.ts',
+        find: 'const actor = newActor(deps.random)',
+        replace: 'const actor = stored?.actor ?? newActor(deps.random)',
+      },
+    ],
+  },
+  {
+    name: 'emptied-root-believed',
+    protects: 'A root that is suddenly empty, or another, halts the folder: an unmounted disk is no deletion.',
+    edits: [
+      {
+        file: 'sync/safety.ts',
+        find: 'switch (root.state) {',
+        replace: "switch (root.state === 'emptied' || root.state === 'replaced' ? 'ok' : root.state) {",
+      },
+    ],
+  },
+  {
+    name: 'root-not-checked-again',
+    protects: 'Before anything is called gone the root is looked at once more: it may have gone under the scan.',
+    edits: [
+      {
+        file: 'sync/cycle.ts',
+        find: 'if (changes.lost.length > 0 && !options.believe && !(await rootIsGood())) {',
+        replace: 'if (changes.lost.length < 0 && !(await rootIsGood())) {',
+      },
+    ],
+  },
+  {
+    name: 'never-fetched-again',
+    protects: 'What could not be fetched is tried again.',
+    edits: [
+      {
+        file: 'sync/fetcher.ts',
+        find: 'if (left === before && !this.#again) await this.#pause(signal)',
+        replace: 'if (left === before && !this.#again) break',
+      },
+    ],
+  },
+  {
+    name: 'merged-content-swept',
+    protects: 'What is staged for a merge stays until the rest of the merge has come.',
+    edits: [
+      {
+        file: 'sync/text-merger.ts',
+        find: 'const staged = (s: Group): boolean => this.#deps.disk.stage.has(s.facts.content)',
+        replace: 'const staged = (s: Group): boolean => s === undefined',
+      },
+    ],
+  },
+  {
+    name: 'stale-merge-written',
+    protects: 'A merge that was overtaken by a newer version is thrown away.',
+    edits: [
+      {
+        file: 'sync/text-merger.ts',
+        find: 'if (first === undefined || second === undefined || pairKey(node, first, second) !== pairKey(node, one, other))\n      return',
+        replace: 'if (first === undefined && second === undefined) return',
+      },
+    ],
+  },
+]
+
+export const SYNC_MUTANTS: readonly Mutant[] = [...LOOKING, ...PUBLISHING, ...APPLYING, ...KEEPING]
