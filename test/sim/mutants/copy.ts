@@ -10,7 +10,7 @@ import type { Mutant } from './mutant.ts'
 
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url))
 /** The floors that whole engines on fakes are made of; what is missing fails the import. */
-const COPIED = ['src/core', 'src/crdt', 'src/sync', 'test/support']
+const COPIED = ['src/core', 'src/crdt', 'src/sync', 'test/support', 'test/crdt/support']
 const COPIED_FILES = ['package.json', 'tsconfig.json']
 
 export interface Simulation {
@@ -25,7 +25,10 @@ export function edited(mutant: Mutant): Map<string, string> | string {
     const text = files.get(file) ?? readFileSync(join(ROOT, 'src', file), 'utf8')
     const count = text.split(find).length - 1
     if (count !== 1) return `what it replaces occurs ${count} times in src/${file}: ${find}`
-    files.set(file, text.replace(find, () => replace))
+    files.set(
+      file,
+      text.replace(find, () => replace),
+    )
   }
   return files
 }
@@ -43,7 +46,8 @@ export class Copies {
     mkdirSync(join(at, 'test/sim'))
     cpSync(join(ROOT, 'test/sim'), join(at, 'test/sim'), {
       recursive: true,
-      filter: path => path === join(ROOT, 'test/sim') || (dirname(path) === join(ROOT, 'test/sim') && path.endsWith('.ts')),
+      filter: path =>
+        path === join(ROOT, 'test/sim') || (dirname(path) === join(ROOT, 'test/sim') && path.endsWith('.ts')),
     })
     for (const file of COPIED_FILES) cpSync(join(ROOT, file), join(at, file))
     symlinkSync(join(ROOT, 'node_modules'), join(at, 'node_modules'))

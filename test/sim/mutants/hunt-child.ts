@@ -6,7 +6,7 @@ import { runHistory } from '../run-history.ts'
 import { generate, type History } from '../steps.ts'
 import { Copies, type Simulation } from './copy.ts'
 import { MUTANTS } from './list.ts'
-import { type Mutant, type Saved, SAVED, WITHIN } from './mutant.ts'
+import { type Mutant, SAVED, type Saved, WITHIN } from './mutant.ts'
 
 export interface Hunted {
   /** How many histories it took; null where none caught it. */
@@ -17,7 +17,7 @@ export interface Hunted {
   readonly failure: string
 }
 
-const SHRINK_MS = 90_000
+const SHRINK_MS = 30_000
 
 async function hunt(
   mutant: Mutant,
@@ -30,7 +30,7 @@ async function hunt(
   let ran = 0
   for (; ran < most && performance.now() < end; ran++) {
     const seed = options.first + ran
-    const history = generate(seed)
+    const history = generate(seed, mutant.histories)
     const { failure } = await mutated.runHistory(history)
     if (failure === null) continue
     if ((await runHistory(history)).failure !== null) {

@@ -1,9 +1,6 @@
 // What a mutant is: the source with one protection taken out, and what it takes to see that it is missing. The product holds no switch
 // for them: a mutant is a text edit of a copy of `src/`, made at run time (copy.ts).
-import type { History } from '../steps.ts'
-
-/** until main has it */
-export interface GenerateOptions { readonly devices?: readonly [number, number]; readonly mix?: Readonly<Record<string, number>> }
+import type { GenerateOptions, History } from '../steps.ts'
 
 export interface Edit {
   /** Under `src/`. */

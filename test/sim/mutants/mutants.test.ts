@@ -5,7 +5,7 @@ import { expect } from 'chai'
 import { runHistory } from '../run-history.ts'
 import { edited } from './copy.ts'
 import { MUTANTS } from './list.ts'
-import { type Saved, SAVED } from './mutant.ts'
+import { SAVED, type Saved } from './mutant.ts'
 
 describe('mutants', () => {
   it('are at least 25, each with a name of its own and one saved history', () => {

@@ -9,7 +9,7 @@ import { runHistory } from '../run-history.ts'
 import { Copies } from './copy.ts'
 import type { Hunted } from './hunt-child.ts'
 import { MUTANTS } from './list.ts'
-import { type Mutant, type Saved, SAVED, WITHIN } from './mutant.ts'
+import { type Mutant, SAVED, type Saved, WITHIN } from './mutant.ts'
 
 const PROCESSES = 2
 /** A history takes well under a second; a child that says nothing for so long after its time hangs. */
@@ -112,4 +112,5 @@ export async function runMutants(args: readonly string[]): Promise<boolean> {
   return chosen.length > 0 && caught === chosen.length
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) process.exitCode = (await runMutants(process.argv.slice(2))) ? 0 : 1
+if (process.argv[1] === fileURLToPath(import.meta.url))
+  process.exitCode = (await runMutants(process.argv.slice(2))) ? 0 : 1

@@ -1,12 +1,28 @@
 // The protections of the engine (src/sync, and the rows in src/core), each taken out once: looking, publishing, planning, applying,
 // storing, fetching.
+import type { GenerateOptions } from '../steps.ts'
 import type { Mutant } from './mutant.ts'
+
+/** Writes that coarse times cannot tell apart, by people who do not wait. */
+const COARSE: GenerateOptions = {
+  devices: [2, 3],
+  mix: { coarse: 1, acts: { edit: 40, rewrite: 30, clash: 10 } },
+}
+const CRASHES: GenerateOptions = {
+  devices: [2, 3],
+  mix: { steps: { 'crash-at': 15, kill: 8, 'power-cut': 5, start: 30 } },
+}
+const ROOTS: GenerateOptions = { devices: [2, 3], mix: { steps: { unmount: 10, empty: 1, unreadable: 5 } } }
+const MERGES: GenerateOptions = {
+  devices: [3, 4],
+  mix: { acts: { edit: 80, append: 10, clash: 10 }, steps: { content: 20 } },
+}
 
 const LOOKING: readonly Mutant[] = [
   {
     name: 'young-files-trusted',
     protects: 'A file written a moment ago is hashed whatever its times say: a later write may not show in them.',
-    histories: { mix: { coarse: 0.8 } },
+    histories: COARSE,
     edits: [
       {
         file: 'sync/local-changes.ts',
@@ -17,18 +33,21 @@ const LOOKING: readonly Mutant[] = [
   },
   {
     name: 'no-last-look-at-young-files',
-    protects: 'What was hashed while it was young is hashed once more when its times cannot hide a later write any longer.',
-    histories: { mix: { coarse: 0.8, badWatcher: 0.8 } },
+    protects:
+      'What was hashed while it was young is hashed once more when its times cannot hide a later write any longer.',
+    histories: { ...COARSE, mix: { ...COARSE.mix, badWatcher: 0.8 } },
     edits: [{ file: 'sync/observer.ts', find: 'this.#suspects.add(entry.stat.ino)', replace: '' }],
   },
   {
     name: 'change-time-ignored',
     protects: 'A file of the same size and time may still be another: the inode says when it was changed.',
+    histories: { devices: [2, 3], mix: { acts: { rewrite: 40 } } },
     edits: [{ file: 'sync/local-changes.ts', find: ' && a.ctimeUs === b.ctimeUs && a.mode', replace: ' && a.mode' }],
   },
   {
     name: 'unreadable-is-empty',
     protects: 'A directory that cannot be read is not an empty one.',
+    histories: { devices: [2, 3], mix: { steps: { unreadable: 15 } } },
     edits: [
       {
         file: 'sync/observer.ts',
@@ -42,7 +61,8 @@ const LOOKING: readonly Mutant[] = [
   },
   {
     name: 'gone-at-first-sight',
-    protects: 'What is not seen is called gone only when a second look agrees: it may be on its way to where we have not looked.',
+    protects:
+      'What is not seen is called gone only when a second look agrees: it may be on its way to where we have not looked.',
     edits: [
       {
         file: 'sync/publisher.ts',
@@ -54,7 +74,7 @@ const LOOKING: readonly Mutant[] = [
   {
     name: 'hints-in-old-spellings',
     protects: 'A disk that folds case answers to other spellings too: they are no other directories.',
-    histories: { mix: { folding: 0.9 } },
+    histories: { mix: { folding: 1, acts: { changeCase: 25 } } },
     edits: [
       {
         file: 'sync/local-changes.ts',
@@ -85,13 +105,15 @@ const PUBLISHING: readonly Mutant[] = [
       {
         file: 'sync/publisher.ts',
         find: 'if (same) this.#deps.rows.put({ ...row, stat: { ...found.observed.stat, mode: row.stat.mode } })',
-        replace: 'if (same !== undefined) this.#deps.rows.put({ ...row, stat: { ...found.observed.stat, mode: row.stat.mode } })',
+        replace:
+          'if (same !== undefined) this.#deps.rows.put({ ...row, stat: { ...found.observed.stat, mode: row.stat.mode } })',
       },
     ],
   },
   {
     name: 'adopted-unseen',
     protects: 'What stands at a name is taken for what the tree shows there only if it is the same content.',
+    histories: { devices: [2, 3], mix: { acts: { clash: 30, create: 30 } } },
     edits: [
       {
         file: 'sync/publisher.ts',
@@ -158,14 +180,21 @@ const APPLYING: readonly Mutant[] = [
   {
     name: 'pending-is-deleted',
     protects: 'What hides because something it depends on has not arrived stays on the disk.',
-    histories: { mix: { badNetwork: 1 } },
+    histories: {
+      devices: [3, 4],
+      mix: { badNetwork: 1, steps: { link: 20 }, acts: { moveDirectory: 20, moveFile: 20 } },
+    },
     edits: [
       {
         file: 'sync/differences.ts',
         find: '} else if (row.nodes.some(ref => this.#tree.isPending(ref.id))) return',
         replace: '}',
       },
-      { file: 'sync/differences.ts', find: 'if (targets.length === 0 && this.#tree.isPending(node)) return', replace: '' },
+      {
+        file: 'sync/differences.ts',
+        find: 'if (targets.length === 0 && this.#tree.isPending(node)) return',
+        replace: '',
+      },
     ],
   },
   {
@@ -182,6 +211,7 @@ const APPLYING: readonly Mutant[] = [
   {
     name: 'name-left-empty',
     protects: 'A conflict copy steps aside only when the version that wins the name is at hand.',
+    histories: { devices: [2, 3], mix: { acts: { clash: 30, edit: 40 }, steps: { content: 25 } } },
     edits: [
       {
         file: 'sync/differences.ts',
@@ -197,13 +227,15 @@ const APPLYING: readonly Mutant[] = [
       {
         file: 'sync/differences.ts',
         find: 'for (const child of this.#rows.children(row.id)) this.#collectRow(child)\n  }\n\n  /** The one row',
-        replace: 'for (const child of this.#rows.children(row.id)) this.doomed.set(child.id, child)\n  }\n\n  /** The one row',
+        replace:
+          'for (const child of this.#rows.children(row.id)) this.doomed.set(child.id, child)\n  }\n\n  /** The one row',
       },
     ],
   },
   {
     name: 'parked-not-put-back',
     protects: 'What a crash left parked goes back before anything is looked at.',
+    histories: { ...CRASHES, mix: { ...CRASHES.mix, acts: { swap: 40 } } },
     edits: [
       {
         file: 'sync/folder.ts',
@@ -215,6 +247,7 @@ const APPLYING: readonly Mutant[] = [
   {
     name: 'names-not-parked',
     protects: 'Files that change names with one another, on another device, do so here: one of them steps aside.',
+    histories: { devices: [2, 3], mix: { acts: { swap: 30, moveDirectory: 20 } } },
     edits: [
       {
         file: 'sync/plan.ts',
@@ -226,29 +259,15 @@ const APPLYING: readonly Mutant[] = [
   {
     name: 'refused-and-forgotten',
     protects: 'A step that the disk refused is tried again.',
-    edits: [
-      { file: 'sync/cycle.ts', find: 'this.#directories.add(planned.directory)\n', replace: '\n' },
-    ],
+    edits: [{ file: 'sync/cycle.ts', find: 'this.#directories.add(planned.directory)\n', replace: '\n' }],
   },
 ]
 
 const KEEPING: readonly Mutant[] = [
   {
-    name: 'told-before-stored',
-    protects: 'Nothing is sent that is not durable here.',
-    edits: [
-      {
-        file: 'sync/replica.ts',
-        find: `    await this.#enqueue({ ...extra, updates, rows, meta: this.#meta })
-    if (updates.length > 0) this.#deps.announce(updates, null)`,
-        replace: `    if (updates.length > 0) this.#deps.announce(updates, null)
-    await this.#enqueue({ ...extra, updates, rows, meta: this.#meta })`,
-      },
-    ],
-  },
-  {
     name: 'own-writes-stored-late',
     protects: 'What a peer built on this device’s own writes is stored after them, or the log cannot be loaded.',
+    histories: CRASHES,
     edits: [
       {
         file: 'sync/replica.ts',
@@ -260,6 +279,7 @@ const KEEPING: readonly Mutant[] = [
   {
     name: 'one-actor-for-ever',
     protects: 'Every start is an incarnation of its own: a restored home has forgotten which dots it used.',
+    histories: CRASHES,
     edits: [
       {
         file: 'sync/replica.ts',
@@ -271,6 +291,7 @@ const KEEPING: readonly Mutant[] = [
   {
     name: 'emptied-root-believed',
     protects: 'A root that is suddenly empty, or another, halts the folder: an unmounted disk is no deletion.',
+    histories: ROOTS,
     edits: [
       {
         file: 'sync/safety.ts',
@@ -282,6 +303,7 @@ const KEEPING: readonly Mutant[] = [
   {
     name: 'root-not-checked-again',
     protects: 'Before anything is called gone the root is looked at once more: it may have gone under the scan.',
+    histories: ROOTS,
     edits: [
       {
         file: 'sync/cycle.ts',
@@ -304,6 +326,7 @@ const KEEPING: readonly Mutant[] = [
   {
     name: 'merged-content-swept',
     protects: 'What is staged for a merge stays until the rest of the merge has come.',
+    histories: MERGES,
     edits: [
       {
         file: 'sync/text-merger.ts',
@@ -315,6 +338,7 @@ const KEEPING: readonly Mutant[] = [
   {
     name: 'stale-merge-written',
     protects: 'A merge that was overtaken by a newer version is thrown away.',
+    histories: MERGES,
     edits: [
       {
         file: 'sync/text-merger.ts',

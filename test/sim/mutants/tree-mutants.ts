@@ -1,5 +1,26 @@
 // The protections of the shared tree (src/crdt, src/core), each taken out once: dots, the join, ids, the projection, settling, merging.
+import type { GenerateOptions } from '../steps.ts'
 import type { Mutant } from './mutant.ts'
+
+/** Contents that are long on their way, and people who go on with what they see. */
+const LAG: GenerateOptions = {
+  devices: [2, 3],
+  mix: { steps: { content: 25 }, acts: { edit: 50, moveFile: 40, remove: 15, over: 10, mkdir: 5, moveDirectory: 5 } },
+}
+/** Conflicts, and then one person who does one thing about them. */
+const CONFLICTS: GenerateOptions = {
+  devices: [2, 3],
+  mix: {
+    steps: { exact: 20 },
+    acts: { clash: 30, create: 30, edit: 20, moveFile: 25, remove: 20, rmrf: 8 },
+    apart: 0.9,
+  },
+}
+const CYCLES: GenerateOptions = {
+  devices: [2, 3],
+  mix: { steps: { exact: 12 }, acts: { moveDirectory: 80, mkdir: 30, moveFile: 10, create: 10, rmrf: 4 }, apart: 0.9 },
+}
+const NETWORK: GenerateOptions = { devices: [3, 4], mix: { badNetwork: 1, steps: { link: 20 } } }
 
 const DOTS: readonly Mutant[] = [
   {
@@ -38,7 +59,9 @@ const DOTS: readonly Mutant[] = [
   },
   {
     name: 'moved-row-takes-dots-early',
-    protects: 'A row that moved while its new content is still to come keeps its old dots: it does not show the new ones.',
+    protects:
+      'A row that moved while its new content is still to come keeps its old dots: it does not show the new ones.',
+    histories: LAG,
     edits: [
       {
         file: 'sync/plan.ts',
@@ -49,7 +72,9 @@ const DOTS: readonly Mutant[] = [
   },
   {
     name: 'dots-counted-by-node',
-    protects: 'Sequence numbers grow over all nodes of an actor: a node whose records went and that is born again has no dot twice.',
+    protects:
+      'Sequence numbers grow over all nodes of an actor: a node whose records went and that is born again has no dot twice.',
+    histories: { mix: { stuckClock: 0.9, acts: { remove: 30, create: 30 } } },
     edits: [
       {
         file: 'crdt/dots.ts',
@@ -59,46 +84,14 @@ const DOTS: readonly Mutant[] = [
     ],
   },
   {
-    name: 'rebuilt-without-placement',
-    protects: 'A node that is rebuilt from its row, after a delete that this disk had not seen, is where the disk shows it.',
-    edits: [
-      {
-        file: 'crdt/batch.ts',
-        find: 'return { id, kind: kindOf(ref), birth, placement, context, versions: [...versions] }',
-        replace: 'return { id, kind: kindOf(ref), birth, placement: placement && null, context, versions: [...versions] }',
-      },
-    ],
-  },
-  {
-    name: 'moved-without-its-versions',
-    protects: 'A move of what was deleted unseen brings the versions of its row back: a touch beats a delete.',
-    edits: [
-      {
-        file: 'crdt/operations.ts',
-        find: 'batch.place(batch.rebuilt(ref, ref.versions), smallest(parent), name)',
-        replace: 'batch.place(batch.rebuilt(ref, []), smallest(parent), name)',
-      },
-    ],
-  },
-  {
     name: 'create-joins-a-row',
     protects: 'What is created at a name joins only a node that this disk does not show elsewhere.',
+    histories: CONFLICTS,
     edits: [
       {
         file: 'crdt/batch.ts',
         find: 'used && (hasRow(id) || there.placement !== null || this.#writes.has(id))',
         replace: 'used && hasRow(id) && false',
-      },
-    ],
-  },
-  {
-    name: 'delete-beats-move',
-    protects: 'A file that somebody moved unseen is not deleted: it stays at its new place.',
-    edits: [
-      {
-        file: 'crdt/operations.ts',
-        find: "if (row.kind !== 'directory' && this.#movedAway(row, ref)) continue",
-        replace: '',
       },
     ],
   },
@@ -133,6 +126,7 @@ const JOIN: readonly Mutant[] = [
   {
     name: 'join-without-context',
     protects: 'A version that the other record saw and superseded does not come back.',
+    histories: CONFLICTS,
     edits: [
       {
         file: 'crdt/join.ts',
@@ -183,6 +177,7 @@ const JOIN: readonly Mutant[] = [
     name: 'gate-lets-gaps-in',
     protects: 'An update whose beginning is missing is not half applied: its deletions would go without its inserts.',
     within: 100_000,
+    histories: NETWORK,
     edits: [
       { file: 'crdt/gate.ts', find: 'if (clock > at) return { ok: false, gap: true }', replace: '' },
       {
@@ -213,6 +208,7 @@ const PROJECTION: readonly Mutant[] = [
   {
     name: 'cycles-not-broken',
     protects: 'Directories moved into each other on two devices stay reachable.',
+    histories: CYCLES,
     edits: [
       {
         file: 'crdt/resolve-parents.ts',
@@ -224,6 +220,7 @@ const PROJECTION: readonly Mutant[] = [
   {
     name: 'cycles-broken-by-arrival',
     protects: 'Everybody dishonours the same move of a cycle.',
+    histories: CYCLES,
     edits: [
       {
         file: 'crdt/resolve-parents.ts',
@@ -235,6 +232,7 @@ const PROJECTION: readonly Mutant[] = [
   {
     name: 'names-by-arrival',
     protects: 'Of several files that ask for one name the same one gets it everywhere.',
+    histories: CONFLICTS,
     edits: [
       {
         file: 'crdt/listing.ts',
@@ -246,6 +244,7 @@ const PROJECTION: readonly Mutant[] = [
   {
     name: 'waiting-files-forgotten',
     protects: 'A file whose directory comes after it shows as soon as the directory is there.',
+    histories: NETWORK,
     edits: [
       {
         file: 'crdt/projection.ts',
@@ -257,6 +256,7 @@ const PROJECTION: readonly Mutant[] = [
   {
     name: 'suffixes-mended-in-place',
     protects: 'A change that renames others names the whole directory anew.',
+    histories: CONFLICTS,
     edits: [
       {
         file: 'crdt/projection.ts',
@@ -273,7 +273,7 @@ const PROJECTION: readonly Mutant[] = [
   {
     name: 'case-not-folded',
     protects: 'Where one disk folds case, names that differ by case are one name for everybody.',
-    histories: { mix: { folding: 0.7 } },
+    histories: { mix: { folding: 1 } },
     edits: [
       {
         file: 'core/names.ts',
@@ -299,6 +299,7 @@ const SETTLING: readonly Mutant[] = [
   {
     name: 'cycles-not-settled',
     protects: 'What shows where it is because of a broken cycle stays there when another move ends the cycle.',
+    histories: CYCLES,
     edits: [
       {
         file: 'crdt/settle.ts',
@@ -310,6 +311,7 @@ const SETTLING: readonly Mutant[] = [
   {
     name: 'suffixes-not-settled',
     protects: 'A file with a suffix keeps its name when somebody frees the name that it was given for.',
+    histories: CONFLICTS,
     edits: [
       {
         file: 'crdt/settle.ts',
@@ -321,6 +323,7 @@ const SETTLING: readonly Mutant[] = [
   {
     name: 'copies-not-settled',
     protects: 'A conflict copy stays under its own name when the file that it lies beside is deleted or moved.',
+    histories: CONFLICTS,
     edits: [
       {
         file: 'crdt/settle.ts',
@@ -332,6 +335,7 @@ const SETTLING: readonly Mutant[] = [
   {
     name: 'disposed-copies-settled',
     protects: 'A version that the operation itself disposes of is not made a file first.',
+    histories: CONFLICTS,
     edits: [
       {
         file: 'crdt/settle.ts',
@@ -343,6 +347,7 @@ const SETTLING: readonly Mutant[] = [
   {
     name: 'row-of-a-settled-copy-left',
     protects: 'The row of a conflict copy that became a file of its own stands for that file from then on.',
+    histories: CONFLICTS,
     edits: [
       {
         file: 'crdt/operations.ts',
@@ -354,6 +359,7 @@ const SETTLING: readonly Mutant[] = [
   {
     name: 'not-revived',
     protects: 'A directory that lives by its content alone does not go because its content is moved out.',
+    histories: CONFLICTS,
     edits: [
       {
         file: 'crdt/settle.ts',
@@ -368,6 +374,7 @@ const MERGING: readonly Mutant[] = [
   {
     name: 'merged-on-a-guessed-base',
     protects: 'Two texts are merged only over a version that both are known to come from.',
+    histories: { devices: [3, 4], mix: { acts: { edit: 60, append: 15, clash: 10 } } },
     edits: [
       {
         file: 'crdt/versions.ts',
@@ -379,6 +386,7 @@ const MERGING: readonly Mutant[] = [
   {
     name: 'equal-contents-kept-apart',
     protects: 'Two devices that write the same content make no conflict.',
+    histories: CONFLICTS,
     edits: [
       {
         file: 'crdt/versions.ts',
