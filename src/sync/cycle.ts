@@ -60,6 +60,7 @@ export class Cycle {
     this.#observer = new Observer({
       disk,
       now,
+      elapsed: () => clock.elapsed(),
       watch: deps.watch,
       lookLater: (path, ms, options) => deps.dirty.addLater(path, ms, options),
     })
@@ -82,7 +83,19 @@ export class Cycle {
     })
     this.#merger = new TextMerger({ folder, device, rows, tree, disk, store, now, commit, merge: deps.merge, emit })
     const deviceOf = (node: NodeId): DeviceId => lastWriter(replica, node) ?? device
-    this.#applier = new Applier({ folder, rows, disk, fetcher, now, commit, deviceOf, emit })
+    this.#applier = new Applier({
+      folder,
+      rows,
+      disk,
+      fetcher,
+      now,
+      commit,
+      deviceOf,
+      isUnsure: stat => this.#observer.isUnsure(stat),
+      onWrote: (path, stat) => this.#observer.wrote(path, stat),
+      emit,
+    })
+    this.#observer.suspectNewest(rows)
     this.compareAll()
   }
 
@@ -149,7 +162,7 @@ export class Cycle {
       const staged = (content: ContentId): boolean => stage.has(content)
       const plan = makePlan({ rows, tree, directories, nodes, staged, held: node => this.#merger.holds(node) })
       this.#noteWants(directories, plan, merging.wants)
-      const { applied, failed } = await this.#applier.apply(plan, options)
+      const { applied, deferred, failed } = await this.#applier.apply(plan, options)
       for (const { path } of [...plan.puts, ...plan.structure, ...plan.removals]) this.#stepProblems.delete(path)
       for (const { planned, problem } of failed) {
         const look = lookAfter(problem, planned)
@@ -157,6 +170,7 @@ export class Cycle {
         this.#directories.add(planned.directory)
         if (!look.local) this.#stepProblems.set(problem.path, problem)
       }
+      for (const { directory } of deferred) this.#directories.add(directory)
       for (const directory of plan.again) this.#directories.add(directory)
       return applied > 0 && this.unfinished
     } catch (error) {

@@ -223,8 +223,8 @@ export class Differences {
       return
     }
     if (!this.#inPlace(row, this.rowOfDirectory(entry.directory), entry)) {
-      // The name itself must not go empty while its winner is still on the way.
-      if (entry.copy && winner !== undefined && !this.#ready(winner)) return void this.again.add(entry.directory)
+      // The name itself must not go empty while its winner is still on the way: its content is wanted, and brings this back.
+      if (entry.copy && winner !== undefined && !this.#ready(winner)) return
       const refs = this.#tree.refsOf(entry)
       this.structural.push({ entry, id: row.id, row, refs, depth: this.#depth(entry) })
       if (row.content !== entry.facts.content) this.wanted.push(entry)

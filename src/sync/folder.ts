@@ -24,6 +24,7 @@ import { ContentServer } from './content-server.ts'
 import { Cycle } from './cycle.ts'
 import { Dirty } from './dirty.ts'
 import { Fetcher } from './fetcher.ts'
+import { parentPath } from './local-changes.ts'
 import { Peers } from './peers.ts'
 import { Replica } from './replica.ts'
 import { type Halt, haltOf } from './safety.ts'
@@ -32,6 +33,8 @@ import { Signal } from './signal.ts'
 const RESCAN_MIN_MS = 10 * 60_000
 /** A full rescan may cost this share of the time between two. */
 const RESCAN_COST_FACTOR = 150
+/** What a peer's question found to be stale is looked at after this: many ask at once, and ask again. */
+const STALE_MS = 100
 /** While halted: how often the root is looked at. */
 const RETRY_MS = 5_000
 
@@ -121,7 +124,9 @@ class Engine implements FolderEngine {
       },
       onNoSpace: message => this.#setHalt({ code: 'disk-full', message, person: false }),
     })
-    this.#server = new ContentServer({ rows, disk, store })
+    const onStale = (path: string): void =>
+      this.#hint(() => this.#dirty.addLater(parentPath(path), STALE_MS, { quiet: true }))
+    this.#server = new ContentServer({ rows, disk, store, onStale })
   }
 
   get path(): string {

@@ -264,9 +264,7 @@ class PublishRun {
     const row = this.#deps.tree.move(found.row, parent, found.observed.name)
     this.#missing.delete(row.id)
     this.#note('moved', row, found.path)
-    // The stat is left as it was: if the content changed on the way, the next look sees an edit.
-    const same = row.stat.size === found.observed.stat.size && row.stat.mtimeUs === found.observed.stat.mtimeUs
-    if (same) this.#deps.rows.put({ ...row, stat: { ...found.observed.stat, mode: row.stat.mode } })
+    // The stat is left as it was: a move changes the times too, so only the next look tells whether the content went along unchanged.
     this.#askAgain(found.parent, 0)
   }
 

@@ -66,6 +66,7 @@ export class Oracle implements Words {
     device.onReplaced = bytes => replaced.add(this.#content(bytes))
     // Both the taking and the keeping may be undone, but not the keeping alone.
     device.onPowerCut = () => {
+      if (device.person.unmounted) return
       const held = heldContents(device)
       for (const content of replaced) {
         if (!held.has(content)) throw new Error(`I11: a power cut lost what ${device.name} had to keep`)
@@ -119,6 +120,7 @@ export class Oracle implements Words {
       this.#asShared(device, shown, disk, held)
       this.#rowsAgree(device, { tree, rows, shown }, held)
       this.#sameLive(device, shown)
+      this.#nothingLeftOver(device, shown, held)
     }
     const [first] = stored.values()
     if (first !== undefined) this.#count(first)
@@ -127,7 +129,6 @@ export class Oracle implements Words {
     this.#nothingLost()
     this.#nothingInvented()
     this.#nothingBack()
-    this.#nothingLeftOver()
     this.#versionsKept()
   }
 
@@ -298,13 +299,14 @@ export class Oracle implements Words {
     }
   }
 
-  #nothingLeftOver(): void {
-    for (const device of this.#world.devices) {
-      const kith = device.volume.root?.kith ?? null
-      if (kith === null) throw new Error(`${device.name} has no .kith`)
-      if (kith.parked.size > 0) throw new Error(`${device.name} left ${[...kith.parked.keys()].join(', ')} parked`)
-      if (kith.stage.size > 0) throw new Error(`${device.name} left ${kith.stage.size} contents staged`)
-    }
+  #nothingLeftOver(device: SimDevice, shown: readonly Shown[], held: ReadonlySet<ContentId>): void {
+    const kith = device.volume.root?.kith ?? null
+    if (kith === null) throw new Error(`${device.name} has no .kith`)
+    if (kith.parked.size > 0) throw new Error(`${device.name} left ${[...kith.parked.keys()].join(', ')} parked`)
+    // Begun, still wanted, and nobody has it any more: what came of it is kept for the day when somebody does.
+    const wanted = new Set(shown.map(({ entry }) => entry.facts.content).filter(content => !held.has(content)))
+    const left = [...kith.stage].filter(([content, { whole }]) => whole !== null || !wanted.has(content))
+    if (left.length > 0) throw new Error(`${device.name} left ${left.length} contents staged`)
   }
 
   /** Safety I11: whatever the daemon replaced or deleted is kept, under the name of its content. */

@@ -3,7 +3,6 @@
 import type { KithEvent } from '../../src/core/events.ts'
 import type { DeviceId, FolderId } from '../../src/core/ids.ts'
 import type { Log } from '../../src/core/log.ts'
-import type { FolderStore } from '../../src/core/ports.ts'
 import type { FolderEngine } from '../../src/core/status.ts'
 import { createFolderEngine } from '../../src/sync/folder.ts'
 import { mergeText } from '../../src/sync/merge-text.ts'
@@ -63,7 +62,7 @@ export class SimDevice {
   readonly #deps: Deps
   readonly #options: SimDeviceOptions
   readonly #random: Random
-  #database: FolderStore
+  #database: MemoryStore
   #process: Process | null = null
   #starts = 0
 
@@ -111,7 +110,7 @@ export class SimDevice {
     return this.#process?.started ?? false
   }
 
-  get database(): FolderStore {
+  get database(): MemoryStore {
     return this.#database
   }
 

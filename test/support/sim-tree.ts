@@ -75,13 +75,14 @@ export async function loadStored(device: SimDevice): Promise<Stored> {
   return { tree, rows, shown }
 }
 
-/** Every content that this device could still give: on its disk, kept, or staged. */
+/** Every content that this device could still give: on its disk, kept, staged, or the base of a text. */
 export function heldContents(device: SimDevice): Set<ContentId> {
   const held = new Set<ContentId>()
   for (const { inode } of device.volume.all()) if (inode.kind !== 'directory') held.add(contentOf(inode.data).content)
   const kith = device.volume.root?.kith ?? null
   for (const content of kith?.versions.keys() ?? []) held.add(content)
   for (const [content, staged] of kith?.stage ?? []) if (staged.whole !== null) held.add(content)
+  for (const content of device.database.bases()) held.add(content)
   return held
 }
 
