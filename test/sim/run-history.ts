@@ -114,8 +114,7 @@ class HistoryRun {
     for (const step of this.#history.steps) {
       await this.#step(step)
       this.world.check()
-      if (this.#watchful)
-        for (const device of this.world.devices) this.#staying.check(device, this.world.clock.elapsed())
+      if (this.#watchful) await this.#staying.check(this.world.devices)
     }
     for (const device of this.world.devices) await this.world.finish(device.stop(), `stop ${device.name}`)
   }

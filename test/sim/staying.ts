@@ -1,17 +1,27 @@
-// What must be true between the quiet points: a daemon that says it is at rest shows everything that its disk ever showed and nobody
-// disposed of. So what is only hidden for now, could not be read, or was on its way while it was looked for never leaves a disk, but for
-// moments: a person who moves one file over another on one device is seen doing first one half of it on the others. Where a watcher loses
-// or delays what it sees, a move may honestly look like a deletion until the next full look: then nothing is judged.
+// What must be true between the quiet points, at every step after which a daemon says that it is at rest: what its disk showed and nobody
+// disposed of, it still shows. Judged where there is no doubt: where its own documents still hold that content, or where all devices agree.
+// (Elsewhere half of what a person did may be on its way.) So what is only hidden for now, could not be read, or was on the move while it
+// was looked for never leaves a disk. Where a watcher loses or delays what it sees, a move may honestly look like a deletion until the next
+// full look: then nothing is judged.
+import { contentOf } from '../../src/core/content-list.ts'
+import type { ContentId } from '../../src/core/ids.ts'
+import { readRecords } from '../crdt/support/full-projection.ts'
+import { snapshots } from '../crdt/support/replica.ts'
 import type { SimDevice } from '../support/sim-device.ts'
+import { loadStored } from '../support/sim-tree.ts'
 
 const WORD = /w\d+w/g
-const MOMENT_MS = 5_000
+
+interface Part {
+  readonly words: readonly string[]
+  readonly content: ContentId
+}
 
 export class Staying {
   readonly #isDisposed: (word: string) => boolean
-  /** Word → since when this disk does not show it any more, though its daemon is at rest; null: it does. */
-  readonly #seen = new Map<SimDevice, Map<string, number | null>>()
-  readonly #wordsOf = new WeakMap<Uint8Array, readonly string[]>()
+  /** Word → the content that it was last seen in. */
+  readonly #seen = new Map<SimDevice, Map<string, ContentId>>()
+  readonly #parts = new WeakMap<Uint8Array, Part>()
 
   constructor(isDisposed: (word: string) => boolean) {
     this.#isDisposed = isDisposed
@@ -26,32 +36,50 @@ export class Staying {
     }
   }
 
-  check(device: SimDevice, nowMs: number): void {
-    if (device.person.unmounted || !device.started) return
-    const { settled, needFiles } = device.engine.state()
-    if (!settled || needFiles > 0) return
-    const seen = this.#seen.get(device) ?? new Map<string, number | null>()
-    this.#seen.set(device, seen)
-    const shown = this.#shown(device)
-    for (const [word, since] of seen) {
-      if (shown.has(word) || this.#isDisposed(word)) continue
-      if (since === null) seen.set(word, nowMs)
-      else if (nowMs - since > MOMENT_MS) throw new Error(`I2: ${word} vanished from ${device.name}`)
+  async check(devices: readonly SimDevice[]): Promise<void> {
+    const states = devices.map(device => (device.started ? device.engine.state() : null))
+    const agreed = states.every(state => state?.settled === true && state.digest === states[0]?.digest)
+    for (const [at, device] of devices.entries()) {
+      const state = states[at]
+      if (state?.settled !== true || state.needFiles > 0 || device.person.unmounted) continue
+      const missing = this.#look(device)
+      if (missing.size === 0) continue
+      const words = [...missing.keys()].join(', ')
+      if (agreed) throw new Error(`I2: ${words} vanished from ${device.name}, and all agree`)
+      const live = await liveContents(device)
+      for (const [word, content] of missing)
+        if (live.has(content)) throw new Error(`I2: ${word} vanished from ${device.name}, whose documents have it`)
     }
-    for (const word of shown) seen.set(word, null)
   }
 
-  #shown(device: SimDevice): Set<string> {
-    const shown = new Set<string>()
+  /** What this disk does not show any more, though nobody disposed of it. */
+  #look(device: SimDevice): Map<string, ContentId> {
+    const missing = new Map(this.#seen.get(device))
+    const shown = new Map<string, ContentId>()
     for (const { inode } of device.volume.all()) {
       if (inode.kind === 'directory') continue
-      let words = this.#wordsOf.get(inode.data)
-      if (words === undefined) {
-        words = Buffer.from(inode.data).toString('latin1').match(WORD) ?? []
-        this.#wordsOf.set(inode.data, words)
-      }
-      for (const word of words) shown.add(word)
+      const { words, content } = this.#part(inode.data)
+      for (const word of words) shown.set(word, content)
     }
-    return shown
+    for (const word of missing.keys()) if (shown.has(word) || this.#isDisposed(word)) missing.delete(word)
+    this.#seen.set(device, new Map([...missing, ...shown]))
+    return missing
   }
+
+  #part(bytes: Uint8Array): Part {
+    let part = this.#parts.get(bytes)
+    if (part === undefined) {
+      const words = Buffer.from(bytes).toString('latin1').match(WORD) ?? []
+      part = { words, content: contentOf(bytes).content }
+      this.#parts.set(bytes, part)
+    }
+    return part
+  }
+}
+
+/** The contents of every file that this device's documents hold, shown or hidden. */
+async function liveContents(device: SimDevice): Promise<Set<ContentId>> {
+  const { tree } = await loadStored(device)
+  const { nodes } = readRecords(snapshots(tree))
+  return new Set([...nodes.values()].flatMap(node => node.versions.map(version => version.content)))
 }

@@ -26,8 +26,8 @@ const LOOKING: readonly Mutant[] = [
     edits: [
       {
         file: 'sync/local-changes.ts',
-        find: 'return Math.abs(nowMs - stat.mtimeUs / 1000) < RACY_MS',
-        replace: 'return nowMs < 0 && stat.mtimeUs > RACY_MS',
+        find: 'return isRecent(stat.mtimeUs, nowMs) || (isCoarse(stat) && isRecent(stat.ctimeUs, nowMs))',
+        replace: 'return nowMs < 0 && isRecent(stat.mtimeUs, nowMs)',
       },
     ],
   },
@@ -36,7 +36,26 @@ const LOOKING: readonly Mutant[] = [
     protects:
       'What was hashed while it was young is hashed once more when its times cannot hide a later write any longer.',
     histories: { ...COARSE, mix: { ...COARSE.mix, badWatcher: 0.8 } },
-    edits: [{ file: 'sync/observer.ts', find: 'this.#suspects.add(entry.stat.ino)', replace: '' }],
+    edits: [
+      {
+        file: 'sync/observer.ts',
+        find: 'racy = true\n          this.#suspect(entry.stat.ino)',
+        replace: 'racy = true',
+      },
+    ],
+  },
+  {
+    name: 'old-times-believed',
+    protects:
+      'On a coarse disk a write whose time was set back shows nowhere: what was changed a moment ago is hashed.',
+    histories: COARSE,
+    edits: [
+      {
+        file: 'sync/local-changes.ts',
+        find: 'return isRecent(stat.mtimeUs, nowMs) || (isCoarse(stat) && isRecent(stat.ctimeUs, nowMs))',
+        replace: 'return isRecent(stat.mtimeUs, nowMs)',
+      },
+    ],
   },
   {
     name: 'change-time-ignored',
@@ -47,7 +66,7 @@ const LOOKING: readonly Mutant[] = [
   {
     name: 'unreadable-is-empty',
     protects: 'A directory that cannot be read is not an empty one.',
-    histories: { devices: [2, 3], mix: { steps: { unreadable: 15 } } },
+    histories: { devices: [2, 3], mix: { badWatcher: 0, steps: { unreadable: 15 } } },
     edits: [
       {
         file: 'sync/observer.ts',
@@ -63,6 +82,7 @@ const LOOKING: readonly Mutant[] = [
     name: 'gone-at-first-sight',
     protects:
       'What is not seen is called gone only when a second look agrees: it may be on its way to where we have not looked.',
+    histories: { devices: [2, 3], mix: { badWatcher: 0, acts: { moveDirectory: 20, moveFile: 30 } } },
     edits: [
       {
         file: 'sync/publisher.ts',
@@ -104,9 +124,9 @@ const PUBLISHING: readonly Mutant[] = [
     edits: [
       {
         file: 'sync/publisher.ts',
-        find: 'if (same) this.#deps.rows.put({ ...row, stat: { ...found.observed.stat, mode: row.stat.mode } })',
+        find: 'this.#askAgain(found.parent, 0)\n  }\n\n  async #publishContents',
         replace:
-          'if (same !== undefined) this.#deps.rows.put({ ...row, stat: { ...found.observed.stat, mode: row.stat.mode } })',
+          'this.#deps.rows.put({ ...row, stat: found.observed.stat })\n    this.#askAgain(found.parent, 0)\n  }\n\n  async #publishContents',
       },
     ],
   },
@@ -178,11 +198,24 @@ const APPLYING: readonly Mutant[] = [
     ],
   },
   {
+    name: 'unsure-files-replaced',
+    protects:
+      'What may have been written since it was hashed, without a trace in its times, is hashed before it is replaced.',
+    histories: COARSE,
+    edits: [
+      {
+        file: 'sync/applier.ts',
+        find: "if (step.do === 'put') return step.expect !== null && this.#deps.isUnsure(step.expect)",
+        replace: "if (step.do !== 'mkdir') return false",
+      },
+    ],
+  },
+  {
     name: 'pending-is-deleted',
     protects: 'What hides because something it depends on has not arrived stays on the disk.',
     histories: {
       devices: [3, 4],
-      mix: { badNetwork: 1, steps: { link: 20 }, acts: { moveDirectory: 20, moveFile: 20 } },
+      mix: { badNetwork: 1, badWatcher: 0, steps: { link: 20 }, acts: { moveDirectory: 25, moveFile: 20, unpack: 10 } },
     },
     edits: [
       {
@@ -215,7 +248,7 @@ const APPLYING: readonly Mutant[] = [
     edits: [
       {
         file: 'sync/differences.ts',
-        find: 'if (entry.copy && winner !== undefined && !this.#ready(winner)) return void this.again.add(entry.directory)',
+        find: 'if (entry.copy && winner !== undefined && !this.#ready(winner)) return\n',
         replace: 'if (winner !== undefined && this.#ready === undefined) return',
       },
     ],
