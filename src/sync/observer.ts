@@ -42,6 +42,9 @@ export class Observer {
   /** By inode (a rename, ours or theirs, takes the doubt along): since when, in monotone ms. */
   readonly #suspects = new Map<number, number>()
 
+  /** Wall clock when the last observation began, in ms. */
+  #observedMs = 0
+
   constructor(deps: ObserverDeps) {
     this.#deps = deps
   }
@@ -64,6 +67,11 @@ export class Observer {
     this.#deps.lookLater(parentPath(path), RACY_MS, { quiet: true })
   }
 
+  /** The content of this was read after the last observation began. If no later write can hide behind its times, the doubt is over. */
+  hashed(stat: Stat): void {
+    if (!isRacy(stat, this.#observedMs)) this.#suspects.delete(stat.ino)
+  }
+
   /** May this have been written since it was hashed, without a trace in its times? Then it is hashed before anything replaces it. */
   isUnsure(stat: Stat): boolean {
     const since = this.#suspects.get(stat.ino)
@@ -81,6 +89,7 @@ export class Observer {
 
   async observe(rows: RowTable, batch: DirtyBatch, options: Waiting): Promise<Observation> {
     const nowMs = this.#deps.now()
+    this.#observedMs = nowMs
     const listed = new Map<string, Listing>()
     const clean = new Set<string>()
     const unknown = new Set<string>()
@@ -148,11 +157,9 @@ export class Observer {
       let racy = false
       for (const entry of listing.entries) {
         if (entry.kind === 'directory') continue
-        if (!isRacy(entry.stat, nowMs)) this.#suspects.delete(entry.stat.ino)
-        else {
-          racy = true
-          this.#suspect(entry.stat.ino)
-        }
+        if (!isRacy(entry.stat, nowMs)) continue
+        racy = true
+        this.#suspect(entry.stat.ino)
       }
       if (racy) this.#deps.lookLater(listing.path, RACY_MS, { quiet: true })
     }

@@ -46,6 +46,8 @@ export interface PublisherDeps {
   /** Stores what the tree and the rows changed since the last call, with this batch, atomically. */
   readonly commit: (batch: PublishBatch) => Promise<void>
   readonly onProblem: (problem: Problem) => void
+  /** The content of what has this stat was just read. */
+  readonly onHashed: (stat: Stat) => void
   /** A row came to agree with what the tree shows in this directory, without an operation. */
   readonly onAdopted: (directory: NodeId) => void
 }
@@ -292,6 +294,7 @@ class PublishRun {
         this.#askAgain(found.parent, SECOND_LOOK_MS)
         continue
       }
+      this.#deps.onHashed(found.observed.stat)
       if (found.row !== null) this.#edit(found, found.row, result)
       else this.#create(found, result, lostBy, lost, held)
       if (++piece >= PIECE_FILES) {
