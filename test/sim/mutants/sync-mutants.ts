@@ -212,12 +212,22 @@ const APPLYING: readonly Mutant[] = [
   },
   {
     name: 'pending-is-deleted',
-    protects: 'What hides because something it depends on has not arrived stays on the disk.',
+    protects: 'What waits for something that has not arrived shows where it was before, or is left alone on the disk.',
     histories: {
       devices: [3, 4],
       mix: { badNetwork: 1, badWatcher: 0, steps: { link: 20 }, acts: { moveDirectory: 25, moveFile: 20, unpack: 10 } },
     },
     edits: [
+      {
+        file: 'crdt/projection.ts',
+        find: 'for (const spot of fallbacks(node, pending)) {',
+        replace: 'for (const spot of pending ? [] : fallbacks(node, pending)) {',
+      },
+      {
+        file: 'crdt/resolve-parents.ts',
+        find: 'const spot = fallbacks(node, pending.has(node.id)).find(',
+        replace: 'const spot = (pending.has(node.id) ? [] : fallbacks(node, false)).find(',
+      },
       {
         file: 'sync/differences.ts',
         find: '} else if (row.nodes.some(ref => this.#tree.isPending(ref.id))) return',
