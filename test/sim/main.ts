@@ -5,11 +5,15 @@ import { createHash } from 'node:crypto'
 import { availableParallelism } from 'node:os'
 import { parseArgs } from 'node:util'
 import { MIXES } from './mixes.ts'
+import { runMutants } from './mutants/run.ts'
 import { runPool } from './pool.ts'
 import { type Counts, runHistory } from './run-history.ts'
 import { shrink } from './shrink.ts'
 import { type GenerateOptions, generate, printHistory } from './steps.ts'
 import type { Told } from './worker.ts'
+
+// Another thing altogether, with options of its own: see there.
+if (process.argv.includes('--mutants')) process.exit((await runMutants(process.argv.slice(2))) ? 0 : 1)
 
 const { values } = parseArgs({
   options: {

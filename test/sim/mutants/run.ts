@@ -111,6 +111,3 @@ export async function runMutants(args: readonly string[]): Promise<boolean> {
   console.log(`${caught} of ${chosen.length} mutants caught`)
   return chosen.length > 0 && caught === chosen.length
 }
-
-if (process.argv[1] === fileURLToPath(import.meta.url))
-  process.exitCode = (await runMutants(process.argv.slice(2))) ? 0 : 1
