@@ -7,6 +7,7 @@ import { generate, type History } from '../steps.ts'
 import { Copies, type Simulation } from './copy.ts'
 import { MUTANTS } from './list.ts'
 import { type Mutant, SAVED, type Saved, WITHIN } from './mutant.ts'
+import { shortHistory } from './short.ts'
 
 export interface Hunted {
   /** How many histories it took; null where none caught it. */
@@ -30,7 +31,8 @@ async function hunt(
   let ran = 0
   for (; ran < most && performance.now() < end; ran++) {
     const seed = options.first + ran
-    const history = generate(seed, mutant.histories)
+    const { short } = mutant
+    const history = short === undefined ? generate(seed, mutant.histories) : shortHistory(seed, short)
     const { failure } = await mutated.runHistory(history)
     if (failure === null) continue
     if ((await runHistory(history)).failure !== null) {

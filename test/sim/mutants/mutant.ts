@@ -1,6 +1,7 @@
 // What a mutant is: the source with one protection taken out, and what it takes to see that it is missing. The product holds no switch
 // for them: a mutant is a text edit of a copy of `src/`, made at run time (copy.ts).
 import type { GenerateOptions, History } from '../steps.ts'
+import type { Short } from './short.ts'
 
 export interface Edit {
   /** Under `src/`. */
@@ -18,6 +19,8 @@ export interface Mutant {
   readonly edits: readonly Edit[]
   /** The histories that suit it, where the standard ones do not. */
   readonly histories?: GenerateOptions
+  /** Short ones that suit it better still. */
+  readonly short?: Short
   /** It must be caught within so many fresh histories. */
   readonly within?: number
 }

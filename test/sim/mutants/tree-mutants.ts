@@ -4,8 +4,12 @@ import type { Mutant } from './mutant.ts'
 
 /** Contents that are long on their way, and people who go on with what they see. */
 const LAG: GenerateOptions = {
-  devices: [2, 3],
-  mix: { steps: { content: 25 }, acts: { edit: 50, moveFile: 40, remove: 15, over: 10, mkdir: 5, moveDirectory: 5 } },
+  devices: [2, 2],
+  mix: {
+    steps: { content: 25, link: 2, exact: 0, kill: 0, 'crash-at': 0, 'power-cut': 0 },
+    acts: { edit: 60, moveFile: 60, create: 5, mkdir: 2, moveDirectory: 2, remove: 2, rmrf: 0, clash: 0 },
+    apart: 0.1,
+  },
 }
 /** Conflicts, and then one person who does one thing about them. */
 const CONFLICTS: GenerateOptions = {
@@ -79,7 +83,13 @@ const DOTS: readonly Mutant[] = [
     name: 'dots-counted-by-node',
     protects:
       'Sequence numbers grow over all nodes of an actor: a node whose records went and that is born again has no dot twice.',
-    histories: { mix: { stuckClock: 0.9, acts: { remove: 30, create: 30 } } },
+    short: {
+      first: 4,
+      firstActs: ['mkdir', 'create', 'create'],
+      apart: ['create', 'remove', 'edit'],
+      then: [],
+      stuckClocks: true,
+    },
     edits: [
       {
         file: 'crdt/dots.ts',
@@ -91,7 +101,12 @@ const DOTS: readonly Mutant[] = [
   {
     name: 'create-joins-a-row',
     protects: 'What is created at a name joins only a node that this disk does not show elsewhere.',
-    histories: CONFLICTS,
+    short: {
+      first: 3,
+      firstActs: ['mkdir', 'create', 'create'],
+      apart: ['create', 'moveFile', 'clash'],
+      then: ['create', 'moveFile', 'remove'],
+    },
     edits: [
       {
         file: 'crdt/batch.ts',
@@ -237,7 +252,10 @@ const PROJECTION: readonly Mutant[] = [
   {
     name: 'waiting-files-forgotten',
     protects: 'A file whose directory comes after it shows as soon as the directory is there.',
-    histories: NETWORK,
+    histories: {
+      devices: [3, 4],
+      mix: { badNetwork: 1, apart: 0, steps: { exact: 0, link: 2 }, acts: { unpack: 60, mkdir: 20, create: 30 } },
+    },
     edits: [
       {
         file: 'crdt/projection.ts',
@@ -292,7 +310,7 @@ const SETTLING: readonly Mutant[] = [
   {
     name: 'cycles-not-settled',
     protects: 'What shows where it is because of a broken cycle stays there when another move ends the cycle.',
-    histories: CYCLES,
+    short: { first: 4, firstActs: ['mkdir'], apart: ['moveDirectory'], then: ['moveDirectory', 'rmrf'] },
     edits: [
       {
         file: 'crdt/settle.ts',
@@ -328,7 +346,12 @@ const SETTLING: readonly Mutant[] = [
   {
     name: 'disposed-copies-settled',
     protects: 'A version that the operation itself disposes of is not made a file first.',
-    histories: CONFLICTS,
+    short: {
+      first: 2,
+      firstActs: ['mkdir', 'create', 'create'],
+      apart: ['clash', 'edit'],
+      then: ['remove', 'rmrf', 'moveFile', 'edit'],
+    },
     edits: [
       {
         file: 'crdt/settle.ts',
@@ -340,7 +363,12 @@ const SETTLING: readonly Mutant[] = [
   {
     name: 'row-of-a-settled-copy-left',
     protects: 'The row of a conflict copy that became a file of its own stands for that file from then on.',
-    histories: CONFLICTS,
+    short: {
+      first: 2,
+      firstActs: ['mkdir', 'create', 'create'],
+      apart: ['clash', 'edit'],
+      then: ['remove', 'moveFile', 'edit', 'over'],
+    },
     edits: [
       {
         file: 'crdt/operations.ts',
