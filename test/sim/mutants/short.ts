@@ -11,7 +11,7 @@ export interface Short {
   /** What both do while they are apart. */
   readonly apart: readonly ActName[]
   /** What one does in the end; none: it ends with their agreement. */
-  readonly then: readonly ActName[]
+  readonly afterwards: readonly ActName[]
   readonly stuckClocks?: boolean
 }
 
@@ -23,7 +23,7 @@ export function shortHistory(seed: number, short: Short): History {
   for (let left = short.first; left > 0; left--)
     steps.push({ do: 'user', device: 0, act: random.pick(short.firstActs), salt: random.int(SALTS) })
   steps.push({ do: 'quiet' }, { do: 'cut', a: 0, b: 1 })
-  const rounds = short.then.length === 0 ? 0 : 1 + random.int(2)
+  const rounds = short.afterwards.length === 0 ? 0 : 1 + random.int(2)
   for (const device of [0, 1]) {
     for (let left = 1 + random.int(3); left > 0; left--) {
       steps.push({ do: 'user', device, act: random.pick(short.apart), salt: random.int(SALTS) })
@@ -32,7 +32,7 @@ export function shortHistory(seed: number, short: Short): History {
   }
   steps.push({ do: 'quiet' })
   for (let left = rounds; left > 0; left--)
-    steps.push({ do: 'exact', device: random.int(2), act: random.pick(short.then), salt: random.int(SALTS) })
+    steps.push({ do: 'exact', device: random.int(2), act: random.pick(short.afterwards), salt: random.int(SALTS) })
   steps.push({ do: 'quiet' })
   const stuckClock = short.stuckClocks ?? false
   return {

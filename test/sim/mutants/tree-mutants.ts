@@ -87,7 +87,7 @@ const DOTS: readonly Mutant[] = [
       first: 4,
       firstActs: ['mkdir', 'create', 'create'],
       apart: ['create', 'remove', 'edit'],
-      then: [],
+      afterwards: [],
       stuckClocks: true,
     },
     edits: [
@@ -105,7 +105,7 @@ const DOTS: readonly Mutant[] = [
       first: 3,
       firstActs: ['mkdir', 'create', 'create'],
       apart: ['create', 'moveFile', 'clash'],
-      then: ['create', 'moveFile', 'remove'],
+      afterwards: ['create', 'moveFile', 'remove'],
     },
     edits: [
       {
@@ -310,7 +310,7 @@ const SETTLING: readonly Mutant[] = [
   {
     name: 'cycles-not-settled',
     protects: 'What shows where it is because of a broken cycle stays there when another move ends the cycle.',
-    short: { first: 4, firstActs: ['mkdir'], apart: ['moveDirectory'], then: ['moveDirectory', 'rmrf'] },
+    short: { first: 4, firstActs: ['mkdir'], apart: ['moveDirectory'], afterwards: ['moveDirectory', 'rmrf'] },
     edits: [
       {
         file: 'crdt/settle.ts',
@@ -350,7 +350,7 @@ const SETTLING: readonly Mutant[] = [
       first: 2,
       firstActs: ['mkdir', 'create', 'create'],
       apart: ['clash', 'edit'],
-      then: ['remove', 'rmrf', 'moveFile', 'edit'],
+      afterwards: ['remove', 'rmrf', 'moveFile', 'edit'],
     },
     edits: [
       {
@@ -367,7 +367,7 @@ const SETTLING: readonly Mutant[] = [
       first: 2,
       firstActs: ['mkdir', 'create', 'create'],
       apart: ['clash', 'edit'],
-      then: ['remove', 'moveFile', 'edit', 'over'],
+      afterwards: ['remove', 'moveFile', 'edit', 'over'],
     },
     edits: [
       {
