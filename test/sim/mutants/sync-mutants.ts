@@ -39,7 +39,7 @@ const LOOKING: readonly Mutant[] = [
     edits: [
       {
         file: 'sync/observer.ts',
-        find: 'racy = true\n          this.#suspect(entry.stat.ino)',
+        find: 'racy = true\n        this.#suspect(entry.stat.ino)',
         replace: 'racy = true',
       },
     ],
@@ -60,7 +60,7 @@ const LOOKING: readonly Mutant[] = [
   {
     name: 'change-time-ignored',
     protects: 'A file of the same size and time may still be another: the inode says when it was changed.',
-    histories: { devices: [2, 3], mix: { acts: { rewrite: 40 } } },
+    short: { first: 4, firstActs: ['mkdir', 'create', 'create'], stopped: true, apart: ['rewrite'], afterwards: [] },
     edits: [{ file: 'sync/local-changes.ts', find: ' && a.ctimeUs === b.ctimeUs && a.mode', replace: ' && a.mode' }],
   },
   {
@@ -106,6 +106,13 @@ const LOOKING: readonly Mutant[] = [
   {
     name: 'directories-known-by-name',
     protects: 'A renamed directory is the same one: what others change in it arrives under its new name.',
+    short: {
+      first: 4,
+      firstActs: ['unpack', 'mkdir'],
+      apart: ['edit', 'moveDirectory', 'create'],
+      behind: ['edit', 'create', 'moveDirectory'],
+      afterwards: ['moveDirectory'],
+    },
     edits: [
       {
         file: 'sync/local-changes.ts',
@@ -121,6 +128,13 @@ const PUBLISHING: readonly Mutant[] = [
   {
     name: 'moved-and-edited-in-one',
     protects: 'A file that was edited on its way to another name is looked at there.',
+    short: {
+      first: 4,
+      firstActs: ['mkdir', 'create', 'create'],
+      stopped: true,
+      apart: ['moveFile', 'edit', 'append'],
+      afterwards: [],
+    },
     edits: [
       {
         file: 'sync/publisher.ts',
@@ -133,7 +147,7 @@ const PUBLISHING: readonly Mutant[] = [
   {
     name: 'adopted-unseen',
     protects: 'What stands at a name is taken for what the tree shows there only if it is the same content.',
-    histories: { devices: [2, 3], mix: { acts: { clash: 30, create: 30 } } },
+    short: { first: 2, firstActs: ['mkdir', 'create'], apart: ['clash'], behind: ['clash'], afterwards: [] },
     edits: [
       {
         file: 'sync/publisher.ts',
@@ -145,6 +159,13 @@ const PUBLISHING: readonly Mutant[] = [
   {
     name: 'name-taken-before-it-is-free',
     protects: 'Nothing new is said at a name whose old file is not believed gone yet.',
+    short: {
+      first: 4,
+      firstActs: ['mkdir', 'create'],
+      stopped: true,
+      apart: ['becomeOther', 'remove', 'create', 'mkdir', 'moveFile'],
+      afterwards: ['becomeOther', 'moveFile', 'moveDirectory'],
+    },
     edits: [
       {
         file: 'sync/publisher.ts',
@@ -156,6 +177,12 @@ const PUBLISHING: readonly Mutant[] = [
   {
     name: 'row-overwritten',
     protects: 'A row whose name another one takes stays until a scan says what became of its file.',
+    short: {
+      first: 4,
+      firstActs: ['mkdir', 'create', 'create'],
+      apart: ['becomeOther', 'over', 'swap', 'moveFile', 'remove', 'create'],
+      afterwards: [],
+    },
     edits: [
       {
         file: 'core/rows.ts',
@@ -167,6 +194,13 @@ const PUBLISHING: readonly Mutant[] = [
   {
     name: 'deleted-before-all-is-hashed',
     protects: 'What is gone for sure and whose name something else has goes first, or the newcomer makes way for it.',
+    short: {
+      first: 4,
+      firstActs: ['mkdir', 'create'],
+      stopped: true,
+      apart: ['becomeOther', 'remove', 'create', 'mkdir'],
+      afterwards: ['becomeOther', 'moveFile', 'moveDirectory'],
+    },
     edits: [
       {
         file: 'sync/publisher.ts',
@@ -243,6 +277,7 @@ const APPLYING: readonly Mutant[] = [
   {
     name: 'old-version-not-kept',
     protects: 'What a new version replaces on a disk is kept, and can be found by its content.',
+    short: { first: 3, firstActs: ['mkdir', 'create', 'create'], apart: ['edit', 'append', 'remove'], afterwards: [] },
     edits: [
       {
         file: 'sync/plan.ts',
@@ -254,7 +289,13 @@ const APPLYING: readonly Mutant[] = [
   {
     name: 'name-left-empty',
     protects: 'A conflict copy steps aside only when the version that wins the name is at hand.',
-    histories: { devices: [2, 3], mix: { acts: { clash: 30, edit: 40 }, steps: { content: 25 } } },
+    short: {
+      first: 3,
+      firstActs: ['mkdir', 'create', 'create'],
+      apart: ['edit', 'clash'],
+      behind: ['create', 'edit', 'clash'],
+      afterwards: [],
+    },
     edits: [
       {
         file: 'sync/differences.ts',
@@ -266,6 +307,12 @@ const APPLYING: readonly Mutant[] = [
   {
     name: 'directory-removed-with-what-is-in-it',
     protects: 'What is in a directory that is to go, and is not to go itself, moves out first.',
+    short: {
+      first: 4,
+      firstActs: ['unpack', 'mkdir'],
+      apart: ['rmrf', 'moveFile', 'moveDirectory', 'edit'],
+      afterwards: [],
+    },
     edits: [
       {
         file: 'sync/differences.ts',
@@ -290,7 +337,7 @@ const APPLYING: readonly Mutant[] = [
   {
     name: 'names-not-parked',
     protects: 'Files that change names with one another, on another device, do so here: one of them steps aside.',
-    histories: { devices: [2, 3], mix: { acts: { swap: 30, moveDirectory: 20 } } },
+    short: { first: 5, firstActs: ['mkdir', 'create', 'create'], apart: ['swap', 'moveDirectory'], afterwards: [] },
     edits: [
       {
         file: 'sync/plan.ts',
@@ -302,7 +349,14 @@ const APPLYING: readonly Mutant[] = [
   {
     name: 'refused-and-forgotten',
     protects: 'A step that the disk refused is tried again.',
-    edits: [{ file: 'sync/cycle.ts', find: 'this.#directories.add(planned.directory)\n', replace: '\n' }],
+    short: {
+      first: 3,
+      firstActs: ['mkdir', 'create', 'create'],
+      apart: ['edit', 'moveFile'],
+      behind: ['edit', 'create', 'clash', 'moveFile'],
+      afterwards: [],
+    },
+    edits: [{ file: 'sync/cycle.ts', find: 'this.#rest(planned.directory, pauseMs)', replace: '' }],
   },
 ]
 
@@ -320,18 +374,6 @@ const KEEPING: readonly Mutant[] = [
     ],
   },
   {
-    name: 'one-actor-for-ever',
-    protects: 'Every start is an incarnation of its own: a restored home has forgotten which dots it used.',
-    histories: CRASHES,
-    edits: [
-      {
-        file: 'sync/replica.ts',
-        find: 'const actor = newActor(deps.random)',
-        replace: 'const actor = stored?.actor ?? newActor(deps.random)',
-      },
-    ],
-  },
-  {
     name: 'emptied-root-believed',
     protects: 'A root that is suddenly empty, or another, halts the folder: an unmounted disk is no deletion.',
     histories: ROOTS,
@@ -344,18 +386,6 @@ const KEEPING: readonly Mutant[] = [
     ],
   },
   {
-    name: 'root-not-checked-again',
-    protects: 'Before anything is called gone the root is looked at once more: it may have gone under the scan.',
-    histories: ROOTS,
-    edits: [
-      {
-        file: 'sync/cycle.ts',
-        find: 'if (changes.lost.length > 0 && !options.believe && !(await rootIsGood())) {',
-        replace: 'if (changes.lost.length < 0 && !(await rootIsGood())) {',
-      },
-    ],
-  },
-  {
     name: 'never-fetched-again',
     protects: 'What could not be fetched is tried again.',
     edits: [
@@ -363,18 +393,6 @@ const KEEPING: readonly Mutant[] = [
         file: 'sync/fetcher.ts',
         find: 'if (left === before && !this.#again) await this.#pause(signal)',
         replace: 'if (left === before && !this.#again) break',
-      },
-    ],
-  },
-  {
-    name: 'merged-content-swept',
-    protects: 'What is staged for a merge stays until the rest of the merge has come.',
-    histories: MERGES,
-    edits: [
-      {
-        file: 'sync/text-merger.ts',
-        find: 'const staged = (s: Group): boolean => this.#deps.disk.stage.has(s.facts.content)',
-        replace: 'const staged = (s: Group): boolean => s === undefined',
       },
     ],
   },

@@ -2,50 +2,19 @@
 import type { GenerateOptions } from '../steps.ts'
 import type { Mutant } from './mutant.ts'
 
-/** Contents that are long on their way, and people who go on with what they see. */
-const LAG: GenerateOptions = {
-  devices: [2, 2],
-  mix: {
-    steps: { content: 25, link: 2, exact: 0, kill: 0, 'crash-at': 0, 'power-cut': 0 },
-    acts: { edit: 60, moveFile: 60, create: 5, mkdir: 2, moveDirectory: 2, remove: 2, rmrf: 0, clash: 0 },
-    apart: 0.1,
-  },
-}
-/** Conflicts, and then one person who does one thing about them. */
-const CONFLICTS: GenerateOptions = {
-  devices: [2, 3],
-  mix: {
-    steps: { exact: 20 },
-    acts: { clash: 30, create: 30, edit: 20, moveFile: 25, remove: 20, rmrf: 8 },
-    apart: 0.9,
-  },
-}
-const CYCLES: GenerateOptions = {
-  devices: [2, 2],
-  mix: {
-    steps: { exact: 6, link: 2, content: 0, kill: 0, 'crash-at': 0 },
-    acts: {
-      moveDirectory: 90,
-      mkdir: 30,
-      create: 0,
-      edit: 0,
-      append: 0,
-      over: 0,
-      swap: 0,
-      remove: 0,
-      rmrf: 0,
-      moveFile: 0,
-    },
-    apart: 1,
-    badWatcher: 0,
-  },
-}
 const NETWORK: GenerateOptions = { devices: [3, 4], mix: { badNetwork: 1, badWatcher: 0, steps: { link: 20 } } }
 
 const DOTS: readonly Mutant[] = [
   {
     name: 'edit-supersedes-what-shows',
     protects: 'An edit supersedes what its disk showed, not what the documents show by now: unseen versions stay.',
+    short: {
+      first: 3,
+      firstActs: ['mkdir', 'create', 'create'],
+      apart: ['edit', 'append', 'moveFile'],
+      behind: ['edit', 'append'],
+      afterwards: [],
+    },
     edits: [
       {
         file: 'crdt/operations.ts',
@@ -58,6 +27,13 @@ const DOTS: readonly Mutant[] = [
   {
     name: 'remove-supersedes-what-shows',
     protects: 'A deletion takes away what its disk showed: a newer version that is still on its way stays.',
+    short: {
+      first: 3,
+      firstActs: ['mkdir', 'create', 'create'],
+      apart: ['edit', 'append'],
+      behind: ['remove', 'rmrf'],
+      afterwards: [],
+    },
     edits: [
       {
         file: 'crdt/operations.ts',
@@ -70,7 +46,13 @@ const DOTS: readonly Mutant[] = [
     name: 'moved-row-takes-dots-early',
     protects:
       'A row that moved while its new content is still to come keeps its old dots: it does not show the new ones.',
-    histories: LAG,
+    short: {
+      first: 3,
+      firstActs: ['mkdir', 'create', 'create'],
+      apart: ['edit', 'moveFile'],
+      behind: ['edit', 'remove'],
+      afterwards: [],
+    },
     edits: [
       {
         file: 'sync/plan.ts',
@@ -121,6 +103,7 @@ const JOIN: readonly Mutant[] = [
   {
     name: 'join-keeps-the-newer',
     protects: 'Concurrent records of a node are joined; the later one is not simply taken.',
+    short: { first: 3, firstActs: ['mkdir', 'create', 'create'], apart: ['edit', 'moveFile', 'chmod'], afterwards: [] },
     edits: [
       {
         file: 'crdt/join.ts',
@@ -135,6 +118,7 @@ const JOIN: readonly Mutant[] = [
   {
     name: 'join-forgets-the-unseen',
     protects: 'A version that only one record has survives, if the other never saw it.',
+    short: { first: 3, firstActs: ['mkdir', 'create', 'create'], apart: ['edit', 'clash'], afterwards: [] },
     edits: [
       {
         file: 'crdt/join.ts',
@@ -144,25 +128,9 @@ const JOIN: readonly Mutant[] = [
     ],
   },
   {
-    name: 'join-without-context',
-    protects: 'A version that the other record saw and superseded does not come back.',
-    histories: CONFLICTS,
-    edits: [
-      {
-        file: 'crdt/join.ts',
-        find: 'else if (version.dot.seq > (b.context.get(version.dot.actor) ?? 0)) versions.push(version)',
-        replace: 'else versions.push(version)',
-      },
-      {
-        file: 'crdt/join.ts',
-        find: 'if (version.dot.seq > (a.context.get(version.dot.actor) ?? 0)) versions.push(version)',
-        replace: 'versions.push(version)',
-      },
-    ],
-  },
-  {
     name: 'placement-by-arrival',
     protects: 'Of two placements everybody honours the same one, in whatever order they came.',
+    short: { first: 3, firstActs: ['mkdir', 'create', 'create'], apart: ['moveFile', 'moveDirectory'], afterwards: [] },
     edits: [
       {
         file: 'crdt/join.ts',
@@ -174,6 +142,12 @@ const JOIN: readonly Mutant[] = [
   {
     name: 'kind-not-in-the-id',
     protects: 'A file and a directory of one name are two nodes.',
+    short: {
+      first: 3,
+      firstActs: ['mkdir', 'create', 'create'],
+      apart: ['becomeOther', 'create', 'mkdir', 'edit'],
+      afterwards: [],
+    },
     edits: [
       {
         file: 'crdt/record.ts',
@@ -185,6 +159,12 @@ const JOIN: readonly Mutant[] = [
   {
     name: 'dead-directories-dropped',
     protects: 'A directory that died keeps its record: a child that survives must find its parent.',
+    short: {
+      first: 3,
+      firstActs: ['unpack', 'mkdir', 'create'],
+      apart: ['rmrf', 'edit', 'create', 'moveDirectory'],
+      afterwards: [],
+    },
     edits: [
       {
         file: 'crdt/batch.ts',
@@ -228,7 +208,7 @@ const PROJECTION: readonly Mutant[] = [
   {
     name: 'cycles-broken-by-arrival',
     protects: 'Everybody dishonours the same move of a cycle.',
-    histories: CYCLES,
+    short: { first: 4, firstActs: ['mkdir'], apart: ['moveDirectory'], afterwards: [] },
     edits: [
       {
         file: 'crdt/resolve-parents.ts',
@@ -240,7 +220,7 @@ const PROJECTION: readonly Mutant[] = [
   {
     name: 'names-by-arrival',
     protects: 'Of several files that ask for one name the same one gets it everywhere.',
-    histories: CONFLICTS,
+    short: { first: 4, firstActs: ['mkdir', 'create', 'create'], apart: ['create', 'moveFile'], afterwards: [] },
     edits: [
       {
         file: 'crdt/listing.ts',
@@ -267,7 +247,12 @@ const PROJECTION: readonly Mutant[] = [
   {
     name: 'suffixes-mended-in-place',
     protects: 'A change that renames others names the whole directory anew.',
-    histories: CONFLICTS,
+    short: {
+      first: 3,
+      firstActs: ['mkdir', 'create', 'create'],
+      apart: ['clash', 'moveFile', 'create', 'edit'],
+      afterwards: ['edit', 'moveFile', 'create'],
+    },
     edits: [
       {
         file: 'crdt/projection.ts',
@@ -322,7 +307,12 @@ const SETTLING: readonly Mutant[] = [
   {
     name: 'suffixes-not-settled',
     protects: 'A file with a suffix keeps its name when somebody frees the name that it was given for.',
-    histories: CONFLICTS,
+    short: {
+      first: 3,
+      firstActs: ['mkdir', 'create'],
+      apart: ['moveFile', 'create', 'mkdir'],
+      afterwards: ['remove', 'moveFile', 'moveDirectory'],
+    },
     edits: [
       {
         file: 'crdt/settle.ts',
@@ -334,7 +324,12 @@ const SETTLING: readonly Mutant[] = [
   {
     name: 'copies-not-settled',
     protects: 'A conflict copy stays under its own name when the file that it lies beside is deleted or moved.',
-    histories: CONFLICTS,
+    short: {
+      first: 2,
+      firstActs: ['mkdir', 'create', 'create'],
+      apart: ['clash', 'edit'],
+      afterwards: ['remove', 'moveFile', 'edit'],
+    },
     edits: [
       {
         file: 'crdt/settle.ts',
@@ -380,7 +375,12 @@ const SETTLING: readonly Mutant[] = [
   {
     name: 'not-revived',
     protects: 'A directory that lives by its content alone does not go because its content is moved out.',
-    histories: CONFLICTS,
+    short: {
+      first: 3,
+      firstActs: ['unpack', 'mkdir'],
+      apart: ['rmrf', 'edit', 'create'],
+      afterwards: ['moveFile', 'remove', 'moveDirectory'],
+    },
     edits: [
       {
         file: 'crdt/settle.ts',
@@ -401,18 +401,6 @@ const MERGING: readonly Mutant[] = [
         file: 'crdt/versions.ts',
         find: 'if (v.base !== null && inRun(w, v.base, same)) return v.base\n  return null',
         replace: 'if (v.base !== null && inRun(w, v.base, same)) return v.base\n  return v.base ?? w.base',
-      },
-    ],
-  },
-  {
-    name: 'equal-contents-kept-apart',
-    protects: 'Two devices that write the same content make no conflict.',
-    histories: CONFLICTS,
-    edits: [
-      {
-        file: 'crdt/versions.ts',
-        find: 'const same = groups.find(group => group[0]?.content === version.content)',
-        replace: 'const same = groups.find(group => group[0] === version)',
       },
     ],
   },
