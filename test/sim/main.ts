@@ -9,6 +9,7 @@ import { parseArgs } from 'node:util'
 import { runContracts } from './contracts.ts'
 import { judge, told } from './coverage.ts'
 import { MIXES } from './mixes.ts'
+import { runMutants } from './mutants/run.ts'
 import { runPool } from './pool.ts'
 import { type Counts, runHistory } from './run-history.ts'
 import { shrink } from './shrink.ts'
@@ -18,6 +19,8 @@ import type { Told } from './worker.ts'
 const CONTRACTS_FROM = 1_000
 const COVERAGE_FROM = 100
 const COVERAGE_WHOLE_FROM = 3_000
+// Another thing altogether, with options of its own: see there.
+if (process.argv.includes('--mutants')) process.exit((await runMutants(process.argv.slice(2))) ? 0 : 1)
 
 const { values } = parseArgs({
   options: {
