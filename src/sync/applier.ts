@@ -4,7 +4,7 @@ import type { ContentList } from '../core/content.ts'
 import type { Emit } from '../core/events.ts'
 import type { ActorId, ContentId, DeviceId, FolderId, NodeId } from '../core/ids.ts'
 import { NO_CONTENT } from '../core/ids.ts'
-import type { Base, FolderBatch, FolderDisk, JournalEntry, Problem, StepResult, Waiting } from '../core/ports.ts'
+import type { Base, FolderBatch, FolderDisk, JournalEntry, Problem, Stat, StepResult, Waiting } from '../core/ports.ts'
 import type { RowTable } from '../core/rows.ts'
 import type { Fetcher } from './fetcher.ts'
 import { parentPath } from './local-changes.ts'
@@ -23,11 +23,17 @@ export interface ApplierDeps {
   readonly now: () => number
   readonly commit: (batch: FolderBatch) => Promise<void>
   readonly deviceOf: (node: NodeId) => DeviceId
+  /** May what stands there differ from its row without showing it? Then it is looked at before it is replaced or removed. */
+  readonly isUnsure: (stat: Stat) => boolean
+  /** A file or symlink stands there now, with this stat, by this device's own hand. */
+  readonly onWrote: (path: string, stat: Stat) => void
   readonly emit: Emit
 }
 
 export interface ApplyOutcome {
   readonly applied: number
+  /** Left for after the next look. */
+  readonly deferred: readonly PlannedStep[]
   readonly failed: readonly { readonly planned: PlannedStep; readonly problem: Problem }[]
 }
 
@@ -40,8 +46,11 @@ export class Applier {
 
   async apply(plan: Plan, options: Waiting): Promise<ApplyOutcome> {
     const failed: { planned: PlannedStep; problem: Problem }[] = []
+    const deferred: PlannedStep[] = []
     let applied = 0
-    const run = async (steps: readonly PlannedStep[]): Promise<void> => {
+    const run = async (planned: readonly PlannedStep[]): Promise<void> => {
+      const steps = planned.filter(one => !this.#replacesUnsure(one))
+      if (steps.length < planned.length) deferred.push(...planned.filter(one => this.#replacesUnsure(one)))
       if (steps.length === 0) return
       options.signal.throwIfAborted()
       applied += await this.#batch(steps, failed, options)
@@ -56,7 +65,12 @@ export class Applier {
       for (const row of plan.notes) if (this.#deps.rows.get(row.id) !== undefined) this.#deps.rows.put(row)
       await this.#deps.commit({})
     }
-    return { applied, failed }
+    return { applied, deferred, failed }
+  }
+
+  #replacesUnsure({ step }: PlannedStep): boolean {
+    if (step.do === 'put') return step.expect !== null && this.#deps.isUnsure(step.expect)
+    return step.do === 'remove' && step.kind !== 'directory' && this.#deps.isUnsure(step.expect)
   }
 
   /** Is the directory that this content goes into there? Another one may stand at its path: nothing may be put there. */
@@ -92,6 +106,7 @@ export class Applier {
       }
       if (planned.done(result.stat)) done++
       const { step } = planned
+      if (result.stat !== null && step.do !== 'mkdir') this.#deps.onWrote(planned.path, result.stat)
       if (step.do === 'put') {
         const list = this.#deps.fetcher.takeList(step.content)
         if (list !== undefined) lists.push(list)

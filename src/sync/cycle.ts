@@ -19,6 +19,8 @@ import { TextMerger } from './text-merger.ts'
 const RETRY_MS = 10_000
 /** A refused step that found a local change: looked at soon, but never in a tight loop. */
 const LOCAL_CHANGE_MS = 50
+/** What may have been written unseen is looked at again after this, before it is replaced. */
+const UNSURE_MS = 500
 
 export interface CycleDeps {
   readonly folder: FolderId
@@ -46,6 +48,8 @@ export class Cycle {
   /** Directories and nodes to compare: changed, or not carried out yet. */
   #directories = new Set<NodeId>([ROOT_NODE])
   #nodes = new Set<NodeId>()
+  /** Directories of refused steps, and when they are compared again (monotone ms): a step that is tried and undone makes events itself. */
+  readonly #resting = new Map<NodeId, number>()
   readonly #wants = new Map<ContentId, Want>()
   /** Which directories wait for a content. */
   readonly #waiting = new Map<ContentId, Set<NodeId>>()
@@ -60,6 +64,7 @@ export class Cycle {
     this.#observer = new Observer({
       disk,
       now,
+      elapsed: () => clock.elapsed(),
       watch: deps.watch,
       lookLater: (path, ms, options) => deps.dirty.addLater(path, ms, options),
     })
@@ -78,11 +83,24 @@ export class Cycle {
         for (const { action, path } of batch.journal) emit({ type: 'file:published', folder, path, action })
       },
       onProblem: problem => this.#stepProblems.set(problem.path, problem),
+      onHashed: stat => this.#observer.hashed(stat),
       onAdopted: directory => this.#directories.add(directory),
     })
     this.#merger = new TextMerger({ folder, device, rows, tree, disk, store, now, commit, merge: deps.merge, emit })
     const deviceOf = (node: NodeId): DeviceId => lastWriter(replica, node) ?? device
-    this.#applier = new Applier({ folder, rows, disk, fetcher, now, commit, deviceOf, emit })
+    this.#applier = new Applier({
+      folder,
+      rows,
+      disk,
+      fetcher,
+      now,
+      commit,
+      deviceOf,
+      isUnsure: stat => this.#observer.isUnsure(stat),
+      onWrote: (path, stat) => this.#observer.wrote(path, stat),
+      emit,
+    })
+    this.#observer.suspectNewest(rows)
     this.compareAll()
   }
 
@@ -92,7 +110,7 @@ export class Cycle {
 
   /** Something is still to be compared (not counting what only waits for content). */
   get unfinished(): boolean {
-    return this.#directories.size > 0 || this.#nodes.size > 0
+    return this.#directories.size > 0 || this.#nodes.size > 0 || this.#resting.size > 0
   }
 
   problems(): readonly Problem[] {
@@ -135,6 +153,7 @@ export class Cycle {
   /** SHARED → LOCAL. True: there is more to do at once. */
   async follow(options: Waiting): Promise<boolean> {
     const { rows, tree } = this.replica
+    this.#ripen()
     this.#takeChanges()
     const merging = await this.#merger.run(this.#nodes, options)
     for (const node of merging.released) this.#nodes.add(node)
@@ -149,20 +168,39 @@ export class Cycle {
       const staged = (content: ContentId): boolean => stage.has(content)
       const plan = makePlan({ rows, tree, directories, nodes, staged, held: node => this.#merger.holds(node) })
       this.#noteWants(directories, plan, merging.wants)
-      const { applied, failed } = await this.#applier.apply(plan, options)
+      const { applied, deferred, failed } = await this.#applier.apply(plan, options)
       for (const { path } of [...plan.puts, ...plan.structure, ...plan.removals]) this.#stepProblems.delete(path)
       for (const { planned, problem } of failed) {
         const look = lookAfter(problem, planned)
-        for (const path of look.paths) this.#deps.dirty.addLater(path, look.local ? LOCAL_CHANGE_MS : RETRY_MS)
-        this.#directories.add(planned.directory)
+        const pauseMs = look.local ? LOCAL_CHANGE_MS : RETRY_MS
+        for (const path of look.paths) this.#deps.dirty.addLater(path, pauseMs)
+        this.#rest(planned.directory, pauseMs)
         if (!look.local) this.#stepProblems.set(problem.path, problem)
       }
+      for (const { directory, path } of deferred) {
+        this.#deps.dirty.addLater(parentPath(path), UNSURE_MS)
+        this.#rest(directory, UNSURE_MS)
+      }
       for (const directory of plan.again) this.#directories.add(directory)
-      return applied > 0 && this.unfinished
+      return applied > 0 && (this.#directories.size > 0 || this.#nodes.size > 0)
     } catch (error) {
       for (const directory of directories) this.#directories.add(directory)
       for (const node of nodes) this.#nodes.add(node)
       throw error
+    }
+  }
+
+  #rest(directory: NodeId, ms: number): void {
+    const due = this.#deps.clock.elapsed() + ms
+    this.#resting.set(directory, Math.min(due, this.#resting.get(directory) ?? due))
+  }
+
+  #ripen(): void {
+    const now = this.#deps.clock.elapsed()
+    for (const [directory, due] of this.#resting) {
+      if (due > now) continue
+      this.#resting.delete(directory)
+      this.#directories.add(directory)
     }
   }
 

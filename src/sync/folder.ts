@@ -18,8 +18,8 @@ import type {
   Waiting,
   Watch,
 } from '../core/ports.ts'
-import type { Conflict, FolderActivity, FolderEngine, FolderStatus } from '../core/status.ts'
-import { listConflicts } from './conflicts.ts'
+import type { Conflict, FolderActivity, FolderEngine, FolderStatus, Shown } from '../core/status.ts'
+import { entryPath, listConflicts } from './conflicts.ts'
 import { ContentServer } from './content-server.ts'
 import { Cycle } from './cycle.ts'
 import { Dirty } from './dirty.ts'
@@ -458,6 +458,11 @@ class Engine implements FolderEngine {
 
   conflicts(): readonly Conflict[] {
     return this.#cycle === null ? [] : listConflicts(this.#cycle.replica.tree)
+  }
+
+  *entries(): Iterable<Shown> {
+    const tree = this.#cycle?.replica.tree
+    for (const entry of tree?.allEntries() ?? []) if (tree !== undefined) yield { path: entryPath(tree, entry), entry }
   }
 
   async pause(): Promise<void> {

@@ -44,7 +44,7 @@ export interface Scanned {
   /** Directories that could not be read: all below them is unknown. */
   readonly unknown: ReadonlySet<string>
   /** Inodes last hashed so soon after they were written that a later write may not show in their times: to be hashed again. */
-  readonly suspects: ReadonlySet<number>
+  readonly suspects: Pick<ReadonlySet<number>, 'has'>
 }
 
 export function joinPath(directory: string, name: string): string {
@@ -70,13 +70,24 @@ export function sameStat(a: Stat, b: Stat): boolean {
 
 /** Writes within this span of the last look may not show in the times: look at the content whatever they say. */
 export const RACY_MS = 2_000
+/** A disk that shows change times in whole milliseconds, or worse; others have odd microseconds nearly always. */
+const COARSE_US = 1_000
 
 export function isRacy(stat: Stat, nowMs: number): boolean {
-  return Math.abs(nowMs - stat.mtimeUs / 1000) < RACY_MS
+  return isRecent(stat.mtimeUs, nowMs) || (isCoarse(stat) && isRecent(stat.ctimeUs, nowMs))
+}
+
+/** A write whose mtime was set back shows in the change time alone, and on a coarse disk not even there. */
+export function isCoarse(stat: Stat): boolean {
+  return stat.ctimeUs % COARSE_US === 0
+}
+
+export function isRecent(us: number, nowMs: number): boolean {
+  return Math.abs(nowMs - us / 1000) < RACY_MS
 }
 
 /** Is this directory exactly what its rows say? Then nothing of the listing needs to be kept in memory. */
-export function isClean(rows: RowTable, listing: Listing, nowMs: number, suspects: ReadonlySet<number>): boolean {
+export function isClean(rows: RowTable, listing: Listing, nowMs: number, suspects: Scanned['suspects']): boolean {
   const directory = rows.at(listing.path)
   if (directory === undefined || directory.kind !== 'directory') return false
   if (directory.stat.ino !== listing.stat.ino || directory.stat.mode !== listing.stat.mode) return false
@@ -88,7 +99,7 @@ export function isClean(rows: RowTable, listing: Listing, nowMs: number, suspect
     if (entry.kind === 'directory') {
       if (!sameObject(row.stat, entry.stat) || row.stat.mode !== entry.stat.mode) return false
     } else if (!sameStat(row.stat, entry.stat) || isRacy(entry.stat, nowMs)) return false
-    else if (suspects.size > 0 && suspects.has(entry.stat.ino)) return false
+    else if (suspects.has(entry.stat.ino)) return false
     left--
   }
   return left === 0

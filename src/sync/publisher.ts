@@ -46,6 +46,8 @@ export interface PublisherDeps {
   /** Stores what the tree and the rows changed since the last call, with this batch, atomically. */
   readonly commit: (batch: PublishBatch) => Promise<void>
   readonly onProblem: (problem: Problem) => void
+  /** The content of what has this stat was just read. */
+  readonly onHashed: (stat: Stat) => void
   /** A row came to agree with what the tree shows in this directory, without an operation. */
   readonly onAdopted: (directory: NodeId) => void
 }
@@ -264,9 +266,7 @@ class PublishRun {
     const row = this.#deps.tree.move(found.row, parent, found.observed.name)
     this.#missing.delete(row.id)
     this.#note('moved', row, found.path)
-    // The stat is left as it was: if the content changed on the way, the next look sees an edit.
-    const same = row.stat.size === found.observed.stat.size && row.stat.mtimeUs === found.observed.stat.mtimeUs
-    if (same) this.#deps.rows.put({ ...row, stat: { ...found.observed.stat, mode: row.stat.mode } })
+    // The stat is left as it was: a move changes the times too, so only the next look tells whether the content went along unchanged.
     this.#askAgain(found.parent, 0)
   }
 
@@ -294,6 +294,7 @@ class PublishRun {
         this.#askAgain(found.parent, SECOND_LOOK_MS)
         continue
       }
+      this.#deps.onHashed(found.observed.stat)
       if (found.row !== null) this.#edit(found, found.row, result)
       else this.#create(found, result, lostBy, lost, held)
       if (++piece >= PIECE_FILES) {

@@ -54,6 +54,9 @@ export class SimDevice {
   readonly volume: MemoryVolume
   readonly person: MemoryPerson
   readonly events: KithEvent[] = []
+  /** Told of each content that this device's daemon took off the disk; and of a power cut, after which it may be back. */
+  onReplaced: (bytes: Uint8Array) => void = () => undefined
+  onPowerCut: () => void = () => undefined
   /** Shares of watcher events that are lost, late, repeated. */
   watcher = { loss: 0, late: 0, repeat: 0 }
   readonly #deps: Deps
@@ -136,12 +139,14 @@ export class SimDevice {
             }),
           fates: () => this.#fates(watching),
         },
-        onStep: (step, result) =>
+        onStep: (step, result, replaced) => {
+          if (replaced !== null) this.onReplaced(replaced)
           trace(
             `${name} disk ${step.do} ${'path' in step ? step.path : step.token}${'to' in step ? ` -> ${step.to}` : ''}${
               result.ok ? '' : ` refused: ${result.problem.code} at ${result.problem.path}`
             }`,
-          ),
+          )
+        },
       },
       { root: `/${name}` },
     )
@@ -208,7 +213,26 @@ export class SimDevice {
     this.#process = null
     process.life.kill()
     this.#deps.network.detach(this.id)
-    if (options.power) process.disk.powerCut(acts => this.#random.int(acts + 1))
+    if (!options.power) return
+    // All of it, none, or any part.
+    const share = this.#random.pick([0.1, 0.5, 0.9, 1])
+    process.disk.powerCut(() => this.#random.chance(share))
+    this.onPowerCut()
+  }
+
+  /** Whatever was to kill the running process later does not. */
+  spare(): void {
+    this.#process?.life.fuse(0, () => undefined)
+  }
+
+  /** The process that runs dies at the n-th await from now. */
+  crashAt(awaits: number, options: { power: boolean; onDeath: () => void }): void {
+    const process = this.#process
+    process?.life.fuse(awaits, () => {
+      if (this.#process !== process) return
+      options.onDeath()
+      this.kill(options)
+    })
   }
 
   /** The database is gone; the disk is as it was. Only while nothing runs. */
