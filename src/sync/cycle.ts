@@ -113,6 +113,12 @@ export class Cycle {
     return this.#directories.size > 0 || this.#nodes.size > 0 || this.#resting.size > 0
   }
 
+  /** ms until a refused step is to be tried again; null where none is. */
+  nextDueMs(): number | null {
+    if (this.#resting.size === 0) return null
+    return Math.max(0, Math.min(...this.#resting.values()) - this.#deps.clock.elapsed())
+  }
+
   problems(): readonly Problem[] {
     return [...this.#observer.problems(), ...this.#stepProblems.values()]
   }

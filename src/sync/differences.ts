@@ -184,8 +184,7 @@ export class Differences {
     }
     // Other rows of what became one directory: what is in them moves over, then they go, wherever they stand.
     for (const id of entry.nodes)
-      for (const other of this.#rows.byNode(id))
-        if (other.kind === 'directory' && other.id !== row.id) this.#collectRow(other)
+      for (const other of this.#rows.byNode(id)) if (other.id !== row.id) this.#collectRow(other)
     if (!this.#inPlace(row, this.rowOfDirectory(entry.directory), entry))
       this.structural.push({ entry, id: row.id, row, refs, depth: this.#depth(entry) })
     else if (row.mode !== entry.facts.mode) this.touches.push({ row, entry })
@@ -210,7 +209,7 @@ export class Differences {
     const take = (fits: (target: Target, row: Row) => boolean): void => {
       for (const target of targets) {
         if (target.row !== null) continue
-        const row = rows.find(r => free.has(r) && r.kind === target.entry.kind && fits(target, r))
+        const row = rows.find(r => free.has(r) && fits(target, r))
         if (row === undefined) continue
         target.row = row
         free.delete(row)

@@ -234,7 +234,8 @@ class Engine implements FolderEngine {
     if (this.#paused) return this.#wake.wait(ms, clock, this.#stop.signal)
     if (this.#halt !== null) return this.#wake.wait(Math.min(ms, RETRY_MS), clock, this.#stop.signal)
     const untilRescan = this.#scanned ? Math.max(0, this.#nextRescanAt - clock.elapsed()) : ms
-    await this.#wake.wait(Math.min(ms, this.#dirty.nextDueMs() ?? ms, untilRescan), clock, this.#stop.signal)
+    const due = Math.min(this.#dirty.nextDueMs() ?? ms, this.#cycle?.nextDueMs() ?? ms)
+    await this.#wake.wait(Math.min(ms, due, untilRescan), clock, this.#stop.signal)
     if (this.#scanned && clock.elapsed() >= this.#nextRescanAt) this.#dirty.addAll()
   }
 

@@ -92,7 +92,7 @@ export function isClean(rows: RowTable, listing: Listing, nowMs: number, suspect
   if (directory === undefined || directory.kind !== 'directory') return false
   if (directory.stat.ino !== listing.stat.ino || directory.stat.mode !== listing.stat.mode) return false
   let left = 0
-  for (const row of rows.children(directory.id)) left += row.id === ROOT_ROW ? 0 : 1
+  for (const _ of rows.children(directory.id)) left++
   for (const entry of listing.entries) {
     const row = rows.child(directory.id, entry.name)
     if (row === undefined || row.kind !== entry.kind) return false
@@ -193,27 +193,30 @@ class Detection {
     return false
   }
 
-  /** How the disk spells a directory; null where it is not there, undefined where those above it were not read yet. */
+  /** How the disk spells a directory; null where it is not there, undefined where those above it are still to be read. */
   #spelling(path: string): string | null | undefined {
     if (path === '') return ''
     const parent = this.#spelling(parentPath(path))
     if (parent === undefined || parent === null) return parent
-    const names = this.#directoryNamesIn(parent)
-    if (names === undefined) return undefined
     const name = path.slice(path.lastIndexOf('/') + 1)
+    const names = this.#directoryNamesIn(parent)
+    if (names === undefined) {
+      // As the rows have it, until its directory is read.
+      if (this.#rows.at(path)?.kind === 'directory' && parent === parentPath(path)) return path
+      this.#need(parent, false)
+      return undefined
+    }
     const key = nameKey(name, true)
     const found = names.includes(name) ? name : names.find(other => nameKey(other, true) === key)
     return found === undefined ? null : joinPath(parent, found)
   }
 
-  /** Undefined where the directory was not read yet: then it is to be. */
+  /** Undefined where the directory was not read in this scan. */
   #directoryNamesIn(path: string): readonly string[] | undefined {
     const listing = this.#scanned.listed.get(path)
     if (listing !== undefined) return listing.entries.filter(e => e.kind === 'directory').map(e => e.name)
-    const row = this.#rows.at(path)
-    if (row === undefined) return undefined
-    const names = [...this.#rows.children(row.id)].filter(r => r.kind === 'directory').map(r => r.name)
-    return this.#scanned.clean.has(path) ? names : undefined
+    const row = this.#scanned.clean.has(path) ? this.#rows.at(path) : undefined
+    return row && [...this.#rows.children(row.id)].filter(r => r.kind === 'directory').map(r => r.name)
   }
 
   /** For directories a known inode wins wherever it stands; an unknown one at a known name is the same node. */
@@ -272,7 +275,7 @@ class Detection {
       if (directory === undefined) continue
       const unsure = new Set(listing.problems.map(p => p.path))
       for (const row of this.#rows.children(directory.id)) {
-        if (row.id === ROOT_ROW || this.#pathOfRow.has(row.id)) continue
+        if (this.#pathOfRow.has(row.id)) continue
         if (unsure.has(joinPath(listing.path, row.name))) continue
         this.#lose(row)
       }
@@ -280,7 +283,7 @@ class Detection {
   }
 
   #lose(row: Row): void {
-    if (this.#lost.has(row.id) || this.#pathOfRow.has(row.id)) return
+    if (this.#pathOfRow.has(row.id)) return
     this.#lost.set(row.id, row)
     if (row.kind === 'directory') for (const child of this.#rows.children(row.id)) this.#lose(child)
   }

@@ -365,7 +365,7 @@ class PublishRun {
     if (entry === undefined) return undefined
     const mine = row === null ? undefined : row.nodes[0]?.id
     // What it stood for already is nothing to adopt: then a person gave it another time.
-    if (row !== null && entry.dots.length > 0 && sameDots(entry.dots, row.nodes[0]?.versions ?? [])) return undefined
+    if (row !== null && sameDots(entry.dots, row.nodes[0]?.versions ?? [])) return undefined
     if (row !== null ? entry.nodes[0] !== mine : entry.nodes.some(id => rows.byNode(id).length > 0)) return undefined
     if (kind !== 'directory' && entry.facts.content !== facts.content) return undefined
     if (kind !== 'symlink' && entry.facts.mode !== facts.mode) return undefined

@@ -159,15 +159,21 @@ export class Replica {
     return this.#broken
   }
 
-  /** Folds long logs into snapshots; for quiet moments. */
+  /**
+   * Folds long logs into snapshots; for quiet moments. Before the first of them, records that others say too go: they are few (the next
+   * write to their node takes them along anyway), so this is worth no look of its own.
+   */
   async compact(): Promise<void> {
+    let tidied = this.#meta.pulling
     for (let doc = 0; doc < DOC_COUNT; doc++) {
       const id = doc as DocId
       const log = this.#deps.store.logBytes(id)
       if (log < COMPACT_LOG_BYTES) continue
       const update = this.tree.snapshot(id)
-      if (log > 2 * update.byteLength || log > 16 * COMPACT_LOG_BYTES)
-        await this.#enqueue({ snapshots: [{ doc: id, update }] })
+      if (log <= 2 * update.byteLength && log <= 16 * COMPACT_LOG_BYTES) continue
+      if (!tidied && this.tree.housekeep() > 0) await this.commit({})
+      tidied = true
+      await this.#enqueue({ snapshots: [{ doc: id, update: this.tree.snapshot(id) }] })
     }
   }
 

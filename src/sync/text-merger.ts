@@ -163,7 +163,6 @@ export class TextMerger {
       node,
       [...one.versions, ...other.versions].map(v => v.dot),
       facts,
-      null,
     )
     const path = tree.entriesOf(node)[0]?.name ?? ''
     await this.#deps.commit({

@@ -21,7 +21,7 @@ import type {
 import { MemoryStage, noSpace } from './memory-stage.ts'
 import { problem, putBackParked, refused, StepBatch } from './memory-steps.ts'
 import type { Inode, KithArea, MemoryVolume, Staged } from './memory-volume.ts'
-import { isAsExpected, statOf, VolumeError } from './memory-volume.ts'
+import { areaOf, isAsExpected, mark, statOf, VolumeError } from './memory-volume.ts'
 import { MemoryWatch, type WatchFaults } from './memory-watch.ts'
 import { noPause, type Pause } from './process-life.ts'
 import { textOf } from './text.ts'
@@ -69,7 +69,6 @@ export class MemoryDisk implements FolderDisk {
       return { state: 'emptied', message: `${this.root} is empty, and was not.` }
     }
     if (marker === null) {
-      if (!options.hadEntries) return { state: 'ok' }
       return { state: 'replaced', message: `${this.root} has lost its marker.` }
     }
     if (marker.dev !== root.dev || marker.ino !== root.ino) {
@@ -179,7 +178,7 @@ export class MemoryDisk implements FolderDisk {
     await this.#pause('accept')
     const root = this.#volume.root
     if (root === null) throw new VolumeError('ENOENT', this.root)
-    this.#area().marker = { dev: root.dev, ino: root.ino }
+    mark(this.#volume)
   }
 
   async close(): Promise<void> {
@@ -200,10 +199,7 @@ export class MemoryDisk implements FolderDisk {
   }
 
   #area(): KithArea {
-    const root = this.#volume.root
-    if (root === null) return { marker: null, versions: new Map(), stage: new Map(), parked: new Map() }
-    root.kith ??= { marker: null, versions: new Map(), stage: new Map(), parked: new Map() }
-    return root.kith
+    return areaOf(this.#volume)
   }
 
   #list(path: string): Listing | Unlisted {

@@ -76,8 +76,12 @@ export class ProcessLife {
       elapsed: () => device.elapsed(),
       sleep: async (ms, options) => {
         if (this.#dead) return forever()
-        await device.sleep(ms, options)
-        if (this.#dead) return forever()
+        try {
+          await device.sleep(ms, options)
+        } finally {
+          // not even to be told to stop
+          if (this.#dead) await forever()
+        }
       },
     }
   }

@@ -11,7 +11,7 @@ import { MemoryDisk } from './memory-disk.ts'
 import type { MemoryNetwork } from './memory-network.ts'
 import { MemoryPerson } from './memory-person.ts'
 import { MemoryStore } from './memory-store.ts'
-import { MemoryVolume } from './memory-volume.ts'
+import { MemoryVolume, mark } from './memory-volume.ts'
 import { ProcessLife } from './process-life.ts'
 import type { Random } from './random.ts'
 import { DeviceClock, type VirtualClock } from './virtual-clock.ts'
@@ -86,8 +86,7 @@ export class SimDevice {
     this.person = new MemoryPerson(this.volume)
     this.#database = new MemoryStore(options.folder)
     // As `add` and `get` do before the folder's first start.
-    const marking = new MemoryDisk({ volume: this.volume }).accept()
-    marking.catch(error => deps.onFailure(error))
+    mark(this.volume)
   }
 
   get options(): SimDeviceOptions {
