@@ -4,7 +4,17 @@ import type { ContentList } from '../core/content.ts'
 import type { Emit } from '../core/events.ts'
 import type { ActorId, ContentId, DeviceId, FolderId, NodeId } from '../core/ids.ts'
 import { NO_CONTENT } from '../core/ids.ts'
-import type { Base, FolderBatch, FolderDisk, JournalEntry, Problem, Stat, StepResult, Waiting } from '../core/ports.ts'
+import type {
+  Base,
+  DiskStep,
+  FolderBatch,
+  FolderDisk,
+  JournalEntry,
+  Problem,
+  Stat,
+  StepResult,
+  Waiting,
+} from '../core/ports.ts'
 import type { RowTable } from '../core/rows.ts'
 import type { Fetcher } from './fetcher.ts'
 import { parentPath } from './local-changes.ts'
@@ -27,6 +37,8 @@ export interface ApplierDeps {
   readonly isUnsure: (stat: Stat) => boolean
   /** A file or symlink stands there now, with this stat, by this device's own hand. */
   readonly onWrote: (path: string, stat: Stat) => void
+  /** A directory was made or moved there by this device's own hand: nobody has looked into it yet under this path. */
+  readonly onDirectory: (path: string) => void
   readonly emit: Emit
 }
 
@@ -107,6 +119,7 @@ export class Applier {
       if (planned.done(result.stat)) done++
       const { step } = planned
       if (result.stat !== null && step.do !== 'mkdir') this.#deps.onWrote(planned.path, result.stat)
+      if (result.stat !== null && isDirectory(step)) this.#deps.onDirectory(planned.path)
       if (step.do === 'put') {
         const list = this.#deps.fetcher.takeList(step.content)
         if (list !== undefined) lists.push(list)
@@ -155,6 +168,10 @@ export class Applier {
     }
     return texts
   }
+}
+
+function isDirectory(step: DiskStep): boolean {
+  return step.do === 'mkdir' || (step.do !== 'put' && step.kind === 'directory')
 }
 
 /** Where a refused step wants another look (where it was to act, and where from), and whether it was a local change. */

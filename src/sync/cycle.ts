@@ -5,10 +5,11 @@ import type { Emit } from '../core/events.ts'
 import type { ActorId, ContentId, DeviceId, FolderId, NodeId, RowId } from '../core/ids.ts'
 import { ROOT_NODE } from '../core/ids.ts'
 import type { FolderDisk, FolderStore, Problem, Waiting, Watch } from '../core/ports.ts'
+import type { RowTable } from '../core/rows.ts'
 import { Applier, lookAfter } from './applier.ts'
 import type { Dirty } from './dirty.ts'
 import type { Fetcher } from './fetcher.ts'
-import { parentPath } from './local-changes.ts'
+import { joinPath, parentPath } from './local-changes.ts'
 import { Observer } from './observer.ts'
 import { makePlan, type Plan, type Want } from './plan.ts'
 import { Publisher } from './publisher.ts'
@@ -98,6 +99,7 @@ export class Cycle {
       deviceOf,
       isUnsure: stat => this.#observer.isUnsure(stat),
       onWrote: (path, stat) => this.#observer.wrote(path, stat),
+      onDirectory: path => deps.watch()?.add(directoriesBelow(rows, path)),
       emit,
     })
     this.#observer.suspectNewest(rows)
@@ -248,6 +250,19 @@ export class Cycle {
     }
     this.#deps.fetcher.want(this.#wants)
   }
+}
+
+/** The paths of a directory and of all below it. */
+function directoriesBelow(rows: RowTable, path: string): string[] {
+  const top = rows.at(path)
+  const paths: string[] = []
+  const queue = top === undefined ? [] : [{ id: top.id, path }]
+  for (let next = queue.pop(); next !== undefined; next = queue.pop()) {
+    paths.push(next.path)
+    for (const row of rows.children(next.id))
+      if (row.kind === 'directory') queue.push({ id: row.id, path: joinPath(next.path, row.name) })
+  }
+  return paths
 }
 
 function dotsOf(

@@ -236,6 +236,8 @@ class PublishRun {
       const parent = this.#directories.get(found.parent)
       const { observed } = found
       if (parent === undefined || this.#isHeld(parent, observed.name)) {
+        // What is in it waits too: into where its row still is, it might go into itself.
+        this.#directories.delete(found.path)
         this.#askAgain(found.parent, SECOND_LOOK_MS)
         continue
       }

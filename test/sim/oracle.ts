@@ -50,6 +50,11 @@ export class Oracle implements Words {
     return `w${++this.#lastWord}w`
   }
 
+  /** Did a person overwrite or delete it before their eyes? */
+  isDisposed(word: string): boolean {
+    return this.#disposed.has(word)
+  }
+
   /** Listens to what the person at this device disposes of, and to what its daemon takes off the disk. */
   watch(device: SimDevice): void {
     device.person.onDisposed = (bytes, by) => {

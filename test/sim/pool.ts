@@ -2,8 +2,9 @@
 // the same range prints the same whatever process was faster.
 import { type ChildProcess, fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
+import { type Coverage, mergeCoverage } from './coverage.ts'
 import type { GenerateOptions } from './steps.ts'
-import type { Task, Told } from './worker.ts'
+import type { Answer, Task, Told } from './worker.ts'
 
 const WORKER = fileURLToPath(new URL('./worker.ts', import.meta.url))
 const RANGE = 10
@@ -17,17 +18,16 @@ export interface PoolOptions {
   readonly onTold: (told: Told) => boolean
 }
 
-/** Resolves when `onTold` has had enough. Rejects when a process ends unasked. */
-export async function runPool(options: PoolOptions): Promise<void> {
+/** Runs until `onTold` has had enough. Rejects when a process ends unasked. */
+export async function runPool(options: PoolOptions): Promise<Coverage> {
   const waiting = new Map<number, Told>()
-  const children: ChildProcess[] = []
   let next = options.first
   let handed = options.first
   let enough = false
-  const give = (child: ChildProcess): void => {
-    const task: Task = { from: handed, to: handed + RANGE, options: options.options, log: options.log }
+  const range = (): Task => {
+    const from = handed
     handed += RANGE
-    child.send(task)
+    return { do: 'run', from, to: handed, options: options.options, log: options.log }
   }
   const take = (told: Told): void => {
     waiting.set(told.seed, told)
@@ -36,25 +36,31 @@ export async function runPool(options: PoolOptions): Promise<void> {
       enough = !options.onTold(due)
     }
   }
+  const children = Array.from({ length: options.processes }, () => fork(WORKER))
   try {
-    await new Promise<void>((resolve, reject) => {
-      for (let at = 0; at < options.processes; at++) {
-        const child = fork(WORKER)
-        children.push(child)
-        child.on('message', (told: Told | 'done') => {
-          if (enough) return
-          if (told === 'done') return give(child)
-          take(told)
-          if (enough) resolve()
-        })
-        child.on('error', reject)
-        child.on('exit', code => {
-          if (!enough) reject(new Error(`a process that runs histories ended with ${code}`))
-        })
-        give(child)
-      }
-    })
+    const parts = await Promise.all(children.map(child => drive(child, range, take, () => enough)))
+    return parts.reduce(mergeCoverage, {})
   } finally {
     for (const child of children) child.kill()
   }
+}
+
+/** Gives one process ranges until it is enough, and takes its coverage. */
+function drive(
+  child: ChildProcess,
+  range: () => Task,
+  take: (told: Told) => void,
+  enough: () => boolean,
+): Promise<Coverage> {
+  return new Promise((resolve, reject) => {
+    const send = (task: Task): boolean => child.send(task)
+    child.on('message', (answer: Answer) => {
+      if (answer.is === 'told') take(answer.told)
+      else if (answer.is === 'coverage') resolve(answer.coverage)
+      else send(enough() ? { do: 'tell coverage' } : range())
+    })
+    child.on('error', reject)
+    child.on('exit', code => reject(new Error(`a process that runs histories ended with ${code}`)))
+    send(range())
+  })
 }

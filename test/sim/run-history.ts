@@ -4,6 +4,7 @@ import { isKithError } from '../../src/core/errors.ts'
 import type { SimDevice } from '../support/sim-device.ts'
 import { SimWorld } from '../support/sim-world.ts'
 import { Oracle } from './oracle.ts'
+import { Staying } from './staying.ts'
 import type { Answer, History, Step } from './steps.ts'
 import { ANCHOR, act, prepare } from './user-actions.ts'
 
@@ -59,6 +60,9 @@ class HistoryRun {
   readonly #oracle: Oracle
   /** What each person will say to the halt of an emptied root. */
   readonly #answers = new Map<SimDevice, Answer>()
+  readonly #staying: Staying
+  /** No watcher loses or delays anything. */
+  readonly #watchful: boolean
   #users = 0
   #crashes = 0
   #rests = 0
@@ -67,6 +71,8 @@ class HistoryRun {
     this.#history = history
     this.world = new SimWorld(history.seed)
     this.#oracle = new Oracle(this.world)
+    this.#staying = new Staying(word => this.#oracle.isDisposed(word))
+    this.#watchful = !history.steps.some(step => step.do === 'watcher' && (step.loss > 0 || step.late > 0))
     this.world.onHalt = device => this.#answer(device)
   }
 
@@ -91,7 +97,11 @@ class HistoryRun {
   }
 
   async all(): Promise<void> {
-    for (const setting of this.#history.devices) this.#oracle.watch(this.world.add(setting))
+    for (const setting of this.#history.devices) {
+      const device = this.world.add(setting)
+      this.#oracle.watch(device)
+      this.#staying.watch(device)
+    }
     for (const device of this.world.devices) {
       device.person.write(ANCHOR, 'anchor')
       this.#oracle.noteWritten(device, 'anchor')
@@ -104,6 +114,7 @@ class HistoryRun {
     for (const step of this.#history.steps) {
       await this.#step(step)
       this.world.check()
+      if (this.#watchful) await this.#staying.check(this.world.devices)
     }
     for (const device of this.world.devices) await this.world.finish(device.stop(), `stop ${device.name}`)
   }

@@ -1,17 +1,21 @@
-// A process that runs histories for `npm run test:sim`: takes ranges of seeds, tells what came of each. One seed, one trace: one
-// history in a hundred is run twice.
-import { type Counts, type Outcome, runHistory, worthCounting } from './run-history.ts'
-import { type GenerateOptions, generate } from './steps.ts'
+// A process that runs histories for `npm run test:sim`: takes ranges of seeds, tells what came of each, and in the end which branches
+// were taken. One seed, one trace: one history in a hundred is run twice.
+import { type Coverage, startCoverage, takeCoverage } from './coverage.ts'
+import type { Counts, Outcome } from './run-history.ts'
+import type { GenerateOptions } from './steps.ts'
 
 const TWICE_EVERY = 100
 const SHOWN_LINES = 120
 
-export interface Task {
-  readonly from: number
-  readonly to: number
-  readonly options: GenerateOptions
-  readonly log: boolean
-}
+export type Task =
+  | {
+      readonly do: 'run'
+      readonly from: number
+      readonly to: number
+      readonly options: GenerateOptions
+      readonly log: boolean
+    }
+  | { readonly do: 'tell coverage' }
 
 /** What came of one seed. */
 export interface Told {
@@ -24,6 +28,20 @@ export interface Told {
   readonly log: readonly string[]
 }
 
+export type Answer =
+  | { readonly is: 'told'; readonly told: Told }
+  | { readonly is: 'done' }
+  | { readonly is: 'coverage'; readonly coverage: Coverage }
+
+await startCoverage()
+// Only now: of a module that was loaded before and did nothing since, V8 tells nothing.
+const { runHistory, worthCounting } = await import('./run-history.ts')
+const { generate } = await import('./steps.ts')
+
+function answer(what: Answer): void {
+  process.send?.(what)
+}
+
 async function judged(seed: number, options: GenerateOptions): Promise<Outcome> {
   const history = generate(seed, options)
   const outcome = await runHistory(history)
@@ -32,18 +50,19 @@ async function judged(seed: number, options: GenerateOptions): Promise<Outcome> 
   return again.traceHash === outcome.traceHash ? outcome : { ...outcome, failure: 'two runs of one seed differ' }
 }
 
-async function run({ from, to, options, log }: Task): Promise<void> {
-  for (let seed = from; seed < to; seed++) {
-    const { failure, traceHash, counts, log: lines } = await judged(seed, options)
-    const shown = log ? lines : failure === null ? [] : lines.slice(-SHOWN_LINES)
+async function take(task: Task): Promise<void> {
+  if (task.do === 'tell coverage') return answer({ is: 'coverage', coverage: await takeCoverage() })
+  for (let seed = task.from; seed < task.to; seed++) {
+    const { failure, traceHash, counts, log } = await judged(seed, task.options)
+    const shown = task.log ? log : failure === null ? [] : log.slice(-SHOWN_LINES)
     const told: Told = { seed, counts, worth: worthCounting(counts), failure, traceHash, log: shown }
-    process.send?.(told)
+    answer({ is: 'told', told })
   }
-  process.send?.('done')
+  answer({ is: 'done' })
 }
 
 process.on('message', (task: Task) => {
-  run(task).catch(error => {
+  take(task).catch(error => {
     console.error(error)
     process.exit(1)
   })
