@@ -1,4 +1,5 @@
 // What a folder says of itself, and what the daemon asks of it. Implemented by sync/folder; shown by daemon/api.
+import type { Entry } from './entry.ts'
 import type { ContentId, DeviceId, FolderId } from './ids.ts'
 import type { FolderNetwork, Need, Problem, SharedFolder } from './ports.ts'
 
@@ -44,6 +45,12 @@ export interface Conflict {
   readonly versions: readonly ConflictVersion[]
 }
 
+/** An entry of the shared tree and where it shows, relative to the root, with `/`. */
+export interface Shown {
+  readonly path: string
+  readonly entry: Entry
+}
+
 /** One folder's engine as the daemon sees it. */
 export interface FolderEngine extends SharedFolder {
   readonly path: string
@@ -64,4 +71,6 @@ export interface FolderEngine extends SharedFolder {
   /** Resolves at the next change of `status()`. */
   changed(options: { signal: AbortSignal }): Promise<void>
   conflicts(): readonly Conflict[]
+  /** What the shared tree shows, parents before children; the disk may lag behind it. */
+  entries(): Iterable<Shown>
 }

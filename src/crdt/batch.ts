@@ -11,6 +11,14 @@ import { asked } from './resolve-parents.ts'
 import { groupsOf } from './versions.ts'
 import type { View } from './view.ts'
 
+/**
+ * Every start of a device is an actor, so a record that is written again and again comes to know ever more of them. It remembers the
+ * latest so many (14 bytes each, 26 on the wire). An older entry matters only to a device that has been away since: should it bring a
+ * record of then, after a thousand incarnations wrote that very file, what was superseded shows as a conflict copy. An entry too few
+ * keeps a version too many and never takes one away.
+ */
+const MAX_REMEMBERED_ACTORS = 1024
+
 export interface BatchDeps {
   readonly index: NodeIndex
   readonly view: View
@@ -42,7 +50,7 @@ export class Batch {
   }
 
   put(node: Node): void {
-    this.#writes.set(node.id, node)
+    this.#writes.set(node.id, forgetful(node))
   }
 
   /** The node now; or, if its records are gone (a delete that this disk has not shown), rebuilt from the row: a touch beats a delete. */
@@ -133,6 +141,16 @@ function kindOf(ref: NodeRef): Kind {
     if (nodeId(parent, name, generation, kind) === ref.id) return kind
   }
   throw new Error('a row names a node whose birth does not make its id')
+}
+
+/** Without the oldest entries of its context; never without those that its versions stand in. */
+function forgetful(node: Node): Node {
+  if (node.context.size <= MAX_REMEMBERED_ACTORS) return node
+  const needed = new Set(node.versions.map(version => version.dot.actor))
+  const latest = [...node.context].sort(
+    ([a, s], [b, t]) => Number(needed.has(b)) - Number(needed.has(a)) || t - s || b - a,
+  )
+  return { ...node, context: new Map(latest.slice(0, MAX_REMEMBERED_ACTORS)) }
 }
 
 /** A record holds so many versions; of equal contents the newest speaks for all. */

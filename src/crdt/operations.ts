@@ -103,10 +103,9 @@ export class Operations {
   }
 
   /** A text merge: one version instead of exactly these. The row stays as it is: the disk does not show it yet. */
-  merge(node: NodeId, dots: readonly Dot[], facts: Facts, row: Row | null): Version {
+  merge(node: NodeId, dots: readonly Dot[], facts: Facts): Version {
     const batch = this.#batch()
-    const ref = row?.nodes.find(r => r.id === node)
-    const there = batch.get(node) ?? (ref === undefined ? undefined : batch.rebuilt(ref, []))
+    const there = batch.get(node)
     if (there === undefined) throw new KithError('internal', 'The file to merge is gone. Please report this.')
     const merged = there.versions.filter(v => hasDot(dots, v.dot))
     const version = batch.write(there, facts, dots, {

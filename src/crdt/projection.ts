@@ -194,7 +194,6 @@ export class Projection {
       if (above === undefined || above.birth === null || above === slot) return false
       // what did not change hangs where it hung; below a new directory nothing hangs yet
       if (isNew && fresh.size === changed && !fresh.has(above)) return true
-      if (this.#overridden.size > 0 && !isNew) return false
       if (steps > this.#index.size) return false
       at = above
     }

@@ -282,8 +282,8 @@ export class SharedTree {
     this.#operations.remove(rows)
   }
 
-  merge(node: NodeId, dots: readonly Dot[], facts: Facts, row: Row | null): Version {
-    return this.#operations.merge(node, dots, facts, row)
+  merge(node: NodeId, dots: readonly Dot[], facts: Facts): Version {
+    return this.#operations.merge(node, dots, facts)
   }
 
   /** Drops records that others say too. Changes nothing that shows. Returns how many went. */

@@ -107,7 +107,6 @@ class RealFolderDisk implements FolderDisk {
       }
       const marker = await readMarker(root)
       if (marker === null) {
-        if (!options.hadEntries) return this.#ok()
         return {
           state: 'replaced',
           message: `${root} has no marker of Kith: another directory, or one without its .kith.`,

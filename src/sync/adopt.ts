@@ -44,7 +44,7 @@ export function adopt(
   if (shown === undefined) return undefined
   const { directory, entry } = shown
   // What it stood for already is nothing to adopt: then a person gave it another time.
-  if (row !== null && entry.dots.length > 0 && sameDots(entry.dots, row.nodes[0]?.versions ?? [])) return undefined
+  if (row !== null && sameDots(entry.dots, row.nodes[0]?.versions ?? [])) return undefined
   if (row !== null ? entry.nodes[0] !== row.nodes[0]?.id : entry.nodes.some(id => rows.byNode(id).length > 0))
     return undefined
   if (kind !== 'directory' && entry.facts.content !== facts.content) return undefined

@@ -4,7 +4,17 @@ import type { ContentList } from '../core/content.ts'
 import type { Emit } from '../core/events.ts'
 import type { ActorId, ContentId, DeviceId, FolderId, NodeId } from '../core/ids.ts'
 import { NO_CONTENT } from '../core/ids.ts'
-import type { Base, FolderBatch, FolderDisk, JournalEntry, Problem, StepResult, Waiting } from '../core/ports.ts'
+import type {
+  Base,
+  DiskStep,
+  FolderBatch,
+  FolderDisk,
+  JournalEntry,
+  Problem,
+  Stat,
+  StepResult,
+  Waiting,
+} from '../core/ports.ts'
 import type { RowTable } from '../core/rows.ts'
 import type { Fetcher } from './fetcher.ts'
 import { parentPath } from './local-changes.ts'
@@ -23,11 +33,19 @@ export interface ApplierDeps {
   readonly now: () => number
   readonly commit: (batch: FolderBatch) => Promise<void>
   readonly deviceOf: (node: NodeId) => DeviceId
+  /** May what stands there differ from its row without showing it? Then it is looked at before it is replaced or removed. */
+  readonly isUnsure: (stat: Stat) => boolean
+  /** A file or symlink stands there now, with this stat, by this device's own hand. */
+  readonly onWrote: (path: string, stat: Stat) => void
+  /** A directory was made or moved there by this device's own hand: nobody has looked into it yet under this path. */
+  readonly onDirectory: (path: string) => void
   readonly emit: Emit
 }
 
 export interface ApplyOutcome {
   readonly applied: number
+  /** Left for after the next look. */
+  readonly deferred: readonly PlannedStep[]
   readonly failed: readonly { readonly planned: PlannedStep; readonly problem: Problem }[]
 }
 
@@ -40,22 +58,39 @@ export class Applier {
 
   async apply(plan: Plan, options: Waiting): Promise<ApplyOutcome> {
     const failed: { planned: PlannedStep; problem: Problem }[] = []
+    const deferred: PlannedStep[] = []
     let applied = 0
-    const run = async (steps: readonly PlannedStep[]): Promise<void> => {
+    const run = async (planned: readonly PlannedStep[]): Promise<void> => {
+      const steps = planned.filter(one => !this.#replacesUnsure(one))
+      if (steps.length < planned.length) deferred.push(...planned.filter(one => this.#replacesUnsure(one)))
       if (steps.length === 0) return
       options.signal.throwIfAborted()
       applied += await this.#batch(steps, failed, options)
     }
     // What is parked goes back when its batch ends, so all structure is one batch.
     await run(plan.structure)
-    for (let at = 0; at < plan.puts.length; at += PUT_BATCH) await run(plan.puts.slice(at, at + PUT_BATCH))
+    const puts = plan.puts.filter(planned => this.#hasHome(planned, failed))
+    for (let at = 0; at < puts.length; at += PUT_BATCH) await run(puts.slice(at, at + PUT_BATCH))
     for (let at = 0; at < plan.removals.length; at += REMOVE_BATCH)
       await run(plan.removals.slice(at, at + REMOVE_BATCH))
     if (plan.notes.length > 0) {
       for (const row of plan.notes) if (this.#deps.rows.get(row.id) !== undefined) this.#deps.rows.put(row)
       await this.#deps.commit({})
     }
-    return { applied, failed }
+    return { applied, deferred, failed }
+  }
+
+  #replacesUnsure({ step }: PlannedStep): boolean {
+    if (step.do === 'put') return step.expect !== null && this.#deps.isUnsure(step.expect)
+    return step.do === 'remove' && step.kind !== 'directory' && this.#deps.isUnsure(step.expect)
+  }
+
+  /** Is the directory that this content goes into there? Another one may stand at its path: nothing may be put there. */
+  #hasHome(planned: PlannedStep, failed: { planned: PlannedStep; problem: Problem }[]): boolean {
+    const { ready, path } = planned
+    if (ready === undefined || ready()) return true
+    failed.push({ planned, problem: { code: 'changed', path, message: `The directory of ${path} is not there yet.` } })
+    return false
   }
 
   async #batch(
@@ -81,10 +116,10 @@ export class Applier {
         failed.push({ planned, problem: result.problem })
         continue
       }
-      planned.done(result.stat)
+      if (planned.done(result.stat)) done++
       const { step } = planned
-      // Parked alone is no step forward: it goes back when the batch ends.
-      if (step.do !== 'park') done++
+      if (result.stat !== null && step.do !== 'mkdir') this.#deps.onWrote(planned.path, result.stat)
+      if (result.stat !== null && isDirectory(step)) this.#deps.onDirectory(planned.path)
       if (step.do === 'put') {
         const list = this.#deps.fetcher.takeList(step.content)
         if (list !== undefined) lists.push(list)
@@ -133,6 +168,10 @@ export class Applier {
     }
     return texts
   }
+}
+
+function isDirectory(step: DiskStep): boolean {
+  return step.do === 'mkdir' || (step.do !== 'put' && step.kind === 'directory')
 }
 
 /** Where a refused step wants another look (where it was to act, and where from), and whether it was a local change. */

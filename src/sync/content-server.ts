@@ -1,5 +1,6 @@
 // Content of this folder for peers that ask: found by content id or chunk hash, read only where it still lies as the rows say.
-// The receiver verifies every byte; nothing here trusts a hash that somebody sent.
+// The receiver verifies every byte; nothing here trusts a hash that somebody sent. A file that no longer is what its row says is told of:
+// others would wait for ever for a content that was overwritten or deleted while no watcher saw it.
 
 import { isSingle, MAX_CHUNK_BYTES, singleContent } from '../core/content.ts'
 import { decodeTop } from '../core/content-list.ts'
@@ -11,6 +12,8 @@ export interface ContentServerDeps {
   readonly rows: () => RowTable
   readonly disk: FolderDisk
   readonly store: Pick<FolderStore, 'list' | 'segment' | 'chunk' | 'base'>
+  /** What stands at this path is not what its row says: a change that nobody has looked at. */
+  readonly onStale: (path: string) => void
 }
 
 interface Located {
@@ -35,7 +38,7 @@ export class ContentServer {
 
   async readWhole(content: ContentId, options: Waiting): Promise<Uint8Array | null> {
     for (const { place, size } of this.#places(content)) {
-      const bytes = await this.#deps.disk.read(place, 0, Math.min(size, MAX_CHUNK_BYTES), options)
+      const bytes = await this.#read(place, 0, Math.min(size, MAX_CHUNK_BYTES), options)
       if (bytes !== null) return bytes
     }
     const base = await this.#deps.store.base(content)
@@ -55,7 +58,7 @@ export class ContentServer {
   async readChunk(hash: Hash, options: Waiting): Promise<Uint8Array | null> {
     const single = singleContent(hash)
     for (const { place, size } of this.#places(single)) {
-      const bytes = await this.#deps.disk.read(place, 0, Math.min(size, MAX_CHUNK_BYTES), options)
+      const bytes = await this.#read(place, 0, Math.min(size, MAX_CHUNK_BYTES), options)
       if (bytes !== null) return bytes
     }
     const known = this.#deps.store.chunk(hash)
@@ -65,7 +68,7 @@ export class ContentServer {
 
   async #readAt({ content, offset, length }: ChunkPlace, options: Waiting): Promise<Uint8Array | null> {
     for (const { place } of this.#places(content)) {
-      const bytes = await this.#deps.disk.read(place, offset, length, options)
+      const bytes = await this.#read(place, offset, length, options)
       if (bytes !== null && bytes.byteLength === length) return bytes
     }
     const base = await this.#deps.store.base(content)
@@ -99,6 +102,12 @@ export class ContentServer {
       break
     }
     return this.#elsewhere.get(hash)
+  }
+
+  async #read(place: ContentPlace, offset: number, length: number, options: Waiting): Promise<Uint8Array | null> {
+    const bytes = await this.#deps.disk.read(place, offset, length, options)
+    if (bytes === null && place.at === 'file') this.#deps.onStale(place.path)
+    return bytes
   }
 
   *#places(content: ContentId): Iterable<Located> {

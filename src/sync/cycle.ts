@@ -5,10 +5,11 @@ import type { Emit } from '../core/events.ts'
 import type { ActorId, ContentId, DeviceId, FolderId, NodeId, RowId } from '../core/ids.ts'
 import { ROOT_NODE } from '../core/ids.ts'
 import type { FolderDisk, FolderStore, PastQuery, Problem, Waiting, Watch } from '../core/ports.ts'
+import type { RowTable } from '../core/rows.ts'
 import { Applier, lookAfter } from './applier.ts'
 import type { Dirty } from './dirty.ts'
 import type { Fetcher } from './fetcher.ts'
-import { parentPath } from './local-changes.ts'
+import { joinPath, parentPath } from './local-changes.ts'
 import { Observer } from './observer.ts'
 import { makePlan, type Plan, type Want } from './plan.ts'
 import { Publisher } from './publisher.ts'
@@ -20,6 +21,8 @@ import { TextMerger } from './text-merger.ts'
 const RETRY_MS = 10_000
 /** A refused step that found a local change: looked at soon, but never in a tight loop. */
 const LOCAL_CHANGE_MS = 50
+/** What may have been written unseen is looked at again after this, before it is replaced. */
+const UNSURE_MS = 500
 
 export interface CycleDeps {
   readonly folder: FolderId
@@ -50,6 +53,8 @@ export class Cycle {
   /** Directories and nodes to compare: changed, or not carried out yet. */
   #directories = new Set<NodeId>([ROOT_NODE])
   #nodes = new Set<NodeId>()
+  /** Directories of refused steps, and when they are compared again (monotone ms): a step that is tried and undone makes events itself. */
+  readonly #resting = new Map<NodeId, number>()
   readonly #wants = new Map<ContentId, Want>()
   /** Which directories wait for a content. */
   readonly #waiting = new Map<ContentId, Set<NodeId>>()
@@ -64,6 +69,7 @@ export class Cycle {
     this.#observer = new Observer({
       disk,
       now,
+      elapsed: () => clock.elapsed(),
       watch: deps.watch,
       lookLater: (path, ms, options) => deps.dirty.addLater(path, ms, options),
     })
@@ -83,6 +89,7 @@ export class Cycle {
         for (const { action, path } of batch.journal) emit({ type: 'file:published', folder, path, action })
       },
       onProblem: problem => this.#stepProblems.set(problem.path, problem),
+      onHashed: stat => this.#observer.hashed(stat),
       onAdopted: directory => this.#directories.add(directory),
     })
     this.#merger = new TextMerger({ folder, device, rows, tree, disk, store, now, commit, merge: deps.merge, emit })
@@ -96,10 +103,24 @@ export class Cycle {
       past: deps.past,
       commit: noted => commit({ journal: noted }),
       onProblem: problem => this.#stepProblems.set(problem.path, problem),
+      onHashed: stat => this.#observer.hashed(stat),
       onAdopted: node => this.#directories.add(node),
       onRemoved: path => emit({ type: 'file:applied', folder, path, action: 'deleted' }),
     })
-    this.#applier = new Applier({ folder, rows, disk, fetcher, now, commit, deviceOf, emit })
+    this.#applier = new Applier({
+      folder,
+      rows,
+      disk,
+      fetcher,
+      now,
+      commit,
+      deviceOf,
+      isUnsure: stat => this.#observer.isUnsure(stat),
+      onWrote: (path, stat) => this.#observer.wrote(path, stat),
+      onDirectory: path => deps.watch()?.add(directoriesBelow(rows, path)),
+      emit,
+    })
+    this.#observer.suspectNewest(rows)
     this.compareAll()
   }
 
@@ -109,7 +130,13 @@ export class Cycle {
 
   /** Something is still to be compared (not counting what only waits for content). */
   get unfinished(): boolean {
-    return this.#directories.size > 0 || this.#nodes.size > 0
+    return this.#directories.size > 0 || this.#nodes.size > 0 || this.#resting.size > 0
+  }
+
+  /** ms until a refused step is to be tried again; null where none is. */
+  nextDueMs(): number | null {
+    if (this.#resting.size === 0) return null
+    return Math.max(0, Math.min(...this.#resting.values()) - this.#deps.clock.elapsed())
   }
 
   /** What this device knows turned out to be old: all that lies here is to be judged. */
@@ -172,6 +199,7 @@ export class Cycle {
   /** SHARED → LOCAL. True: there is more to do at once. */
   async follow(options: Waiting): Promise<boolean> {
     const { rows, tree } = this.replica
+    this.#ripen()
     this.#takeChanges()
     const merging = await this.#merger.run(this.#nodes, options)
     for (const node of merging.released) this.#nodes.add(node)
@@ -186,20 +214,39 @@ export class Cycle {
       const staged = (content: ContentId): boolean => stage.has(content)
       const plan = makePlan({ rows, tree, directories, nodes, staged, held: node => this.#merger.holds(node) })
       this.#noteWants(directories, plan, merging.wants)
-      const { applied, failed } = await this.#applier.apply(plan, options)
+      const { applied, deferred, failed } = await this.#applier.apply(plan, options)
       for (const { path } of [...plan.puts, ...plan.structure, ...plan.removals]) this.#stepProblems.delete(path)
       for (const { planned, problem } of failed) {
         const look = lookAfter(problem, planned)
-        for (const path of look.paths) this.#deps.dirty.addLater(path, look.local ? LOCAL_CHANGE_MS : RETRY_MS)
-        this.#directories.add(planned.directory)
+        const pauseMs = look.local ? LOCAL_CHANGE_MS : RETRY_MS
+        for (const path of look.paths) this.#deps.dirty.addLater(path, pauseMs)
+        this.#rest(planned.directory, pauseMs)
         if (!look.local) this.#stepProblems.set(problem.path, problem)
       }
+      for (const { directory, path } of deferred) {
+        this.#deps.dirty.addLater(parentPath(path), UNSURE_MS)
+        this.#rest(directory, UNSURE_MS)
+      }
       for (const directory of plan.again) this.#directories.add(directory)
-      return applied > 0 && this.unfinished
+      return applied > 0 && (this.#directories.size > 0 || this.#nodes.size > 0)
     } catch (error) {
       for (const directory of directories) this.#directories.add(directory)
       for (const node of nodes) this.#nodes.add(node)
       throw error
+    }
+  }
+
+  #rest(directory: NodeId, ms: number): void {
+    const due = this.#deps.clock.elapsed() + ms
+    this.#resting.set(directory, Math.min(due, this.#resting.get(directory) ?? due))
+  }
+
+  #ripen(): void {
+    const now = this.#deps.clock.elapsed()
+    for (const [directory, due] of this.#resting) {
+      if (due > now) continue
+      this.#resting.delete(directory)
+      this.#directories.add(directory)
     }
   }
 
@@ -241,6 +288,19 @@ export class Cycle {
     }
     this.#deps.fetcher.want(this.#wants)
   }
+}
+
+/** The paths of a directory and of all below it. */
+function directoriesBelow(rows: RowTable, path: string): string[] {
+  const top = rows.at(path)
+  const paths: string[] = []
+  const queue = top === undefined ? [] : [{ id: top.id, path }]
+  for (let next = queue.pop(); next !== undefined; next = queue.pop()) {
+    paths.push(next.path)
+    for (const row of rows.children(next.id))
+      if (row.kind === 'directory') queue.push({ id: row.id, path: joinPath(next.path, row.name) })
+  }
+  return paths
 }
 
 function dotsOf(

@@ -122,7 +122,7 @@ export class Differences {
       for (const ref of row.nodes) this.#collectNode(ref.id)
       return
     }
-    const shown = row.nodes.map(ref => this.#tree.primaryOf(ref.id)).find(primary => primary !== undefined)
+    const shown = this.#standsFor(row)
     if (shown !== undefined) {
       const entry = this.#tree.entriesOf(shown)[0]
       if (entry !== undefined) this.#collectDirectoryEntry(entry)
@@ -135,6 +135,15 @@ export class Differences {
     for (const child of this.#rows.children(row.id)) this.#collectRow(child)
   }
 
+  /** A merged directory may part again: its row goes with the first of its nodes that is shown, and the others are made anew. */
+  #standsFor(row: Row): NodeId | undefined {
+    for (const { id } of row.nodes) {
+      const primary = this.#tree.primaryOf(id)
+      if (primary !== undefined) return primary
+    }
+    return undefined
+  }
+
   /** The one row that stands for a merged directory: the one in place, else the oldest. Null: to be made. */
   rowOfDirectory(primary: NodeId): Row | null {
     if (primary === ROOT_NODE) return this.#root()
@@ -144,7 +153,9 @@ export class Differences {
     const entry = this.#tree.entriesOf(primary)[0]
     if (entry === undefined) return null
     const parent = this.rowOfDirectory(entry.directory)
-    const candidates = unique(entry.nodes.flatMap(id => this.#rows.byNode(id))).filter(r => r.kind === 'directory')
+    const candidates = unique(entry.nodes.flatMap(id => this.#rows.byNode(id))).filter(
+      r => r.kind === 'directory' && this.#standsFor(r) === primary,
+    )
     candidates.sort((a, b) => a.id - b.id)
     const row = candidates.find(r => this.#inPlace(r, parent, entry)) ?? candidates[0] ?? null
     this.#rowOf.set(primary, row)
@@ -173,8 +184,7 @@ export class Differences {
     }
     // Other rows of what became one directory: what is in them moves over, then they go, wherever they stand.
     for (const id of entry.nodes)
-      for (const other of this.#rows.byNode(id))
-        if (other.kind === 'directory' && other.id !== row.id) this.#collectRow(other)
+      for (const other of this.#rows.byNode(id)) if (other.id !== row.id) this.#collectRow(other)
     if (!this.#inPlace(row, this.rowOfDirectory(entry.directory), entry))
       this.structural.push({ entry, id: row.id, row, refs, depth: this.#depth(entry) })
     else if (row.mode !== entry.facts.mode) this.touches.push({ row, entry })
@@ -199,7 +209,7 @@ export class Differences {
     const take = (fits: (target: Target, row: Row) => boolean): void => {
       for (const target of targets) {
         if (target.row !== null) continue
-        const row = rows.find(r => free.has(r) && r.kind === target.entry.kind && fits(target, r))
+        const row = rows.find(r => free.has(r) && fits(target, r))
         if (row === undefined) continue
         target.row = row
         free.delete(row)
@@ -223,8 +233,8 @@ export class Differences {
       return
     }
     if (!this.#inPlace(row, this.rowOfDirectory(entry.directory), entry)) {
-      // The name itself must not go empty while its winner is still on the way.
-      if (entry.copy && winner !== undefined && !this.#ready(winner)) return void this.again.add(entry.directory)
+      // The name itself must not go empty while its winner is still on the way: its content is wanted, and brings this back.
+      if (entry.copy && winner !== undefined && !this.#ready(winner)) return
       const refs = this.#tree.refsOf(entry)
       this.structural.push({ entry, id: row.id, row, refs, depth: this.#depth(entry) })
       if (row.content !== entry.facts.content) this.wanted.push(entry)

@@ -19,13 +19,14 @@ import type {
   Waiting,
   Watch,
 } from '../core/ports.ts'
-import type { Conflict, FolderActivity, FolderEngine, FolderStatus } from '../core/status.ts'
-import { listConflicts } from './conflicts.ts'
+import type { Conflict, FolderActivity, FolderEngine, FolderStatus, Shown } from '../core/status.ts'
+import { entryPath, listConflicts } from './conflicts.ts'
 import { ContentServer } from './content-server.ts'
 import { Cycle } from './cycle.ts'
 import { Dirty } from './dirty.ts'
 import { Fetcher } from './fetcher.ts'
-import { Past } from './past.ts'
+import { parentPath } from './local-changes.ts'
+import { isCurrent, Past } from './past.ts'
 import { Peers } from './peers.ts'
 import { Replica } from './replica.ts'
 import { type Halt, haltOf } from './safety.ts'
@@ -36,6 +37,8 @@ const RESCAN_MIN_MS = 10 * 60_000
 const RESCAN_COST_FACTOR = 150
 /** After a start a linked device may know better what is new here: its documents are waited for, but not longer than this. */
 const COMPARE_FIRST_MS = 5_000
+/** What a peer's question found to be stale is looked at after this: many ask at once, and ask again. */
+const STALE_MS = 100
 /** While halted: how often the root is looked at. */
 const RETRY_MS = 5_000
 
@@ -133,7 +136,9 @@ class Engine implements FolderEngine {
       onNoSpace: message => this.#setHalt({ code: 'disk-full', message, person: false }),
     })
     this.#past = new Past({ store, nameKey: name => this.#live().replica.tree.nameKey(name) })
-    this.#server = new ContentServer({ rows, disk, store })
+    const onStale = (path: string): void =>
+      this.#hint(() => this.#dirty.addLater(parentPath(path), STALE_MS, { quiet: true }))
+    this.#server = new ContentServer({ rows, disk, store, onStale })
   }
 
   get path(): string {
@@ -191,7 +196,8 @@ class Engine implements FolderEngine {
       },
       { ...this.#options, folder: id },
     )
-    this.#compareFirstUntil = clock.elapsed() + COMPARE_FIRST_MS
+    // What was never stored is no older than what others know.
+    this.#compareFirstUntil = replica.old ? clock.elapsed() + COMPARE_FIRST_MS : 0
     this.#cycle = new Cycle(
       {
         folder: id,
@@ -244,7 +250,8 @@ class Engine implements FolderEngine {
     if (this.#paused) return this.#wake.wait(ms, clock, this.#stop.signal)
     if (this.#halt !== null) return this.#wake.wait(Math.min(ms, RETRY_MS), clock, this.#stop.signal)
     const untilRescan = this.#scanned ? Math.max(0, this.#nextRescanAt - clock.elapsed()) : ms
-    await this.#wake.wait(Math.min(ms, this.#dirty.nextDueMs() ?? ms, untilRescan), clock, this.#stop.signal)
+    const due = Math.min(this.#dirty.nextDueMs() ?? ms, this.#cycle?.nextDueMs() ?? ms)
+    await this.#wake.wait(Math.min(ms, due, untilRescan), clock, this.#stop.signal)
     if (this.#scanned && clock.elapsed() >= this.#nextRescanAt) this.#dirty.addAll()
   }
 
@@ -336,7 +343,8 @@ class Engine implements FolderEngine {
   async #tidy(cycle: Cycle): Promise<void> {
     await cycle.replica.compact()
     if (!this.#untidy || cycle.unfinished) return
-    this.#untidy = false
+    // What is staged and still wanted may be wanted no more by the next quiet moment, and nothing would say so.
+    this.#untidy = cycle.wants.size > 0
     await this.#deps.disk.stage.sweep(new Set(cycle.wants.keys()))
   }
 
@@ -355,7 +363,8 @@ class Engine implements FolderEngine {
     const message = isKithError(error)
       ? error.message
       : `This folder could not be brought up to date (${String(error)}). It is tried again.`
-    if (this.#halt?.code !== code) this.#deps.log.error({ err: error }, 'a cycle failed and will be tried again')
+    if (code !== 'disk-full' && this.#halt?.code !== code)
+      this.#deps.log.error({ err: error }, 'a cycle failed and will be tried again')
     this.#setHalt({ code, message, person: false })
   }
 
@@ -477,8 +486,11 @@ class Engine implements FolderEngine {
     return this.#server.readChunk(hash, options)
   }
 
-  past(queries: readonly PastQuery[], options: Waiting): Promise<readonly boolean[]> {
-    return this.#past.ask(queries, options)
+  /** What is shown there now is no past: whoever asks for it has not heard of it yet. */
+  async past(queries: readonly PastQuery[], options: Waiting): Promise<readonly boolean[]> {
+    const known = await this.#past.ask(queries, options)
+    const { rows, tree } = this.#live().replica
+    return queries.map((query, at) => known[at] === true && !isCurrent(rows, tree, query))
   }
 
   // ------------------------------------------------------------------------------------------------ what a person asks
@@ -510,6 +522,11 @@ class Engine implements FolderEngine {
 
   conflicts(): readonly Conflict[] {
     return this.#cycle === null ? [] : listConflicts(this.#cycle.replica.tree)
+  }
+
+  *entries(): Iterable<Shown> {
+    const tree = this.#cycle?.replica.tree
+    for (const entry of tree?.allEntries() ?? []) if (tree !== undefined) yield { path: entryPath(tree, entry), entry }
   }
 
   async pause(): Promise<void> {

@@ -44,7 +44,7 @@ export interface Scanned {
   /** Directories that could not be read: all below them is unknown. */
   readonly unknown: ReadonlySet<string>
   /** Inodes last hashed so soon after they were written that a later write may not show in their times: to be hashed again. */
-  readonly suspects: ReadonlySet<number>
+  readonly suspects: Pick<ReadonlySet<number>, 'has'>
 }
 
 export function joinPath(directory: string, name: string): string {
@@ -70,25 +70,36 @@ export function sameStat(a: Stat, b: Stat): boolean {
 
 /** Writes within this span of the last look may not show in the times: look at the content whatever they say. */
 export const RACY_MS = 2_000
+/** A disk that shows change times in whole milliseconds, or worse; others have odd microseconds nearly always. */
+const COARSE_US = 1_000
 
 export function isRacy(stat: Stat, nowMs: number): boolean {
-  return Math.abs(nowMs - stat.mtimeUs / 1000) < RACY_MS
+  return isRecent(stat.mtimeUs, nowMs) || (isCoarse(stat) && isRecent(stat.ctimeUs, nowMs))
+}
+
+/** A write whose mtime was set back shows in the change time alone, and on a coarse disk not even there. */
+export function isCoarse(stat: Stat): boolean {
+  return stat.ctimeUs % COARSE_US === 0
+}
+
+export function isRecent(us: number, nowMs: number): boolean {
+  return Math.abs(nowMs - us / 1000) < RACY_MS
 }
 
 /** Is this directory exactly what its rows say? Then nothing of the listing needs to be kept in memory. */
-export function isClean(rows: RowTable, listing: Listing, nowMs: number, suspects: ReadonlySet<number>): boolean {
+export function isClean(rows: RowTable, listing: Listing, nowMs: number, suspects: Scanned['suspects']): boolean {
   const directory = rows.at(listing.path)
   if (directory === undefined || directory.kind !== 'directory') return false
   if (directory.stat.ino !== listing.stat.ino || directory.stat.mode !== listing.stat.mode) return false
   let left = 0
-  for (const row of rows.children(directory.id)) left += row.id === ROOT_ROW ? 0 : 1
+  for (const _ of rows.children(directory.id)) left++
   for (const entry of listing.entries) {
     const row = rows.child(directory.id, entry.name)
     if (row === undefined || row.kind !== entry.kind) return false
     if (entry.kind === 'directory') {
       if (!sameObject(row.stat, entry.stat) || row.stat.mode !== entry.stat.mode) return false
     } else if (!sameStat(row.stat, entry.stat) || isRacy(entry.stat, nowMs)) return false
-    else if (suspects.size > 0 && suspects.has(entry.stat.ino)) return false
+    else if (suspects.has(entry.stat.ino)) return false
     left--
   }
   return left === 0
@@ -182,27 +193,30 @@ class Detection {
     return false
   }
 
-  /** How the disk spells a directory; null where it is not there, undefined where those above it were not read yet. */
+  /** How the disk spells a directory; null where it is not there, undefined where those above it are still to be read. */
   #spelling(path: string): string | null | undefined {
     if (path === '') return ''
     const parent = this.#spelling(parentPath(path))
     if (parent === undefined || parent === null) return parent
-    const names = this.#directoryNamesIn(parent)
-    if (names === undefined) return undefined
     const name = path.slice(path.lastIndexOf('/') + 1)
+    const names = this.#directoryNamesIn(parent)
+    if (names === undefined) {
+      // As the rows have it, until its directory is read.
+      if (this.#rows.at(path)?.kind === 'directory' && parent === parentPath(path)) return path
+      this.#need(parent, false)
+      return undefined
+    }
     const key = nameKey(name, true)
     const found = names.includes(name) ? name : names.find(other => nameKey(other, true) === key)
     return found === undefined ? null : joinPath(parent, found)
   }
 
-  /** Undefined where the directory was not read yet: then it is to be. */
+  /** Undefined where the directory was not read in this scan. */
   #directoryNamesIn(path: string): readonly string[] | undefined {
     const listing = this.#scanned.listed.get(path)
     if (listing !== undefined) return listing.entries.filter(e => e.kind === 'directory').map(e => e.name)
-    const row = this.#rows.at(path)
-    if (row === undefined) return undefined
-    const names = [...this.#rows.children(row.id)].filter(r => r.kind === 'directory').map(r => r.name)
-    return this.#scanned.clean.has(path) ? names : undefined
+    const row = this.#scanned.clean.has(path) ? this.#rows.at(path) : undefined
+    return row && [...this.#rows.children(row.id)].filter(r => r.kind === 'directory').map(r => r.name)
   }
 
   /** For directories a known inode wins wherever it stands; an unknown one at a known name is the same node. */
@@ -261,7 +275,7 @@ class Detection {
       if (directory === undefined) continue
       const unsure = new Set(listing.problems.map(p => p.path))
       for (const row of this.#rows.children(directory.id)) {
-        if (row.id === ROOT_ROW || this.#pathOfRow.has(row.id)) continue
+        if (this.#pathOfRow.has(row.id)) continue
         if (unsure.has(joinPath(listing.path, row.name))) continue
         this.#lose(row)
       }
@@ -269,7 +283,7 @@ class Detection {
   }
 
   #lose(row: Row): void {
-    if (this.#lost.has(row.id) || this.#pathOfRow.has(row.id)) return
+    if (this.#pathOfRow.has(row.id)) return
     this.#lost.set(row.id, row)
     if (row.kind === 'directory') for (const child of this.#rows.children(row.id)) this.#lose(child)
   }

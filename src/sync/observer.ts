@@ -4,14 +4,28 @@ import { isLegalName } from '../core/names.ts'
 import type { FolderDisk, Listing, Problem, Stat, Waiting, Watch } from '../core/ports.ts'
 import type { RowTable } from '../core/rows.ts'
 import type { DirtyBatch } from './dirty.ts'
-import { detectChanges, isClean, isRacy, joinPath, type LocalChanges, parentPath, RACY_MS } from './local-changes.ts'
+import {
+  detectChanges,
+  isClean,
+  isCoarse,
+  isRacy,
+  isRecent,
+  joinPath,
+  type LocalChanges,
+  parentPath,
+  RACY_MS,
+} from './local-changes.ts'
 
 /** A scan that keeps finding more to read (a tree being renamed under us) starts over later. */
 const MOST_ROUNDS = 32
+/** Longer than a file that was just written is in doubt on any clock that goes. */
+const MOST_UNSURE_MS = 2 * RACY_MS
 
 export interface ObserverDeps {
   readonly disk: Pick<FolderDisk, 'scan'>
   readonly now: () => number
+  /** Monotone ms. */
+  readonly elapsed: () => number
   readonly watch: () => Watch | null
   /** Look at this directory again. */
   readonly lookLater: (path: string, ms: number, options?: { quiet: boolean }) => void
@@ -29,11 +43,48 @@ export interface Observation {
 export class Observer {
   readonly #deps: ObserverDeps
   readonly #problems = new Map<string, readonly Problem[]>()
-  /** By inode: a rename, ours or theirs, takes the doubt along. */
-  readonly #suspects = new Set<number>()
+  /** By inode (a rename, ours or theirs, takes the doubt along): since when, in monotone ms. */
+  readonly #suspects = new Map<number, number>()
+
+  /** Wall clock when the last observation began, in ms. */
+  #observedMs = 0
 
   constructor(deps: ObserverDeps) {
     this.#deps = deps
+  }
+
+  /**
+   * What was written last before a crash was perhaps about to be hashed once more: nothing remembers it, so what the rows show as
+   * newest is suspected again.
+   */
+  suspectNewest(rows: RowTable): void {
+    let newest = 0
+    for (const { stat } of rows.all()) if (stat.ctimeUs > newest) newest = stat.ctimeUs
+    for (const { kind, stat } of rows.all())
+      if (kind !== 'directory' && stat.ctimeUs > newest - RACY_MS * 1000) this.#suspect(stat.ino)
+  }
+
+  /** The daemon itself just wrote this: where the disk's times are coarse, a person's write right after it would not show. */
+  wrote(path: string, stat: Stat): void {
+    if (!isCoarse(stat) || !isRecent(stat.ctimeUs, this.#deps.now())) return
+    this.#suspect(stat.ino)
+    this.#deps.lookLater(parentPath(path), RACY_MS, { quiet: true })
+  }
+
+  /** The content of this was read after the last observation began. If no later write can hide behind its times, the doubt is over. */
+  hashed(stat: Stat): void {
+    if (!isRacy(stat, this.#observedMs)) this.#suspects.delete(stat.ino)
+  }
+
+  /** May this have been written since it was hashed, without a trace in its times? Then it is hashed before anything replaces it. */
+  isUnsure(stat: Stat): boolean {
+    const since = this.#suspects.get(stat.ino)
+    // On a clock that stands still everything stays just written; nothing waits for that.
+    return isCoarse(stat) && since !== undefined && this.#deps.elapsed() - since < MOST_UNSURE_MS
+  }
+
+  #suspect(ino: number): void {
+    if (!this.#suspects.has(ino)) this.#suspects.set(ino, this.#deps.elapsed())
   }
 
   problems(): readonly Problem[] {
@@ -42,6 +93,7 @@ export class Observer {
 
   async observe(rows: RowTable, batch: DirtyBatch, options: Waiting): Promise<Observation> {
     const nowMs = this.#deps.now()
+    this.#observedMs = nowMs
     const listed = new Map<string, Listing>()
     const clean = new Set<string>()
     const unknown = new Set<string>()
@@ -114,11 +166,9 @@ export class Observer {
       let racy = false
       for (const entry of listing.entries) {
         if (entry.kind === 'directory') continue
-        if (!isRacy(entry.stat, nowMs)) this.#suspects.delete(entry.stat.ino)
-        else {
-          racy = true
-          this.#suspects.add(entry.stat.ino)
-        }
+        if (!isRacy(entry.stat, nowMs)) continue
+        racy = true
+        this.#suspect(entry.stat.ino)
       }
       if (racy) this.#deps.lookLater(listing.path, RACY_MS, { quiet: true })
     }

@@ -1,9 +1,12 @@
 // What this device's journal knows of the past: was a content ever at a path, or of a node? It is asked only when some device rejoins, so
 // no index is kept for it: questions that come while the journal is read wait and are answered together by the next reading, and memory
 // is bounded by the questions and by the directories that the journal speaks of, not by its length.
+import type { Entry } from '../core/entry.ts'
 import type { ContentId, NodeId } from '../core/ids.ts'
-import { NO_CONTENT } from '../core/ids.ts'
+import { NO_CONTENT, ROOT_NODE, ROOT_ROW } from '../core/ids.ts'
 import type { FolderStore, JournalEntry, PastQuery, Waiting } from '../core/ports.ts'
+import type { Row, RowTable } from '../core/rows.ts'
+import type { TreeView } from './tree.ts'
 
 /** Questions answered by one reading. */
 const MOST_AT_ONCE = 5_000
@@ -77,6 +80,35 @@ export class Past {
       for (const { reject, signal } of group) reject(signal.aborted ? signal.reason : error)
     }
   }
+}
+
+/** Does this device show that very content at that very path, and the tree too? Rows are looked up: cheap for thousands. */
+export function isCurrent(rows: RowTable, tree: Current, { path, content, kind }: PastQuery): boolean {
+  let row = rows.at(path)
+  if (row === undefined || row.kind !== kind || row.content !== content) return false
+  for (; row.id !== ROOT_ROW; ) {
+    const above = rows.get(row.parent)
+    if (above === undefined || !isInPlace(row, above, tree)) return false
+    row = above
+  }
+  return true
+}
+
+type Current = Pick<TreeView, 'entriesOf' | 'primaryOf' | 'nameKey'>
+
+function isInPlace(row: Row, above: Row, tree: Current): boolean {
+  const inside = (entry: Entry): boolean =>
+    above.id === ROOT_ROW
+      ? entry.directory === ROOT_NODE
+      : above.nodes.some(ref => tree.primaryOf(ref.id) === entry.directory)
+  return row.nodes.some(ref =>
+    tree
+      .entriesOf(ref.id)
+      .some(
+        entry =>
+          entry.facts.content === row.content && inside(entry) && tree.nameKey(entry.name) === tree.nameKey(row.name),
+      ),
+  )
 }
 
 class Stopped extends Error {}

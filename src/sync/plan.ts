@@ -15,9 +15,11 @@ export interface PlannedStep {
   readonly step: DiskStep
   readonly path: string
   readonly action: JournalAction | null
-  /** What the rows become; `stat` is what the disk shows afterwards. */
-  readonly done: (stat: Stat | null) => void
+  /** What the rows become; `stat` is what the disk shows afterwards. False: that is not what was planned, and no step forward. */
+  readonly done: (stat: Stat | null) => boolean
   readonly directory: NodeId
+  /** Of a new file: is the directory that it goes into where earlier steps were to bring it? Asked before its batch. */
+  readonly ready?: () => boolean
 }
 
 export interface Want {
@@ -199,17 +201,19 @@ class Planner {
       action: 'created',
       directory: entry.directory,
       done: stat => {
-        if (stat === null || this.#rows.get(parent) === undefined) return
+        const into = this.#standing(path)
+        if (stat === null || into === undefined) return false
         this.#rows.put({
           ...entry.facts,
           id,
-          parent,
+          parent: into,
           name: entry.name,
           kind: 'directory',
           stat,
           copy: false,
           nodes: refs,
         })
+        return into === parent
       },
     })
   }
@@ -234,13 +238,20 @@ class Planner {
       directory: entry.directory,
       done: stat => {
         const now = this.#rows.get(row.id)
-        if (stat === null || now === undefined) return
+        if (stat === null || now === undefined) return false
+        const at = { name: entry.name, stat: { ...stat, mode: now.stat.mode } }
+        const into = this.#standing(to)
+        if (into !== parent) {
+          if (into !== undefined && !this.#rows.within(into, row.id)) this.#rows.put({ ...now, ...at, parent: into })
+          return false
+        }
         // While the content is still to come the row takes the placement, not the dots: it does not show them.
         const nodes = fills
           ? now.nodes.map(ref => ({ ...ref, placement: this.#tree.node(ref.id)?.placement ?? ref.placement }))
           : item.refs
         const copy = fills ? now.copy : entry.copy
-        this.#rows.put({ ...now, parent, name: entry.name, stat: { ...stat, mode: now.stat.mode }, nodes, copy })
+        this.#rows.put({ ...now, ...at, parent, nodes, copy })
+        return true
       },
     })
   }
@@ -254,7 +265,8 @@ class Planner {
       path,
       action: null,
       directory: row.nodes[0]?.id ?? ROOT_NODE,
-      done: () => {},
+      // Parked alone is no step forward: it goes back when the batch ends.
+      done: () => false,
     })
     return true
   }
@@ -271,8 +283,9 @@ class Planner {
       directory: entry.directory,
       done: stat => {
         const now = this.#rows.get(row.id)
-        if (stat !== null && now !== undefined)
-          this.#rows.put({ ...now, ...entry.facts, stat, copy: entry.copy, nodes: refs })
+        if (stat === null || now === undefined) return false
+        this.#rows.put({ ...now, ...entry.facts, stat, copy: entry.copy, nodes: refs })
+        return true
       },
     })
   }
@@ -301,9 +314,10 @@ class Planner {
       path,
       action: row === null ? 'created' : 'edited',
       directory: entry.directory,
+      ...(row === null ? { ready: () => this.#standing(path) === parent } : {}),
       done: stat => {
         const now = row === null ? null : this.#rows.get(id)
-        if (stat === null || now === undefined || this.#rows.get(parent) === undefined) return
+        if (stat === null || now === undefined) return false
         const at = now ?? { parent, name: entry.name }
         this.#rows.put({
           ...entry.facts,
@@ -315,8 +329,26 @@ class Planner {
           copy: entry.copy,
           nodes: refs,
         })
+        return true
       },
     })
+  }
+
+  /**
+   * The directory that stands above this path now. Where the one that was to be made or moved there could not be (what was there before
+   * could not go), a step that went through went into that other one: the row says so, and the next plan takes it out again. Where
+   * it has no row yet the row stays as it was, and the next scan finds it there.
+   */
+  #standing(path: string): RowId | undefined {
+    let at: RowId = ROOT_ROW
+    for (const name of path.split('/').slice(0, -1)) {
+      const key = this.#tree.nameKey(name)
+      const below =
+        this.#rows.child(at, name) ?? [...this.#rows.children(at)].find(r => this.#tree.nameKey(r.name) === key)
+      if (below?.kind !== 'directory') return undefined
+      at = below.id
+    }
+    return at
   }
 
   /** All puts of one content but the last leave the stage for the next. */
@@ -349,6 +381,7 @@ class Planner {
       directory: row.nodes[0]?.id ?? ROOT_NODE,
       done: () => {
         if (!this.#rows.hasChildren(row.id)) this.#rows.delete(row.id)
+        return true
       },
     })
     return true

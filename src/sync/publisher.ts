@@ -49,6 +49,8 @@ export interface PublisherDeps extends AdoptDeps {
   /** Stores what the tree and the rows changed since the last call, with this batch, atomically. */
   readonly commit: (batch: PublishBatch) => Promise<void>
   readonly onProblem: (problem: Problem) => void
+  /** The content of what has this stat was just read. */
+  readonly onHashed: (stat: Stat) => void
 }
 
 export interface PublishOptions extends Waiting {
@@ -236,6 +238,8 @@ class PublishRun {
       const parent = this.#directories.get(found.parent)
       const { observed } = found
       if (parent === undefined || this.#isHeld(parent, observed.name)) {
+        // What is in it waits too: into where its row still is, it might go into itself.
+        this.#directories.delete(found.path)
         this.#askAgain(found.parent, SECOND_LOOK_MS)
         continue
       }
@@ -268,9 +272,7 @@ class PublishRun {
     const row = this.#deps.tree.move(found.row, parent, found.observed.name)
     this.#missing.delete(row.id)
     this.#note('moved', row, found.path)
-    // The stat is left as it was: if the content changed on the way, the next look sees an edit.
-    const same = row.stat.size === found.observed.stat.size && row.stat.mtimeUs === found.observed.stat.mtimeUs
-    if (same) this.#deps.rows.put({ ...row, stat: { ...found.observed.stat, mode: row.stat.mode } })
+    // The stat is left as it was: a move changes the times too, so only the next look tells whether the content went along unchanged.
     this.#askAgain(found.parent, 0)
   }
 
@@ -298,6 +300,7 @@ class PublishRun {
         this.#askAgain(found.parent, SECOND_LOOK_MS)
         continue
       }
+      this.#deps.onHashed(found.observed.stat)
       if (found.row !== null) this.#edit(found, found.row, result)
       else this.#create(found, result, lostBy, lost, held)
       if (++piece >= PIECE_FILES) {

@@ -42,16 +42,23 @@ export class Replica {
   readonly #options: ReplicaOptions
   readonly rows: RowTable
   readonly tree: SharedTree
+  /** What it starts from was stored before. */
+  readonly old: boolean
   #meta: FolderMeta
   #commits: Promise<void> = Promise.resolve()
   #broken: KithError | null = null
 
-  private constructor(deps: ReplicaDeps, options: ReplicaOptions, rows: RowTable, tree: SharedTree, meta: FolderMeta) {
+  private constructor(
+    deps: ReplicaDeps,
+    options: ReplicaOptions,
+    loaded: { rows: RowTable; tree: SharedTree; meta: FolderMeta; old: boolean },
+  ) {
     this.#deps = deps
     this.#options = options
-    this.rows = rows
-    this.tree = tree
-    this.#meta = meta
+    this.rows = loaded.rows
+    this.tree = loaded.tree
+    this.old = loaded.old
+    this.#meta = loaded.meta
   }
 
   static async load(deps: ReplicaDeps, options: ReplicaOptions): Promise<Replica> {
@@ -80,7 +87,12 @@ export class Replica {
     // Where nobody else ever wrote there is nobody to learn from.
     const alone = [...tree.actors().values()].every(({ device }) => device === options.device)
     const rejoining = meta.rejoining || (options.rejoin && !alone)
-    const replica = new Replica(deps, options, rows, tree, { ...meta, rejoining })
+    const replica = new Replica(deps, options, {
+      rows,
+      tree,
+      meta: { ...meta, rejoining },
+      old: stored !== null,
+    })
     await replica.commit({})
     return replica
   }
@@ -189,15 +201,21 @@ export class Replica {
     return this.#broken
   }
 
-  /** Folds long logs into snapshots; for quiet moments. */
+  /**
+   * Folds long logs into snapshots; for quiet moments. Before the first of them, records that others say too go: they are few (the next
+   * write to their node takes them along anyway), so this is worth no look of its own.
+   */
   async compact(): Promise<void> {
+    let tidied = this.#meta.pulling
     for (let doc = 0; doc < DOC_COUNT; doc++) {
       const id = doc as DocId
       const log = this.#deps.store.logBytes(id)
       if (log < COMPACT_LOG_BYTES) continue
       const update = this.tree.snapshot(id)
-      if (log > 2 * update.byteLength || log > 16 * COMPACT_LOG_BYTES)
-        await this.#enqueue({ snapshots: [{ doc: id, update }] })
+      if (log <= 2 * update.byteLength && log <= 16 * COMPACT_LOG_BYTES) continue
+      if (!tidied && this.tree.housekeep() > 0) await this.commit({})
+      tidied = true
+      await this.#enqueue({ snapshots: [{ doc: id, update: this.tree.snapshot(id) }] })
     }
   }
 

@@ -34,6 +34,8 @@ export interface JudgeDeps extends TakeOverDeps {
   /** Stores what the rows changed, with these entries. */
   readonly commit: (noted: readonly JournalEntry[]) => Promise<void>
   readonly onProblem: (problem: Problem) => void
+  /** The content of what has this stat was just read. */
+  readonly onHashed: (stat: Stat) => void
   /** What was here was old; it is a kept version now. */
   readonly onRemoved: (path: string) => void
 }
@@ -229,6 +231,7 @@ class JudgeRun {
     for await (const result of this.#deps.disk.hash(requests, this.#options)) {
       const found = byPath.get(result.request.path)
       if (found === undefined) continue
+      if (result.ok) this.#deps.onHashed(found.observed.stat)
       if (!result.ok) this.#unhashed(found, result.problem)
       else if (found.row === null) this.#judgeCreate(found, result)
       else this.#judgeEdit({ ...found, row: found.row }, result)
@@ -325,7 +328,8 @@ class JudgeRun {
   #staleEdit(found: FoundRow, facts: Facts): void {
     const row = this.#deps.rows.get(found.row.id)
     if (row === undefined) this.#lookAgain(found.parent, 0)
-    else this.#takeOver.age(row, found, facts)
+    // What it shows may have come meanwhile.
+    else if (!this.#takeOver.agree(row, found, facts)) this.#takeOver.age(row, found, facts)
   }
 
   /** Where the tree shows a file, the plan replaces this one; where it shows none, this one goes. */

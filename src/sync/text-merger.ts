@@ -164,7 +164,6 @@ export class TextMerger {
       node,
       [...one.versions, ...other.versions].map(v => v.dot),
       facts,
-      null,
     )
     const [entry] = tree.entriesOf(node)
     const path = entry === undefined ? '' : entryPath(tree, entry)

@@ -23,5 +23,5 @@ export interface Tree extends TreeView {
   edit(row: Row, facts: Facts, stat: Stat): Row
   move(row: Row, parent: Row, name: string): Row
   remove(rows: readonly Row[]): void
-  merge(node: NodeId, dots: readonly Dot[], facts: Facts, row: Row | null): Version
+  merge(node: NodeId, dots: readonly Dot[], facts: Facts): Version
 }

@@ -622,7 +622,7 @@ describe('conflicts of three devices and of clocks', () => {
       const [v, w] = groups.flatMap(g => g.versions)
       if (v === undefined || w === undefined) throw new Error('no siblings')
       expect(commonBase(v, w), 'the base is known').to.not.equal(null)
-      person.tree.merge(id, [v.dot, w.dot], facts('merged', { mtime: 5000 }), null)
+      person.tree.merge(id, [v.dot, w.dot], facts('merged', { mtime: 5000 }))
     }
     expect(brief(agree([a, b]).tree)).to.contain('/f=merged')
     expect(brief(a.tree)).to.not.contain('conflict')

@@ -2,11 +2,11 @@
 // directories, folding that begins late), documents, sequence ceilings, rejoin, and costs.
 import { expect } from 'chai'
 import * as Y from 'yjs'
-import type { NodeId } from '../../src/core/ids.ts'
+import type { ActorId, NodeId } from '../../src/core/ids.ts'
 import { DIRECTORIES_DOC, ROOT_NODE } from '../../src/core/ids.ts'
 import type { DocUpdate } from '../../src/core/ports.ts'
 import type { Row, RowTable } from '../../src/core/rows.ts'
-import { decodeRecord } from '../../src/crdt/record.ts'
+import { decodeRecord, encodeNode } from '../../src/crdt/record.ts'
 import type { SharedTree } from '../../src/crdt/shared-tree.ts'
 import { fullProjection } from './support/full-projection.ts'
 import { random } from './support/random.ts'
@@ -354,6 +354,52 @@ describe('the shared tree', () => {
     exchange(a.tree, b.tree)
     expectFull(a, b)
     expect(b.tree.node(d.nodes[0]?.id as NodeId)?.birth.generation).to.equal(0)
+  })
+
+  it('a record remembers the latest thousand incarnations that wrote it, and never more than its format holds', () => {
+    const a = device(1)
+    create(a, rootRow(), 'f', 'old')
+    const id = rowAt(a.rows, 'f').nodes[0]?.id as NodeId
+    const node = a.tree.node(id)
+    if (node === undefined) throw new Error('no node')
+    // As after four thousand starts, each followed by an edit: what the format just holds.
+    const context = new Map(node.context)
+    for (let n = 0; n < 4_095; n++) context.set((1_000_000 + n) as ActorId, 500 + ((n * 11) % 4_095))
+    const stored = snapshots(a.tree).map(({ doc, update }) => {
+      const y = new Y.Doc()
+      Y.applyUpdate(y, update)
+      const records = y.getArray<string>('n')
+      const at = records.toArray().indexOf(encodeNode(node))
+      if (at >= 0) {
+        records.delete(at, 1)
+        records.insert(at, [encodeNode({ ...node, context })])
+      }
+      return { doc, update: Y.encodeStateAsUpdate(y) }
+    })
+    const b = device(2, { stored })
+    const c = device(3, { stored })
+    catchUp(b)
+    expect(b.tree.node(id)?.context.size).to.equal(4_096)
+    b.tree.edit(rowAt(b.rows, 'f'), facts('new'), statOf(inode++))
+    const after = b.tree.node(id)
+    expect(after?.context.size).to.equal(1_024)
+    const [version] = after?.versions ?? []
+    expect(after?.context.get(actorOf(2))).to.equal(version?.dot.seq)
+    // The latest of those before.
+    const kept = [...(after?.context ?? [])].filter(([actor]) => actor >= 1_000_000 && actor < 2_000_000)
+    expect(kept).to.have.length(1_023)
+    expect(Math.min(...kept.map(([, seq]) => seq))).to.equal(500 + 4_095 - 1_023)
+    // Others take it, it loads, and it is shorter than a quarter of what a record may be.
+    pull(b.tree, c.tree)
+    expect(brief(c.tree)).to.equal('/f=new')
+    expectFull(b, c)
+    expect(device(4, { stored: snapshots(b.tree) }).tree.node(id)).to.deep.equal(after)
+    if (after !== undefined) expect(encodeNode(after).length).to.be.below(16 * 1024)
+    // Who comes back with an older record of it brings nothing back that was superseded since.
+    catchUp(c)
+    c.tree.edit(rowAt(c.rows, 'f'), facts('newer'), statOf(inode++))
+    exchange(b.tree, c.tree)
+    expect(brief(b.tree)).to.equal('/f=newer')
   })
 
   it('illegal names are refused before anything is written', () => {

@@ -1,15 +1,28 @@
 // What must be true at every quiet point, of every history. It knows what people wrote, and what they overwrote or deleted with it
-// before their eyes; everything else must be there, once the world is at rest, the same everywhere, and nothing more.
-import { contentOf } from '../../src/core/content-list.ts'
+// before their eyes; everything else must be there, once the world is at rest, the same everywhere, and nothing more. The names I…
+// are the invariants of the design that a check stands for.
+import { hasDot } from '../../src/core/entry.ts'
 import type { ContentId } from '../../src/core/ids.ts'
+import { ROOT_NODE, ROOT_ROW } from '../../src/core/ids.ts'
+import type { Row } from '../../src/core/rows.ts'
+import type { Shown } from '../../src/core/status.ts'
+import { fullProjection } from '../crdt/support/full-projection.ts'
+import { render, snapshots } from '../crdt/support/replica.ts'
+import { statOf } from '../support/memory-volume.ts'
 import type { SimDevice } from '../support/sim-device.ts'
-import { agreedPath, heldContents, sharedTree, treeLines } from '../support/sim-tree.ts'
+import { agreedPath, contentIdOf, heldContents, loadStored, type Stored } from '../support/sim-tree.ts'
 import type { SimWorld } from '../support/sim-world.ts'
 import type { Words } from './user-actions.ts'
 
 const WORD = /w\d+w/g
 /** ` (conflict 2026-01-05 12-00-00 anna-x1y2)`, ` (3fa9c1)`, ` (parked 1)`. */
 const SUFFIX = / \((?:conflict \d{4}-\d\d-\d\d \d\d-\d\d-\d\d [\w.-]+|[0-9a-f]{6,32}|parked \d+)\)/g
+
+/** One entry of a disk: its path as all devices agree on it, and a line that says all that must be equal. */
+export interface DiskLine {
+  readonly path: string
+  readonly line: string
+}
 
 export class Oracle implements Words {
   readonly #world: SimWorld
@@ -20,22 +33,44 @@ export class Oracle implements Words {
   readonly #names = new Set<string>()
   readonly #wordsOf = new Map<Uint8Array, readonly string[]>()
   readonly #noted = new Set<Uint8Array>()
-  #count = 0
-  counts = { contents: 0, copies: 0, merged: 0, unavailable: 0 }
+  /** Words that no disk showed when all were at rest. */
+  readonly #gone = new Set<string>()
+  /** What each daemon took off its disk and must therefore keep. */
+  readonly #replaced = new Map<SimDevice, Set<ContentId>>()
+  #lastWord = 0
+  #rests = 0
+  counts = { contents: 0, copies: 0, merged: 0, unavailable: 0, kept: 0, cycles: 0, revived: 0 }
 
   constructor(world: SimWorld) {
     this.#world = world
   }
 
   next(): string {
-    return `w${++this.#count}w`
+    return `w${++this.#lastWord}w`
   }
 
-  /** Listens to what the person at this device disposes of. */
+  /** Did a person overwrite or delete it before their eyes? */
+  isDisposed(word: string): boolean {
+    return this.#disposed.has(word)
+  }
+
+  /** Listens to what the person at this device disposes of, and to what its daemon takes off the disk. */
   watch(device: SimDevice): void {
     device.person.onDisposed = (bytes, by) => {
       const left = new Set(by === null ? [] : this.#words(by))
       for (const word of this.#words(bytes)) if (!left.has(word)) this.#disposed.set(word, device.name)
+    }
+    const replaced = new Set<ContentId>()
+    this.#replaced.set(device, replaced)
+    device.onReplaced = bytes => replaced.add(contentIdOf(bytes))
+    // Both the taking and the keeping may be undone, but not the keeping alone.
+    device.onPowerCut = () => {
+      if (device.person.unmounted) return
+      const held = heldContents(device)
+      for (const content of replaced) {
+        if (!held.has(content)) throw new Error(`I11: a power cut lost what ${device.name} had to keep`)
+        if (device.volume.root?.kith?.versions.has(content) !== true) replaced.delete(content)
+      }
     }
   }
 
@@ -45,12 +80,12 @@ export class Oracle implements Words {
       this.#names.add(nameKey(name))
       if (inode.kind === 'directory' || this.#noted.has(inode.data)) continue
       this.#noted.add(inode.data)
-      const words = this.#words(inode.data)
-      const id = contentOf(inode.data).content
       this.counts.contents++
-      this.#contents.add(id)
+      this.#contents.add(contentIdOf(inode.data))
       for (const line of linesOf(inode.data)) this.#lines.add(line)
-      for (const word of words) if (!this.#written.has(word)) this.#written.set(word, `${device.name}: ${what}`)
+      for (const word of this.#words(inode.data)) {
+        if (!this.#written.has(word)) this.#written.set(word, `${device.name}: ${what}`)
+      }
     }
   }
 
@@ -59,13 +94,56 @@ export class Oracle implements Words {
     for (const { inode } of device.volume.all()) if (inode.kind !== 'directory') this.#noted.add(inode.data)
   }
 
+  /** What this disk shows, sorted, as all devices must agree on it. */
+  shown(device: SimDevice): DiskLine[] {
+    const folded = this.#folded
+    const out: DiskLine[] = []
+    for (const { path, inode } of device.volume.all()) {
+      const shown = agreedPath(path, folded)
+      out.push({
+        path: shown,
+        line: `${shown} ${inode.kind === 'directory' ? '/' : lineOf(inode.kind, contentIdOf(inode.data))}`,
+      })
+    }
+    return out.sort((a, b) => (a.line < b.line ? -1 : a.line > b.line ? 1 : 0))
+  }
+
   /** At rest: throws what is wrong. */
   async check(): Promise<void> {
-    this.#sameTrees(await this.#unavailable())
-    for (const device of this.#world.devices) await this.#asShared(device)
+    const { devices } = this.#world
+    const digests = new Set(devices.map(device => device.engine.state().digest))
+    if (digests.size > 1) throw new Error('I1: the documents differ')
+    // They are the same documents: one device's are loaded afresh, each time another's.
+    const loaded = devices[this.#rests++ % devices.length]
+    if (loaded === undefined) return
+    const { tree, shown } = await loadStored(loaded)
+    const held = new Set(devices.flatMap(device => [...heldContents(device)]))
+    this.#sameTrees(shown, held)
+    for (const device of devices) {
+      const disk = this.#diskOf(device)
+      this.#asShared(device, shown, disk, held)
+      this.#rowsAgree(device, { tree, rows: await device.database.loadRows(), shown }, held)
+      this.#sameLive(device, shown)
+      this.#nothingLeftOver(device, shown, held)
+    }
+    this.#count(tree, shown)
+    if (render(tree) !== fullProjection(snapshots(tree)))
+      throw new Error('I5: the incremental projection is not the full one')
     this.#nothingLost()
     this.#nothingInvented()
-    this.#nothingLeftOver()
+    this.#nothingBack()
+    this.#versionsKept()
+  }
+
+  /** What histories must make happen to be worth their time. */
+  #count(tree: Stored['tree'], shown: readonly Shown[]): void {
+    for (const { entry } of shown) {
+      if (entry.kind !== 'directory') continue
+      const nodes = entry.nodes.flatMap(id => tree.node(id) ?? [])
+      if (nodes.every(({ versions }) => versions.length === 0)) this.counts.revived++
+      const asked = nodes[0]?.placement?.parent
+      if (asked !== undefined && asked !== ROOT_NODE && tree.primaryOf(asked) !== entry.directory) this.counts.cycles++
+    }
   }
 
   get #folded(): boolean {
@@ -73,49 +151,46 @@ export class Oracle implements Words {
   }
 
   /**
-   * Paths whose content nobody has any more: edited and then deleted by its only holder, while another device's unseen touch kept the
-   * node. There each disk keeps what it had.
+   * I1. Paths whose content nobody has any more are left out (edited and then deleted by its only holder, while another device's unseen
+   * touch kept the node): there each disk keeps what it had.
    */
-  async #unavailable(): Promise<Set<string>> {
-    const [first] = this.#world.devices
-    if (first === undefined) return new Set()
-    const held = new Set(this.#world.devices.flatMap(other => [...heldContents(other)]))
-    const lines = await sharedTree(first)
-    const gone = lines.filter(({ kind, content }) => kind !== 'directory' && !held.has(content))
-    return new Set(gone.map(({ path }) => agreedPath(path, this.#folded)))
-  }
-
-  #sameTrees(unavailable: ReadonlySet<string>): void {
-    const folded = this.#folded
+  #sameTrees(shown: readonly Shown[], held: ReadonlySet<ContentId>): void {
+    const gone = new Set<string>()
+    for (const { path, entry } of shown)
+      if (entry.kind !== 'directory' && !held.has(entry.facts.content)) gone.add(agreedPath(path, this.#folded))
     const [first, ...rest] = this.#world.devices.map(device => ({
       device,
-      tree: treeLines(device, { exact: false, folded, without: unavailable }).join('\n'),
+      tree: this.shown(device)
+        .filter(({ path }) => !gone.has(path))
+        .map(({ line }) => line)
+        .join('\n'),
     }))
-    if (first === undefined) return
     for (const other of rest) {
-      if (other.tree !== first.tree) {
-        throw new Error(`the trees of ${first.device.name} and ${other.device.name} differ\n${this.#world.picture()}`)
-      }
+      if (other.tree !== first?.tree)
+        throw new Error(
+          `I1: the trees of ${first?.device.name} and ${other.device.name} differ\n${this.#world.picture()}`,
+        )
     }
-    const digests = new Set(this.#world.devices.map(device => device.engine.state().digest))
-    if (digests.size > 1) throw new Error('the documents differ')
+  }
+
+  #diskOf(device: SimDevice): Map<string, string> {
+    const disk = new Map<string, string>()
+    for (const { path, inode } of device.volume.all()) {
+      const content = inode.kind === 'directory' ? '' : contentIdOf(inode.data)
+      disk.set(agreedPath(path, this.#folded), lineOf(inode.kind, content))
+    }
+    return disk
   }
 
   /** The disk shows what the documents show, but for contents that no device has any more. */
-  async #asShared(device: SimDevice): Promise<void> {
-    const folded = this.#folded
-    const disk = new Map<string, string>()
-    for (const { path, inode } of device.volume.all()) {
-      const content = inode.kind === 'directory' ? '' : contentOf(inode.data).content
-      disk.set(agreedPath(path, folded), `${inode.kind} ${content}`)
-    }
-    const held = new Set(this.#world.devices.flatMap(other => [...heldContents(other)]))
-    for (const { path, kind, content } of await sharedTree(device)) {
-      const key = agreedPath(path, folded)
+  #asShared(device: SimDevice, shown: readonly Shown[], disk: Map<string, string>, held: ReadonlySet<ContentId>): void {
+    for (const { path, entry } of shown) {
+      const key = agreedPath(path, this.#folded)
       const there = disk.get(key)
       disk.delete(key)
-      if (there === `${kind} ${content}`) continue
-      if (kind !== 'directory' && !held.has(content)) {
+      const { kind, facts } = entry
+      if (there === lineOf(kind, facts.content)) continue
+      if (kind !== 'directory' && !held.has(facts.content)) {
         this.counts.unavailable++
         continue
       }
@@ -126,27 +201,88 @@ export class Oracle implements Words {
       throw new Error(`${device.name} shows ${more}, which is not in the documents\n${this.#world.picture()}`)
   }
 
+  /** SYNCED = LOCAL = SHARED: a row for each entry, with its content, its dots and what the disk shows. */
+  #rowsAgree(device: SimDevice, { tree, rows, shown }: Stored, held: ReadonlySet<ContentId>): void {
+    const byPath = new Map<string, Row>()
+    for (const row of rows.all()) {
+      const path = rows.path(row.id)
+      if (path === undefined) throw new Error(`${device.name} has a row ${row.name} without a directory`)
+      if (row.id !== ROOT_ROW) byPath.set(agreedPath(path, this.#folded), row)
+    }
+    if (byPath.size !== rows.size - 1) throw new Error(`${device.name} has two rows of one name`)
+    for (const { path, entry } of shown) {
+      const key = agreedPath(path, this.#folded)
+      const row = byPath.get(key)
+      byPath.delete(key)
+      if (entry.kind !== 'directory' && !held.has(entry.facts.content)) continue
+      if (row === undefined) throw new Error(`${device.name} has no row for ${path}`)
+      const inode = device.volume.at(rows.path(row.id) ?? '')
+      if (row.kind !== entry.kind || row.content !== entry.facts.content || row.copy !== entry.copy)
+        throw new Error(`${device.name}: the row of ${path} says something else than the documents`)
+      if (inode === null || (row.kind !== 'directory' && JSON.stringify(statOf(inode)) !== JSON.stringify(row.stat)))
+        throw new Error(`${device.name}: the row of ${path} says something else than the disk`)
+      const refs = tree.refsOf(entry)
+      const same =
+        refs.length === row.nodes.length &&
+        refs.every((ref, at) => {
+          const own = row.nodes[at]
+          const dots = own?.versions.map(v => v.dot) ?? []
+          return (
+            own?.id === ref.id && dots.length === ref.versions.length && ref.versions.every(v => hasDot(dots, v.dot))
+          )
+        })
+      if (!same) throw new Error(`${device.name}: the row of ${path} names other writes than it shows`)
+    }
+    const [more] = byPath.keys()
+    if (more !== undefined) throw new Error(`${device.name} has a row for ${more}, which is not in the documents`)
+  }
+
+  /** I5, I7: what the running engine shows is what a fresh load shows. */
+  #sameLive(device: SimDevice, shown: readonly Shown[]): void {
+    const text = (all: Iterable<Shown>): string =>
+      [...all]
+        .map(({ path, entry }) => `${path} ${JSON.stringify(entry)}`)
+        .sort()
+        .join('\n')
+    if (text(device.engine.entries()) !== text(shown))
+      throw new Error(`I7: ${device.name} shows something else than a fresh load`)
+  }
+
+  /** I2, I3 and the safety invariants I1, I2, I4, I15, I16: what nobody disposed of is in every tree. */
   #nothingLost(): void {
     for (const device of this.#world.devices) {
-      const shown = new Set<string>()
-      for (const { inode } of device.volume.all()) {
-        if (inode.kind !== 'directory') for (const word of this.#words(inode.data)) shown.add(word)
-      }
+      const shown = this.#shownWords(device)
       for (const [word, origin] of this.#written) {
         if (!shown.has(word) && !this.#disposed.has(word)) {
           throw new Error(
-            `${word} is lost on ${device.name} (written by ${origin})${this.#kept(word)}\n${this.#world.picture()}`,
+            `${word} is lost on ${device.name} (written by ${origin})${this.#keptBy(word)}\n${this.#world.picture()}`,
           )
         }
       }
     }
   }
 
-  #kept(word: string): string {
+  #shownWords(device: SimDevice): Set<string> {
+    const shown = new Set<string>()
+    for (const { inode } of device.volume.all())
+      if (inode.kind !== 'directory') for (const word of this.#words(inode.data)) shown.add(word)
+    return shown
+  }
+
+  #keptBy(word: string): string {
     const holders = this.#world.devices.filter(device =>
       [...(device.volume.root?.kith?.versions.values() ?? [])].some(bytes => this.#words(bytes).includes(word)),
     )
     return holders.length === 0 ? '' : `, a kept version on ${holders.map(device => device.name).join(', ')}`
+  }
+
+  /** Safety I17: what was gone from every disk when all were at rest does not come back by itself. */
+  #nothingBack(): void {
+    const shown = new Set<string>()
+    for (const device of this.#world.devices) for (const word of this.#shownWords(device)) shown.add(word)
+    for (const word of shown)
+      if (this.#gone.has(word)) throw new Error(`I17: ${word} was gone, and is back\n${this.#world.picture()}`)
+    for (const word of this.#written.keys()) if (!shown.has(word)) this.#gone.add(word)
   }
 
   #nothingInvented(): void {
@@ -155,7 +291,7 @@ export class Oracle implements Words {
         if (!this.#names.has(nameKey(name.replace(SUFFIX, ''))))
           throw new Error(`invented name ${path} on ${device.name}`)
         if (name.match(SUFFIX) !== null) this.counts.copies++
-        if (inode.kind === 'directory' || this.#contents.has(contentOf(inode.data).content)) continue
+        if (inode.kind === 'directory' || this.#contents.has(contentIdOf(inode.data))) continue
         const strange = inode.kind === 'file' ? linesOf(inode.data).filter(line => !this.#lines.has(line)) : [path]
         if (strange.length > 0) throw new Error(`invented content in ${path} on ${device.name}: ${strange.join(' | ')}`)
         this.counts.merged++
@@ -163,12 +299,25 @@ export class Oracle implements Words {
     }
   }
 
-  #nothingLeftOver(): void {
-    for (const device of this.#world.devices) {
-      const kith = device.volume.root?.kith ?? null
-      if (kith === null) throw new Error(`${device.name} has no .kith`)
-      if (kith.parked.size > 0) throw new Error(`${device.name} left ${[...kith.parked.keys()].join(', ')} parked`)
-      if (kith.stage.size > 0) throw new Error(`${device.name} left ${kith.stage.size} contents staged`)
+  #nothingLeftOver(device: SimDevice, shown: readonly Shown[], held: ReadonlySet<ContentId>): void {
+    const kith = device.volume.root?.kith ?? null
+    if (kith === null) throw new Error(`${device.name} has no .kith`)
+    if (kith.parked.size > 0) throw new Error(`${device.name} left ${[...kith.parked.keys()].join(', ')} parked`)
+    // Begun, still wanted, and nobody has it any more: what came of it is kept for the day when somebody does.
+    const wanted = new Set(shown.map(({ entry }) => entry.facts.content).filter(content => !held.has(content)))
+    const left = [...kith.stage].filter(([content, { whole }]) => whole !== null || !wanted.has(content))
+    if (left.length > 0) throw new Error(`${device.name} left ${left.length} contents staged`)
+  }
+
+  /** Safety I11: whatever the daemon replaced or deleted is kept, under the name of its content. */
+  #versionsKept(): void {
+    for (const [device, replaced] of this.#replaced) {
+      const versions = device.volume.root?.kith?.versions
+      for (const content of replaced)
+        if (versions?.has(content) !== true) throw new Error(`I11: ${device.name} did not keep what it replaced`)
+      for (const [content, bytes] of versions ?? [])
+        if (contentIdOf(bytes) !== content) throw new Error(`I11: ${device.name} keeps a version under another name`)
+      this.counts.kept += replaced.size
     }
   }
 
@@ -180,6 +329,10 @@ export class Oracle implements Words {
     }
     return words
   }
+}
+
+function lineOf(kind: string, content: string): string {
+  return `${kind} ${Buffer.from(content, 'latin1').toString('hex')}`
 }
 
 function linesOf(bytes: Uint8Array): string[] {

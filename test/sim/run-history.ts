@@ -1,21 +1,34 @@
 // Runs one history on whole engines and judges it. Never throws for what the history did: the outcome says so, with the trace.
 import { inspect } from 'node:util'
+import { isKithError } from '../../src/core/errors.ts'
 import type { SimDevice } from '../support/sim-device.ts'
 import { SimWorld } from '../support/sim-world.ts'
 import { Oracle } from './oracle.ts'
-import type { History, Step } from './steps.ts'
+import { Staying } from './staying.ts'
+import type { Answer, History, Step } from './steps.ts'
 import { ANCHOR, act, prepare } from './user-actions.ts'
 
+/** What happened in a history, or in many. */
 export interface Counts {
-  users: number
-  kills: number
-  contents: number
-  copies: number
-  unavailable: number
-  merged: number
-  applied: number
-  published: number
-  quiets: number
+  /** Things that people did. */
+  readonly users: number
+  /** Processes that died, with and without the power. */
+  readonly crashes: number
+  readonly contents: number
+  /** Names with a suffix, counted on every disk at every rest. */
+  readonly copies: number
+  /** Texts merged. */
+  readonly merges: number
+  readonly cycles: number
+  /** Directories that show only because of what is in them. */
+  readonly revived: number
+  /** Contents that the documents name and nobody has. */
+  readonly unavailable: number
+  /** Replaced and deleted contents found kept. */
+  readonly kept: number
+  readonly applied: number
+  readonly published: number
+  readonly rests: number
 }
 
 export interface Outcome {
@@ -23,6 +36,11 @@ export interface Outcome {
   readonly traceHash: string
   readonly log: readonly string[]
   readonly counts: Counts
+}
+
+/** A history in which no content travelled, nobody crashed or nothing conflicted says little. */
+export function worthCounting({ applied, crashes, copies, merges }: Counts): boolean {
+  return applied > 0 && crashes > 0 && copies + merges > 0
 }
 
 export async function runHistory(history: History): Promise<Outcome> {
@@ -40,33 +58,50 @@ class HistoryRun {
   readonly world: SimWorld
   readonly #history: History
   readonly #oracle: Oracle
+  /** What each person will say to the halt of an emptied root. */
+  readonly #answers = new Map<SimDevice, Answer>()
+  readonly #staying: Staying
+  /** No watcher loses or delays anything. */
+  readonly #watchful: boolean
   #users = 0
-  #kills = 0
-  #quiets = 0
+  #crashes = 0
+  #rests = 0
 
   constructor(history: History) {
     this.#history = history
     this.world = new SimWorld(history.seed)
     this.#oracle = new Oracle(this.world)
+    this.#staying = new Staying(word => this.#oracle.isDisposed(word))
+    this.#watchful = !history.steps.some(step => step.do === 'watcher' && (step.loss > 0 || step.late > 0))
+    this.world.onHalt = device => this.#answer(device)
   }
 
   counts(): Counts {
     const events = this.world.devices.flatMap(device => device.events)
+    const count = (type: string): number => events.filter(event => event.type === type).length
+    const { contents, copies, cycles, revived, unavailable, kept } = this.#oracle.counts
     return {
       users: this.#users,
-      kills: this.#kills,
-      quiets: this.#quiets,
-      contents: this.#oracle.counts.contents,
-      copies: this.#oracle.counts.copies,
-      unavailable: this.#oracle.counts.unavailable,
-      merged: events.filter(event => event.type === 'file:merged').length,
-      applied: events.filter(event => event.type === 'file:applied').length,
-      published: events.filter(event => event.type === 'file:published').length,
+      crashes: this.#crashes,
+      contents,
+      copies,
+      merges: count('file:merged'),
+      cycles,
+      revived,
+      unavailable,
+      kept,
+      applied: count('file:applied'),
+      published: count('file:published'),
+      rests: this.#rests,
     }
   }
 
   async all(): Promise<void> {
-    for (const setting of this.#history.devices) this.#oracle.watch(this.world.add(setting))
+    for (const setting of this.#history.devices) {
+      const device = this.world.add(setting)
+      this.#oracle.watch(device)
+      this.#staying.watch(device)
+    }
     for (const device of this.world.devices) {
       device.person.write(ANCHOR, 'anchor')
       this.#oracle.noteWritten(device, 'anchor')
@@ -79,6 +114,7 @@ class HistoryRun {
     for (const step of this.#history.steps) {
       await this.#step(step)
       this.world.check()
+      if (this.#watchful) await this.#staying.check(this.world.devices)
     }
     for (const device of this.world.devices) await this.world.finish(device.stop(), `stop ${device.name}`)
   }
@@ -99,14 +135,14 @@ class HistoryRun {
   async #step(step: Step): Promise<void> {
     const { network } = this.world
     switch (step.do) {
-      case 'user': {
-        const device = this.#device(step.device)
-        this.#oracle.seen(device)
-        this.#did(device, act(device, step.salt, this.#oracle))
-        return
-      }
+      case 'user':
+        return this.#act(step)
+      case 'exact':
+        return this.#exact(step)
       case 'wait':
         return this.world.pass(step.ms)
+      case 'year':
+        return this.world.passYear()
       case 'cut':
       case 'join':
         return network.setLinked(this.#device(step.a).id, this.#device(step.b).id, step.do === 'join')
@@ -125,14 +161,15 @@ class HistoryRun {
         return this.#device(step.device).clock.jump(step.ms)
       case 'quiet':
         return this.#quiet()
-      case 'full':
-      case 'room':
-        this.#device(step.device).volume.freeBytes = step.do === 'full' ? 0 : Number.POSITIVE_INFINITY
-        this.world.trace(`${this.#device(step.device).name} disk ${step.do}`)
-        return
       default:
         return this.#process(step)
     }
+  }
+
+  #act({ device: at, act: name, salt }: Extract<Step, { do: 'user' | 'exact' }>): void {
+    const device = this.#device(at)
+    this.#oracle.seen(device)
+    this.#did(device, act(device, name, salt, this.#oracle))
   }
 
   async #process(step: Extract<Step, { device: number }>): Promise<void> {
@@ -147,25 +184,85 @@ class HistoryRun {
         return this.world.finish(device.stop(), `stop ${device.name}`)
       case 'kill':
       case 'power-cut':
-        if (device.running) this.#kills++
+        if (device.running) this.#crashes++
         return device.kill({ power: step.do === 'power-cut' })
+      case 'crash-at': {
+        const { power } = step
+        device.crashAt(step.awaits, { power, onDeath: () => void this.#crashes++ })
+        return
+      }
+      default:
+        return this.#disk(step, device)
+    }
+  }
+
+  #disk(step: Extract<Step, { device: number }>, device: SimDevice): void {
+    const trace = (what: string): void => this.world.trace(`${device.name} ${what}`)
+    switch (step.do) {
+      case 'full':
+      case 'room':
+        device.volume.freeBytes = step.do === 'full' ? 0 : Number.POSITIVE_INFINITY
+        return trace(`disk ${step.do}`)
       case 'unreadable': {
         const paths = [...device.volume.all()].filter(entry => entry.path !== ANCHOR)
         const entry = paths[step.salt % Math.max(1, paths.length)]
         if (entry === undefined) return
         entry.inode.unreadable = !entry.inode.unreadable
-        this.world.trace(`${device.name} ${entry.path} becomes ${entry.inode.unreadable ? 'un' : ''}readable`)
-        return
+        return trace(`${entry.path} becomes ${entry.inode.unreadable ? 'un' : ''}readable`)
       }
+      case 'unmount':
+        if (device.person.unmounted) return
+        device.person.unmountRoot()
+        return trace('disk is unmounted')
+      case 'remount':
+        device.spare()
+        device.person.remountRoot()
+        return trace('disk is mounted')
+      case 'empty':
+        if (device.person.unmounted) return
+        this.#oracle.seen(device)
+        this.#answers.set(device, step.answer)
+        device.person.emptyRoot()
+        return trace('user: empties the root')
       default:
         throw new Error(`no such step: ${step.do}`)
     }
   }
 
+  /** What one person does when everybody is at rest is what everybody shows afterwards, and nothing else moves. */
+  async #exact(step: Extract<Step, { do: 'exact' }>): Promise<void> {
+    await this.#quiet()
+    this.#act(step)
+    const acted = this.#device(step.device)
+    const wanted = this.#oracle.shown(acted)
+    // A person may make two names that are one to others: then one of them has to get a suffix.
+    if (new Set(wanted.map(({ path }) => path)).size < wanted.length) return
+    await this.#quiet()
+    for (const device of this.world.devices) {
+      const lines = this.#oracle.shown(device).map(({ line }) => line)
+      if (lines.join('\n') !== wanted.map(({ line }) => line).join('\n')) {
+        const said = wanted.map(({ line }) => line).join('\n')
+        throw new Error(`${device.name} shows more or less than ${acted.name} did\n${said}\n${this.world.picture()}`)
+      }
+    }
+  }
+
+  #answer(device: SimDevice): void {
+    const answer = this.#answers.get(device) ?? 'approve'
+    this.#answers.delete(device)
+    this.world.trace(`${device.name} user: ${answer}s`)
+    // The root may have come back by itself meanwhile.
+    device.engine[answer]().catch(error => {
+      if (!isKithError(error) || error.code !== 'folder-halted') this.world.failures.push(error)
+    })
+  }
+
   async #quiet(): Promise<void> {
-    this.#quiets++
+    this.#rests++
     this.world.trace('--- quiet')
     for (const device of this.world.devices) {
+      device.spare()
+      device.person.remountRoot()
       device.volume.freeBytes = Number.POSITIVE_INFINITY
       for (const { inode } of device.volume.all()) inode.unreadable = false
     }

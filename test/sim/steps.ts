@@ -1,13 +1,20 @@
 // A history as data: its devices and its steps. Each step carries a salt from which all of its own choices are drawn when it runs, so
-// that the other steps can be dropped without changing what it means.
+// that the other steps can be dropped without changing what it means. A mix says which devices and steps are how likely.
 import { type Random, seeded } from '../support/random.ts'
 import type { DeviceSetting } from '../support/sim-world.ts'
+import { type ActName, pickAct } from './user-actions.ts'
+
+export type Answer = 'approve' | 'reject'
 
 export type Step =
-  | { readonly do: 'user'; readonly device: number; readonly salt: number }
+  | { readonly do: 'user'; readonly device: number; readonly act: ActName; readonly salt: number }
+  /** Everybody rests; then one person does one thing, and exactly that is what all devices show afterwards. */
+  | { readonly do: 'exact'; readonly device: number; readonly act: ActName; readonly salt: number }
   | { readonly do: 'wait'; readonly ms: number }
   | { readonly do: 'cut' | 'join'; readonly a: number; readonly b: number }
   | { readonly do: 'withhold' | 'allow' | 'rescan' | 'stop' | 'start' | 'kill' | 'power-cut'; readonly device: number }
+  /** The process dies at the n-th await from now, wherever that is. */
+  | { readonly do: 'crash-at'; readonly device: number; readonly awaits: number; readonly power: boolean }
   | {
       readonly do: 'network'
       readonly delayMs: number
@@ -23,8 +30,14 @@ export type Step =
       readonly repeat: number
     }
   | { readonly do: 'jump'; readonly device: number; readonly ms: number }
+  /** Everybody's clock is a year on; who is off or cut off was away for it. */
+  | { readonly do: 'year' }
   | { readonly do: 'full' | 'room'; readonly device: number }
   | { readonly do: 'unreadable'; readonly device: number; readonly salt: number }
+  /** The disk is not mounted: an empty directory in its place. */
+  | { readonly do: 'unmount' | 'remount'; readonly device: number }
+  /** `rm -rf root/*`; when everybody is to rest, the person gives this answer to the halt. */
+  | { readonly do: 'empty'; readonly device: number; readonly answer: Answer }
   | { readonly do: 'quiet' }
 
 export interface History {
@@ -35,21 +48,82 @@ export interface History {
   readonly steps: readonly Step[]
 }
 
+type Kind =
+  | 'user'
+  | 'exact'
+  | 'link'
+  | 'content'
+  | 'kill'
+  | 'power-cut'
+  | 'crash-at'
+  | 'stop'
+  | 'start'
+  | 'rescan'
+  | 'jump'
+  | 'year'
+  | 'space'
+  | 'unreadable'
+  | 'unmount'
+  | 'empty'
+
+/** How likely what is. Absent: as in the standard mix; weights are relative to one another. */
+export interface Mix {
+  readonly steps?: Partial<Readonly<Record<Kind, number>>>
+  readonly acts?: Partial<Readonly<Record<ActName, number>>>
+  /** Share of histories in which some disks fold case. */
+  readonly folding?: number
+  /** Share of devices with a wrong clock, a stuck one, coarse times. */
+  readonly wrongClock?: number
+  readonly stuckClock?: number
+  readonly coarse?: number
+  /** Share of phases that begin with everybody cut off; with a network that loses, repeats and reorders. */
+  readonly apart?: number
+  readonly badNetwork?: number
+  readonly badWatcher?: number
+}
+
+const STANDARD: Readonly<Record<Kind, number>> = {
+  user: 62,
+  exact: 1,
+  link: 12,
+  content: 8,
+  kill: 3,
+  'power-cut': 2,
+  'crash-at': 3,
+  stop: 2,
+  start: 6,
+  rescan: 1.5,
+  jump: 1,
+  year: 0.3,
+  space: 1,
+  unreadable: 1.5,
+  unmount: 0.7,
+  empty: 0.15,
+}
+
 const NAMES = ['anna', 'bert', 'carl', 'dora', 'emil']
 const HOUR_MS = 3_600_000
 
-export function generate(seed: number, devices?: number): History {
+export interface GenerateOptions {
+  readonly devices?: readonly [least: number, most: number]
+  readonly mix?: Mix
+}
+
+export function generate(seed: number, options: GenerateOptions = {}): History {
   const random = seeded(`history ${seed}`)
-  const count = devices ?? 2 + random.int(3)
-  const folding = random.chance(0.15)
+  const mix = options.mix ?? {}
+  const [least, most] = options.devices ?? [2, 4]
+  const count = least + random.int(most - least + 1)
+  const folding = random.chance(mix.folding ?? 0.15)
   const settings = NAMES.slice(0, count).map((name, at): DeviceSetting => {
+    const wrong = random.chance(mix.wrongClock ?? 0.3)
     return {
       name,
       pull: at > 0,
-      clockOffsetMs: random.chance(0.3) ? random.pick([-400 * 24, -3, -0.01, 0.001, 2, 400 * 24]) * HOUR_MS : 0,
-      stuckClock: random.chance(0.06),
+      clockOffsetMs: wrong ? random.pick([-400 * 24, -3, -0.01, 0.001, 2, 400 * 24]) * HOUR_MS : 0,
+      stuckClock: random.chance(mix.stuckClock ?? 0.06),
       foldsCase: folding && random.chance(0.5),
-      granularityUs: random.chance(0.15) ? random.pick([4_000, 10_000, 2_000_000]) : 1,
+      granularityUs: random.chance(mix.coarse ?? 0.15) ? random.pick([4_000, 10_000, 2_000_000]) : 1,
       slownessMs: random.pick([0, 3, 30, 300]),
     }
   })
@@ -59,15 +133,17 @@ export function generate(seed: number, devices?: number): History {
   }))
   const steps: Step[] = []
   if (random.chance(0.8)) steps.push({ do: 'quiet' })
-  for (let phase = 1 + random.int(2); phase > 0; phase--) {
-    phaseSteps(random, count, steps)
+  const phases = 1 + random.int(2)
+  for (let phase = 0; phase < phases; phase++) {
+    phaseSteps(random, count, mix, steps)
+    if (phase === 0) clash(random, count, steps)
     steps.push({ do: 'quiet' })
   }
   return { seed, devices: settings, before, steps }
 }
 
-function phaseSteps(random: Random, count: number, steps: Step[]): void {
-  if (random.chance(0.5)) {
+function phaseSteps(random: Random, count: number, mix: Mix, steps: Step[]): void {
+  if (random.chance(mix.badNetwork ?? 0.5)) {
     steps.push({
       do: 'network',
       delayMs: random.pick([0, 5, 100, 2_000]),
@@ -77,7 +153,7 @@ function phaseSteps(random: Random, count: number, steps: Step[]): void {
     })
   }
   for (let device = 0; device < count; device++) {
-    if (random.chance(0.3)) {
+    if (random.chance(mix.badWatcher ?? 0.3)) {
       steps.push({
         do: 'watcher',
         device,
@@ -87,36 +163,84 @@ function phaseSteps(random: Random, count: number, steps: Step[]): void {
       })
     }
   }
-  // Some histories begin with everybody apart, so that much happens unseen.
-  if (random.chance(0.4)) {
-    for (let a = 0; a < count; a++) for (let b = a + 1; b < count; b++) steps.push({ do: 'cut', a, b })
-  }
+  // Some phases begin with everybody apart, so that much happens unseen.
+  if (random.chance(mix.apart ?? 0.4)) cutAll(count, steps)
   const hurried = random.chance(0.5)
+  const kinds = weights({ ...STANDARD, ...mix.steps })
   for (let left = 8 + random.int(30); left > 0; left--) {
-    steps.push(oneStep(random, count))
-    if (random.chance(hurried ? 0.3 : 0.8)) {
-      steps.push({ do: 'wait', ms: random.pick([0, 20, 150, 700, 1_500, 5_000]) + random.int(40) })
-    }
+    steps.push(oneStep(random, count, kinds, mix))
+    if (random.chance(hurried ? 0.3 : 0.8)) steps.push(pause(random))
   }
 }
 
-function oneStep(random: Random, count: number): Step {
-  const device = random.int(count)
-  const x = random()
-  if (x < 0.62) return { do: 'user', device, salt: random.int(2 ** 31) }
-  if (x < 0.74) {
-    const other = (device + 1 + random.int(count - 1)) % count
-    return { do: random.chance(0.5) ? 'cut' : 'join', a: Math.min(device, other), b: Math.max(device, other) }
+/** What makes a history count: two people who edit one file at once, and a process that dies. */
+function clash(random: Random, count: number, steps: Step[]): void {
+  const victim = random.int(count)
+  const other = (victim + 1 + random.int(count - 1)) % count
+  const salt = random.int(2 ** 31)
+  if (random.chance(0.5)) cutAll(count, steps)
+  for (const device of [victim, other]) steps.push({ do: 'start', device })
+  for (const device of [victim, other]) {
+    steps.push({ do: 'user', device, act: 'clash', salt })
+    if (random.chance(0.5)) steps.push(pause(random))
   }
-  if (x < 0.82) return { do: random.chance(0.55) ? 'withhold' : 'allow', device }
-  if (x < 0.86) return { do: 'kill', device }
-  if (x < 0.88) return { do: 'power-cut', device }
-  if (x < 0.9) return { do: 'stop', device }
-  if (x < 0.95) return { do: 'start', device }
-  if (x < 0.965) return { do: 'rescan', device }
-  if (x < 0.975) return { do: 'jump', device, ms: random.pick([-HOUR_MS, -2_000, 2_000, 24 * HOUR_MS]) }
-  if (x < 0.985) return { do: random.chance(0.5) ? 'full' : 'room', device }
-  return { do: 'unreadable', device, salt: random.int(2 ** 31) }
+  steps.push({ do: 'crash-at', device: victim, awaits: 1 + random.int(60), power: random.chance(0.3) })
+}
+
+function cutAll(count: number, steps: Step[]): void {
+  for (let a = 0; a < count; a++) for (let b = a + 1; b < count; b++) steps.push({ do: 'cut', a, b })
+}
+
+function pause(random: Random): Step {
+  return { do: 'wait', ms: random.pick([0, 20, 150, 700, 1_500, 5_000]) + random.int(40) }
+}
+
+type Weighted<T> = readonly (readonly [T, number])[]
+
+function weights<T extends string>(table: Readonly<Record<T, number>>): Weighted<T> {
+  return (Object.keys(table) as T[]).map(key => [key, table[key]])
+}
+
+function pickOf<T>(random: Random, table: Weighted<T>): T {
+  let x = random() * table.reduce((sum, [, weight]) => sum + weight, 0)
+  for (const [item, weight] of table) {
+    x -= weight
+    if (x < 0) return item
+  }
+  return random.pick(table)[0]
+}
+
+function oneStep(random: Random, count: number, kinds: Weighted<Kind>, mix: Mix): Step {
+  const device = random.int(count)
+  const salt = random.int(2 ** 31)
+  const kind = pickOf(random, kinds)
+  switch (kind) {
+    case 'user':
+    case 'exact':
+      return { do: kind, device, act: pickAct(random, mix.acts ?? {}), salt }
+    case 'link': {
+      const other = (device + 1 + random.int(count - 1)) % count
+      return { do: random.chance(0.5) ? 'cut' : 'join', a: Math.min(device, other), b: Math.max(device, other) }
+    }
+    case 'content':
+      return { do: random.chance(0.55) ? 'withhold' : 'allow', device }
+    case 'crash-at':
+      return { do: kind, device, awaits: 1 + random.int(random.pick([10, 100, 1_000])), power: random.chance(0.4) }
+    case 'jump':
+      return { do: kind, device, ms: random.pick([-HOUR_MS, -2_000, 2_000, 24 * HOUR_MS]) }
+    case 'year':
+      return { do: kind }
+    case 'space':
+      return { do: random.chance(0.5) ? 'full' : 'room', device }
+    case 'unreadable':
+      return { do: kind, device, salt }
+    case 'unmount':
+      return { do: random.chance(0.6) ? 'unmount' : 'remount', device }
+    case 'empty':
+      return { do: kind, device, answer: random.chance(0.5) ? 'approve' : 'reject' }
+    default:
+      return { do: kind, device }
+  }
 }
 
 function salts(random: Random, count: number): number[] {
@@ -125,5 +249,5 @@ function salts(random: Random, count: number): number[] {
 
 /** Steps as a test case that can be kept. */
 export function printHistory(history: History): string {
-  return `const history: History = ${JSON.stringify(history, null, 1).replaceAll('\n   ', '')}`
+  return JSON.stringify(history, null, 1).replaceAll('\n   ', '')
 }

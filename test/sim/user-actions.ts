@@ -23,9 +23,11 @@ interface Scene {
 }
 
 /** Does one thing; returns what, or null where that was not possible on this disk. */
-export function act(device: SimDevice, salt: number, words: Words): string | null {
-  if (device.volume.root === null) return null
+export function act(device: SimDevice, name: ActName, salt: number, words: Words): string | null {
+  if (device.volume.root === null || device.person.unmounted) return null
   const random = seeded(`user ${salt}`)
+  // The first draw once chose the action; saved histories count on the rest.
+  random()
   const all = [...device.volume.all()].filter(entry => entry.path !== ANCHOR && !device.volume.blocked(entry.path))
   const scene: Scene = {
     device,
@@ -35,12 +37,19 @@ export function act(device: SimDevice, salt: number, words: Words): string | nul
     symlinks: all.filter(entry => entry.inode.kind === 'symlink').map(entry => entry.path),
     directories: all.filter(entry => entry.inode.kind === 'directory').map(entry => entry.path),
   }
-  let x = random() * TOTAL
-  for (const [weight, action] of ACTIONS) {
-    x -= weight
-    if (x < 0) return action(scene)
+  return ACTIONS[name][1](scene)
+}
+
+/** What a person does next; the weights given replace the standard ones. */
+export function pickAct(random: Random, mix: Partial<Readonly<Record<ActName, number>>>): ActName {
+  const names = Object.keys(ACTIONS) as ActName[]
+  const weightOf = (name: ActName): number => mix[name] ?? ACTIONS[name][0]
+  let x = random() * names.reduce((sum, name) => sum + weightOf(name), 0)
+  for (const name of names) {
+    x -= weightOf(name)
+    if (x < 0) return name
   }
-  return null
+  return random.pick(names)
 }
 
 /** Puts a first file or directory on a disk before anything runs. */
@@ -259,23 +268,92 @@ function becomeOther(scene: Scene): string | null {
   return `${isFile ? 'file becomes directory' : 'directory becomes file'} ${path}`
 }
 
-const ACTIONS: readonly (readonly [number, (scene: Scene) => string | null])[] = [
-  [16, create],
-  [9, mkdir],
-  [20, edit],
-  [4, append],
-  [1, truncate],
-  [8, remove],
-  [5, rmrf],
-  [11, moveFile],
-  [11, moveDirectory],
-  [4, over],
-  [3, swap],
-  [3, chmod],
-  [1.5, touch],
-  [2, symlink],
-  [3, copy],
-  [2, changeCase],
-  [2, becomeOther],
-]
-const TOTAL = ACTIONS.reduce((sum, [weight]) => sum + weight, 0)
+/** Two devices that draw from one salt write different things to the same name. */
+function clash(scene: Scene): string {
+  const { device, random, words } = scene
+  const path = random.pick(['clash.txt', 'clash'])
+  const text = path.endsWith('.txt')
+  const exists = device.volume.at(path)
+  if (exists !== null && exists.kind !== 'file') return moveAside(scene, path)
+  if (exists !== null) device.person.write(path, changed(scene, path))
+  else device.person.write(path, text ? `line ${words.next()}\n` : binary(scene))
+  return `clash at ${path}`
+}
+
+function moveAside({ device, random }: Scene, path: string): string {
+  const to = `aside ${random.int(1000)}`
+  if (device.volume.at(to) === null) device.person.rename(path, to)
+  return `move ${path} -> ${to}`
+}
+
+/** Same length, same time as before: only the inode's change time, where the disk shows it finely enough, tells. */
+function rewrite(scene: Scene): string | null {
+  const { device, random, words, files } = scene
+  if (files.length === 0) return null
+  const path = random.pick(files)
+  const inode = device.volume.at(path)
+  const word = words.next()
+  if (inode === null || inode.data.length < word.length + 2) return null
+  const next = Buffer.alloc(inode.data.length, 'x')
+  next.write(`\0${word}\0`, 'latin1')
+  const mtimeUs = inode.mtimeUs
+  device.person.write(path, next)
+  device.person.utimes(path, mtimeUs / 1000)
+  return `rewrite ${path} with its old time`
+}
+
+function copyTree(scene: Scene): string | null {
+  const { device, random, directories } = scene
+  if (directories.length === 0) return null
+  const from = random.pick(directories)
+  const inode = device.volume.at(from)
+  const to = freeName(scene, DIRECTORY_NAMES, { maxDepth: 2 })
+  if (to === null || inode === null || `${to}/`.startsWith(`${from}/`)) return null
+  device.person.mkdir(to)
+  for (const entry of [...device.volume.walk(inode)]) {
+    const path = `${to}/${entry.path}`
+    if (entry.inode.kind === 'directory') device.person.mkdir(path)
+    else if (entry.inode.kind === 'file') device.person.copy(`${from}/${entry.path}`, path)
+  }
+  return `copy directory ${from} -> ${to}`
+}
+
+/** As a build or an unpacked archive: a directory with some files in it, made at once. */
+function unpack(scene: Scene): string | null {
+  const { device, random } = scene
+  const path = freeName(scene, DIRECTORY_NAMES, { maxDepth: 3 })
+  if (path === null) return null
+  device.person.mkdir(path)
+  const inside = { ...scene, directories: [path] }
+  for (let left = 1 + random.int(4); left > 0; left--) {
+    const name = `${path}/${random.pick(FILE_NAMES)}`
+    if (!device.person.exists(name)) device.person.write(name, content(inside, name))
+  }
+  return `unpack ${path}`
+}
+
+const ACTIONS = {
+  create: [16, create],
+  mkdir: [9, mkdir],
+  edit: [20, edit],
+  append: [4, append],
+  truncate: [1, truncate],
+  remove: [8, remove],
+  rmrf: [5, rmrf],
+  moveFile: [11, moveFile],
+  moveDirectory: [11, moveDirectory],
+  over: [4, over],
+  swap: [3, swap],
+  chmod: [3, chmod],
+  touch: [1.5, touch],
+  symlink: [2, symlink],
+  copy: [3, copy],
+  changeCase: [2, changeCase],
+  becomeOther: [2, becomeOther],
+  clash: [1, clash],
+  rewrite: [1.5, rewrite],
+  copyTree: [1, copyTree],
+  unpack: [2, unpack],
+} as const satisfies Readonly<Record<string, readonly [weight: number, (scene: Scene) => string | null]>>
+
+export type ActName = keyof typeof ACTIONS

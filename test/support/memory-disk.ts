@@ -20,19 +20,22 @@ import type {
 } from '../../src/core/ports.ts'
 import { MemoryStage, noSpace } from './memory-stage.ts'
 import { problem, putBackParked, refused, StepBatch } from './memory-steps.ts'
-import type { Inode, KithArea, MemoryVolume } from './memory-volume.ts'
-import { isAsExpected, statOf, VolumeError } from './memory-volume.ts'
+import type { Inode, KithArea, MemoryVolume, Staged } from './memory-volume.ts'
+import { areaOf, isAsExpected, mark, statOf, VolumeError } from './memory-volume.ts'
 import { MemoryWatch, type WatchFaults } from './memory-watch.ts'
 import { noPause, type Pause } from './process-life.ts'
 import { textOf } from './text.ts'
+
+/** What a disk writes whole. */
+const SECTOR_BYTES = 512
 
 interface Deps {
   readonly volume: MemoryVolume
   readonly pause?: Pause
   /** What becomes of watcher events; none is lost or late without it. */
   readonly watchFaults?: WatchFaults
-  /** Told of each step that was done, for a trace. */
-  readonly onStep?: (step: DiskStep, result: StepResult) => void
+  /** Told of each step that was tried; `replaced`: the content that it took away. */
+  readonly onStep?: (step: DiskStep, result: StepResult, replaced: Uint8Array | null) => void
 }
 
 export class MemoryDisk implements FolderDisk {
@@ -66,7 +69,6 @@ export class MemoryDisk implements FolderDisk {
       return { state: 'emptied', message: `${this.root} is empty, and was not.` }
     }
     if (marker === null) {
-      if (!options.hadEntries) return { state: 'ok' }
       return { state: 'replaced', message: `${this.root} has lost its marker.` }
     }
     if (marker.dev !== root.dev || marker.ino !== root.ino) {
@@ -156,8 +158,10 @@ export class MemoryDisk implements FolderDisk {
         continue
       }
       this.#batch ??= new StepBatch(this.#volume, this.#area())
+      const there = step.do === 'put' || step.do === 'remove' ? this.#volume.at(step.path) : null
+      const replaced = there === null || there.kind === 'directory' ? null : there.data
       const result = this.#batch.run(step)
-      this.#deps.onStep?.(step, result)
+      this.#deps.onStep?.(step, result, result.ok ? replaced : null)
       results.push(result)
     }
     await this.#pause('sync')
@@ -174,27 +178,28 @@ export class MemoryDisk implements FolderDisk {
     await this.#pause('accept')
     const root = this.#volume.root
     if (root === null) throw new VolumeError('ENOENT', this.root)
-    this.#area().marker = { dev: root.dev, ino: root.ino }
+    mark(this.#volume)
   }
 
   async close(): Promise<void> {
     await this.#pause('close')
   }
 
-  /** The power goes while this process runs: unfinished stages are lost, and the last acts of the running batch, `undone` of them. */
-  powerCut(undone: (acts: number) => number): void {
-    if (this.#batch !== null) this.#batch.undo(undone(this.#batch.undoable))
+  /** The power goes while this process runs: of what was not synced, any part is lost. `lost` is asked for each. */
+  powerCut(lost: () => boolean): void {
+    this.#batch?.undo(lost)
     this.#batch = null
     const kith = this.#volume.root?.kith ?? null
     if (kith === null) return
-    for (const [content, staged] of [...kith.stage]) if (staged.whole === null) kith.stage.delete(content)
+    for (const [content, staged] of [...kith.stage]) {
+      if (staged.whole !== null) continue
+      if (lost()) kith.stage.delete(content)
+      else tear(staged, lost)
+    }
   }
 
   #area(): KithArea {
-    const root = this.#volume.root
-    if (root === null) return { marker: null, versions: new Map(), stage: new Map(), parked: new Map() }
-    root.kith ??= { marker: null, versions: new Map(), stage: new Map(), parked: new Map() }
-    return root.kith
+    return areaOf(this.#volume)
   }
 
   #list(path: string): Listing | Unlisted {
@@ -225,6 +230,15 @@ export class MemoryDisk implements FolderDisk {
       case 'stage':
         return this.#volume.root?.kith?.stage.get(place.content)?.whole ?? null
     }
+  }
+}
+
+/** Of an unfinished stage some chunks are there, some are not, and of some only the first sector. */
+function tear(staged: Staged, lost: () => boolean): void {
+  for (const [index, bytes] of [...staged.chunks]) {
+    if (!lost()) continue
+    if (lost()) staged.chunks.delete(index)
+    else staged.chunks.set(index, bytes.slice(0, SECTOR_BYTES))
   }
 }
 

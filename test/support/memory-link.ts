@@ -46,6 +46,8 @@ interface Side extends End {
   /** The last state this side was told of the other. */
   told: FolderState | null
   stateDue: boolean
+  /** The last state this side told of itself: nothing is said twice. */
+  said: string
   /** Pieces of content from the other side that did not match. */
   bad: number
   /** No message to this side arrives before. */
@@ -70,6 +72,7 @@ export class MemoryLink {
       busy: false,
       told: null,
       stateDue: false,
+      said: '',
       bad: 0,
       earliest: 0,
     })
@@ -133,7 +136,12 @@ export class MemoryLink {
     near.stateDue = true
     this.#deps.clock.after(0, () => {
       near.stateDue = false
-      if (this.#open) this.send(device, { type: 'state', state: near.folder.state() })
+      if (!this.#open) return
+      const state = near.folder.state()
+      const said = JSON.stringify(state)
+      if (said === near.said) return
+      near.said = said
+      this.send(device, { type: 'state', state })
     })
   }
 

@@ -5,6 +5,7 @@ import { VolumeError } from './memory-volume.ts'
 
 export class MemoryPerson {
   readonly #volume: MemoryVolume
+  #unmounted: Inode | null = null
   /** Called with each content that the person disposed of, and what they put in its place. */
   onDisposed: (bytes: Uint8Array, by: Uint8Array | null) => void = () => undefined
 
@@ -211,7 +212,17 @@ export class MemoryPerson {
     const had = this.#volume.root
     if (had === null) throw new VolumeError('ENOENT', '')
     this.#volume.root = this.#volume.make('directory', 0o755)
+    this.#unmounted = had
     return had
+  }
+
+  get unmounted(): boolean {
+    return this.#unmounted !== null
+  }
+
+  /** The disk is there again, as it was. */
+  remountRoot(): void {
+    if (this.#unmounted !== null) this.restoreRoot(this.#unmounted)
   }
 
   removeRoot(): Inode {
@@ -223,6 +234,7 @@ export class MemoryPerson {
 
   restoreRoot(root: Inode): void {
     this.#volume.root = root
+    this.#unmounted = null
   }
 
   /** `rm -rf root/*`: `.kith` stays. */

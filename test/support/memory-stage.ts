@@ -1,5 +1,5 @@
 // The stage of a disk in memory: contents on their way, verified chunk by chunk and as a whole, as the port promises.
-// What is not finished survives a killed process, and is lost with the power.
+// What is not finished survives a killed process, and any part of it is lost with the power.
 import type { ContentList } from '../../src/core/content.ts'
 import { matches, sha256 } from '../../src/core/content-list.ts'
 import { KithError } from '../../src/core/errors.ts'
@@ -60,6 +60,12 @@ export class MemoryStage implements Stage {
       area.stage.set(list.content, staged)
     }
     const held = staged
+    // What an earlier process left is believed only where it is what it should be.
+    for (const [index, bytes] of [...held.chunks]) {
+      const chunk = list.chunks[index]
+      if (chunk === undefined || bytes.length !== chunk.length || sha256(bytes) !== chunk.hash)
+        held.chunks.delete(index)
+    }
     const { pause, read } = this.#deps
     const accept = (index: number, bytes: Uint8Array): boolean => {
       const chunk = list.chunks[index]

@@ -37,13 +37,12 @@ export class StepBatch {
     }
   }
 
-  /** Takes back up to `count` of the last acts, as far as nothing else happened there since. */
-  undo(count: number): void {
-    for (let left = count; left > 0; left--) this.#undos.pop()?.()
-  }
-
-  get undoable(): number {
-    return this.#undos.length
+  /**
+   * Nothing of a batch is on the platter before it is synced, and a disk may write in any order: takes back those acts that `lost`
+   * says, the last first, as far as nothing else happened there since.
+   */
+  undo(lost: () => boolean): void {
+    for (let undo = this.#undos.pop(); undo !== undefined; undo = this.#undos.pop()) if (lost()) undo()
   }
 
   #mkdir(step: DiskStep & { do: 'mkdir' }): StepResult {

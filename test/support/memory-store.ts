@@ -150,6 +150,11 @@ export class MemoryStore implements FolderStore {
     return bytes === undefined ? null : copy(bytes)
   }
 
+  /** Whose bytes are kept for merges; for whoever judges what is still to be had. */
+  bases(): Iterable<ContentId> {
+    return this.#stored.bases.keys()
+  }
+
   contentOfDot(node: NodeId, actor: ActorId, seq: number): ContentId | null {
     this.#alive()
     return this.#stored.dots.get(dotKey(node, actor, seq)) ?? null

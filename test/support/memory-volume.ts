@@ -251,6 +251,20 @@ function copyOf(inode: Inode, identity: (inode: Inode) => Pick<Inode, 'ino' | 'b
   return { ...inode, ...identity(inode), children, kith: area }
 }
 
+/** `.kith` of the root, made where it is missing; of a root that is gone, one that nothing keeps. */
+export function areaOf(volume: MemoryVolume): KithArea {
+  const { root } = volume
+  const area = root?.kith ?? { marker: null, versions: new Map(), stage: new Map(), parked: new Map() }
+  if (root !== null) root.kith = area
+  return area
+}
+
+/** This root is the one of the folder from now on. */
+export function mark(volume: MemoryVolume): void {
+  const { root } = volume
+  if (root !== null) areaOf(volume).marker = { dev: root.dev, ino: root.ino }
+}
+
 export function statOf(inode: Inode): Stat {
   return {
     dev: inode.dev,

@@ -20,6 +20,8 @@ export class ProcessLife {
   readonly #slownessMs: number
   readonly #onSpin: (error: Error) => void
   #dead = false
+  #fuse = 0
+  #onFuse: () => void = () => undefined
   #instant = -1
   #acts = 0
 
@@ -38,9 +40,17 @@ export class ProcessLife {
     this.#dead = true
   }
 
+  /** Calls back at the n-th await from now, before what it waits for happens: there the process is to be killed. */
+  fuse(awaits: number, onFuse: () => void): void {
+    this.#fuse = awaits
+    this.#onFuse = onFuse
+  }
+
   readonly pause: Pause = async what => {
     if (this.#dead) return forever()
     this.#guard(what)
+    if (this.#fuse > 0 && --this.#fuse === 0) this.#onFuse()
+    if (this.#dead) return forever()
     // Mostly at once; now and then slow enough for other things to happen in between.
     if (this.#slownessMs > 0 && this.#random.chance(0.3)) {
       const ms = this.#random.int(this.#slownessMs + 1)
@@ -66,8 +76,12 @@ export class ProcessLife {
       elapsed: () => device.elapsed(),
       sleep: async (ms, options) => {
         if (this.#dead) return forever()
-        await device.sleep(ms, options)
-        if (this.#dead) return forever()
+        try {
+          await device.sleep(ms, options)
+        } finally {
+          // not even to be told to stop
+          if (this.#dead) await forever()
+        }
       },
     }
   }

@@ -3,7 +3,6 @@
 import type { KithEvent } from '../../src/core/events.ts'
 import type { DeviceId, FolderId } from '../../src/core/ids.ts'
 import type { Log } from '../../src/core/log.ts'
-import type { FolderStore } from '../../src/core/ports.ts'
 import type { FolderEngine } from '../../src/core/status.ts'
 import { createFolderEngine } from '../../src/sync/folder.ts'
 import { mergeText } from '../../src/sync/merge-text.ts'
@@ -12,7 +11,7 @@ import { MemoryDisk } from './memory-disk.ts'
 import type { MemoryNetwork } from './memory-network.ts'
 import { MemoryPerson } from './memory-person.ts'
 import { MemoryStore } from './memory-store.ts'
-import { MemoryVolume, type VolumeCopy } from './memory-volume.ts'
+import { MemoryVolume, mark, type VolumeCopy } from './memory-volume.ts'
 import { ProcessLife } from './process-life.ts'
 import type { Random } from './random.ts'
 import { DeviceClock, type VirtualClock } from './virtual-clock.ts'
@@ -60,6 +59,9 @@ export class SimDevice {
   readonly volume: MemoryVolume
   readonly person: MemoryPerson
   readonly events: KithEvent[] = []
+  /** Told of each content that this device's daemon took off the disk; and of a power cut, after which it may be back. */
+  onReplaced: (bytes: Uint8Array) => void = () => undefined
+  onPowerCut: () => void = () => undefined
   /** Shares of watcher events that are lost, late, repeated. */
   watcher = { loss: 0, late: 0, repeat: 0 }
   readonly #deps: Deps
@@ -71,6 +73,8 @@ export class SimDevice {
   #copied = false
   #process: Process | null = null
   #starts = 0
+  #activity: string = 'scanning'
+  #halted: string | null = null
 
   constructor(deps: Deps, options: SimDeviceOptions) {
     this.#deps = deps
@@ -92,8 +96,7 @@ export class SimDevice {
     this.person = new MemoryPerson(this.volume)
     this.#database = new MemoryStore(options.folder)
     // As `add` and `get` do before the folder's first start.
-    const marking = new MemoryDisk({ volume: this.volume }).accept()
-    marking.catch(error => deps.onFailure(error))
+    mark(this.volume)
   }
 
   get options(): SimDeviceOptions {
@@ -112,11 +115,20 @@ export class SimDevice {
     return process.engine
   }
 
+  /** What the running engine said last of what it does, and why it stands still. */
+  get activity(): string {
+    return this.#activity
+  }
+
+  get halted(): string | null {
+    return this.#halted
+  }
+
   get started(): boolean {
     return this.#process?.started ?? false
   }
 
-  get database(): FolderStore {
+  get database(): MemoryStore {
     return this.#database
   }
 
@@ -147,12 +159,14 @@ export class SimDevice {
             }),
           fates: () => this.#fates(watching),
         },
-        onStep: (step, result) =>
+        onStep: (step, result, replaced) => {
+          if (replaced !== null) this.onReplaced(replaced)
           trace(
             `${name} disk ${step.do} ${'path' in step ? step.path : step.token}${'to' in step ? ` -> ${step.to}` : ''}${
               result.ok ? '' : ` refused: ${result.problem.code} at ${result.problem.path}`
             }`,
-          ),
+          )
+        },
       },
       { root: `/${name}` },
     )
@@ -166,6 +180,9 @@ export class SimDevice {
         emit: event => {
           if (life.dead) return
           this.events.push(event)
+          if (event.type === 'folder:state') this.#activity = event.state
+          if (event.type === 'folder:halted') this.#halted = event.code
+          if (event.type === 'folder:resumed') this.#halted = null
           if (event.type !== 'folder:state') trace(`${name} event ${told(event)}`)
         },
         log: this.#log(life),
@@ -186,6 +203,8 @@ export class SimDevice {
     )
     const process: Process = { life, disk, store, engine, started: false }
     this.#process = process
+    this.#activity = 'scanning'
+    this.#halted = null
     trace(`${name} starts`)
     engine.start().then(
       () => {
@@ -221,7 +240,26 @@ export class SimDevice {
     this.#process = null
     process.life.kill()
     this.#deps.network.detach(this.id)
-    if (options.power) process.disk.powerCut(acts => this.#random.int(acts + 1))
+    if (!options.power) return
+    // All of it, none, or any part.
+    const share = this.#random.pick([0.1, 0.5, 0.9, 1])
+    process.disk.powerCut(() => this.#random.chance(share))
+    this.onPowerCut()
+  }
+
+  /** Whatever was to kill the running process later does not. */
+  spare(): void {
+    this.#process?.life.fuse(0, () => undefined)
+  }
+
+  /** The process that runs dies at the n-th await from now. */
+  crashAt(awaits: number, options: { power: boolean; onDeath: () => void }): void {
+    const process = this.#process
+    process?.life.fuse(awaits, () => {
+      if (this.#process !== process) return
+      options.onDeath()
+      this.kill(options)
+    })
   }
 
   /** The database is gone; the disk is as it was. The next start pulls, as the daemon has it. Only while nothing runs. */

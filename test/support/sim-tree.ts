@@ -2,6 +2,8 @@
 import { contentOf } from '../../src/core/content-list.ts'
 import type { ContentId, DeviceId } from '../../src/core/ids.ts'
 import { hexOf, ROOT_NODE } from '../../src/core/ids.ts'
+import type { RowTable } from '../../src/core/rows.ts'
+import type { Shown } from '../../src/core/status.ts'
 import { SharedTree } from '../../src/crdt/shared-tree.ts'
 import type { SimDevice } from './sim-device.ts'
 
@@ -38,17 +40,18 @@ function agreed(path: string, folded: boolean): string {
 
 function contentName(bytes: Uint8Array): string {
   const short = bytes.length <= 40 ? JSON.stringify(Buffer.from(bytes).toString('latin1')) : `${bytes.length} bytes`
-  return `${hexOf(contentOf(bytes).content).slice(2, 10)} ${short}`
+  return `${hexOf(contentIdOf(bytes)).slice(2, 10)} ${short}`
 }
 
-export interface SharedLine {
-  readonly path: string
-  readonly kind: 'file' | 'directory' | 'symlink'
-  readonly content: ContentId
+/** What this device stored, as its next process would load it. */
+export interface Stored {
+  readonly tree: SharedTree
+  readonly rows: RowTable
+  /** Entries with their paths, parents first. */
+  readonly shown: readonly Shown[]
 }
 
-/** What the documents that this device stored show, projected afresh. */
-export async function sharedTree(device: SimDevice): Promise<SharedLine[]> {
+export async function loadStored(device: SimDevice): Promise<Stored> {
   const rows = await device.database.loadRows()
   const meta = await device.database.meta()
   if (meta === null) throw new Error(`${device.name} stored nothing`)
@@ -60,25 +63,38 @@ export async function sharedTree(device: SimDevice): Promise<SharedLine[]> {
   for await (const update of device.database.loadDocs()) updates.push(update)
   tree.load(updates)
   const paths = new Map([[ROOT_NODE, '']])
-  const out: SharedLine[] = []
+  const shown: Shown[] = []
   for (const entry of tree.allEntries()) {
     const above = paths.get(entry.directory)
     if (above === undefined) throw new Error(`${entry.name} is in a directory that does not show`)
     const path = above === '' ? entry.name : `${above}/${entry.name}`
     const primary = entry.nodes[0]
     if (entry.kind === 'directory' && primary !== undefined) paths.set(primary, path)
-    out.push({ path, kind: entry.kind, content: entry.facts.content })
+    shown.push({ path, entry })
   }
-  return out
+  return { tree, rows, shown }
 }
 
-/** Every content that this device could still give: on its disk, kept, or staged. */
+const known = new WeakMap<Uint8Array, ContentId>()
+
+/** The content id of bytes that nobody changes. */
+export function contentIdOf(bytes: Uint8Array): ContentId {
+  let content = known.get(bytes)
+  if (content === undefined) {
+    content = contentOf(bytes).content
+    known.set(bytes, content)
+  }
+  return content
+}
+
+/** Every content that this device could still give: on its disk, kept, staged, or the base of a text. */
 export function heldContents(device: SimDevice): Set<ContentId> {
   const held = new Set<ContentId>()
-  for (const { inode } of device.volume.all()) if (inode.kind !== 'directory') held.add(contentOf(inode.data).content)
+  for (const { inode } of device.volume.all()) if (inode.kind !== 'directory') held.add(contentIdOf(inode.data))
   const kith = device.volume.root?.kith ?? null
   for (const content of kith?.versions.keys() ?? []) held.add(content)
   for (const [content, staged] of kith?.stage ?? []) if (staged.whole !== null) held.add(content)
+  for (const content of device.database.bases()) held.add(content)
   return held
 }
 

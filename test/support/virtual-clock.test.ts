@@ -1,10 +1,43 @@
 // The ground that simulations stand on: time that only a test moves, and choices that only the seed makes.
 import { expect } from 'chai'
+import type { Clock } from '../../src/core/clock.ts'
+import { type ClockSubject, clockContract } from '../contract/clock-contract.ts'
 import { ProcessLife } from './process-life.ts'
 import { seeded } from './random.ts'
 import { DeviceClock, settle, VirtualClock } from './virtual-clock.ts'
 
 const signal = new AbortController().signal
+
+function subject(virtual: VirtualClock, clock: Clock): ClockSubject {
+  return { clock, pass: ms => virtual.advance(ms), waiting: () => virtual.waiting }
+}
+
+function lifeOn(clock: VirtualClock): ProcessLife {
+  return new ProcessLife(clock, seeded(1), 10, error => {
+    throw error
+  })
+}
+
+clockContract('virtual', () => {
+  const virtual = new VirtualClock()
+  return subject(virtual, virtual)
+})
+
+for (const [name, options] of [
+  ['right', {}],
+  ['wrong', { offsetMs: -400 * 24 * 3_600_000 }],
+  ['stuck', { stuck: true }],
+] as const) {
+  clockContract(`of a device, ${name}`, () => {
+    const virtual = new VirtualClock()
+    return subject(virtual, new DeviceClock(virtual, options))
+  })
+}
+
+clockContract('of a process on a device', () => {
+  const virtual = new VirtualClock()
+  return subject(virtual, lifeOn(virtual).clock(new DeviceClock(virtual)))
+})
 
 describe('virtual time', () => {
   it('fires timers in order of due time, then of creation, and lets all that follows run in between', async () => {
@@ -50,9 +83,7 @@ describe('virtual time', () => {
 
   it('a dead process never hears of what it waited for', async () => {
     const clock = new VirtualClock()
-    const life = new ProcessLife(clock, seeded(1), 10, error => {
-      throw error
-    })
+    const life = lifeOn(clock)
     let went = false
     const work = (async () => {
       for (;;) {
@@ -66,6 +97,25 @@ describe('virtual time', () => {
     await clock.advance(100)
     await settle()
     expect(went).to.equal(false)
+  })
+
+  it('a dead process never wakes, not even to be told to stop', async () => {
+    const clock = new VirtualClock()
+    const life = lifeOn(clock)
+    const mine = life.clock(clock)
+    const stop = new AbortController()
+    let heard = 0
+    const hear = (): void => {
+      heard++
+    }
+    mine.sleep(10, { signal }).then(hear, hear)
+    mine.sleep(20, { signal: stop.signal }).then(hear, hear)
+    life.kill()
+    mine.sleep(0, { signal: stop.signal }).then(hear, hear)
+    stop.abort()
+    mine.sleep(0, { signal: stop.signal }).then(hear, hear)
+    await clock.advance(100)
+    expect(heard).to.equal(0)
   })
 })
 

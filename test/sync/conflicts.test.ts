@@ -166,10 +166,8 @@ const TABLE: readonly Row[] = [
     name: 'move ∥ delete of a directory',
     one: p => p.rename('D', 'Z'),
     other: p => p.rmrf('D'),
-    becomes: tree => {
-      expect(tree['Z/'] ?? tree['D/'] ?? 'gone').to.be.a('string')
-      expect(Object.keys(tree).filter(path => path.startsWith('D/sub/y'))).to.deep.equal([])
-    },
+    // Only the directory was touched: what was in it was deleted, and it goes with that.
+    becomes: is({ 'D/': null, 'D/sub/': null, 'D/sub/y': null, 'D/x': null }),
   },
   {
     name: 'create into D ∥ delete D',
@@ -293,6 +291,59 @@ const TABLE: readonly Row[] = [
     },
   },
   {
+    name: 'file renamed to n ∥ directory n',
+    one: p => p.rename('g', 'n'),
+    other: p => {
+      p.mkdir('n')
+      p.write('n/in', 'in')
+    },
+    becomes: tree => {
+      const file = Object.keys(tree).find(path => SUFFIXED.test(path)) ?? ''
+      expect(file.replace(SUFFIXED, '$1$2')).to.equal('n')
+      expect(tree).to.deep.equal(but({ g: null, 'n/': '', 'n/in': 'in', [file]: 'g0' }))
+    },
+  },
+  {
+    name: 'edit ∥ move of a directory above into another',
+    one: p => p.write('D/sub/y', 'edited'),
+    other: p => p.rename('D', 'E/D'),
+    becomes: is({
+      'D/': null,
+      'D/sub/': null,
+      'D/sub/y': null,
+      'D/x': null,
+      'E/D/': '',
+      'E/D/sub/': '',
+      'E/D/sub/y': 'edited',
+      'E/D/x': 'x0',
+    }),
+  },
+  {
+    name: 'edit ∥ move onto the name of another file',
+    one: p => p.write('g', 'edited'),
+    other: p => p.rename('g', 'D/x'),
+    // A rename over an existing file is an edit of the target: g is gone there, and what was edited lives.
+    becomes: is({ g: 'edited', 'D/x': 'g0' }),
+  },
+  {
+    name: 'touch ∥ touch',
+    one: p => p.utimes('f.txt', Date.UTC(2020, 1, 2)),
+    other: p => p.utimes('f.txt', Date.UTC(2021, 1, 2)),
+    becomes: is({}),
+  },
+  {
+    name: 'touch ∥ rename',
+    one: p => p.utimes('f.txt', Date.UTC(2020, 1, 2)),
+    other: p => p.rename('f.txt', 'k.txt'),
+    becomes: is({ 'f.txt': null, 'k.txt': 'one\ntwo\nthree\nfour\nfive\n' }),
+  },
+  {
+    name: 'touch ∥ delete',
+    one: p => p.utimes('g', Date.UTC(2020, 1, 2)),
+    other: p => p.remove('g'),
+    becomes: is({}),
+  },
+  {
     name: 'touch ∥ edit',
     one: p => p.utimes('f.txt', Date.UTC(2020, 1, 2)),
     other: p => p.write('f.txt', 'edited\n'),
@@ -342,17 +393,49 @@ describe('what each conflict becomes', () => {
     }
   }
 
-  for (const order of ['one first', 'other first'] as const) {
-    it(`chmod ∥ edit, ${order}: both`, () =>
-      scene({}, async stage => {
+  const EDITS: readonly (readonly [string, Act, Tree])[] = [
+    ['edit', p => p.write('f.txt', 'edited\n'), but({ 'f.txt': 'edited\n' })],
+    ['save by rename', p => p.replaceByRename('f.txt', 'edited\n'), but({ 'f.txt': 'edited\n' })],
+    ['touch', p => p.utimes('f.txt', Date.UTC(2020, 1, 2)), STANDARD],
+  ]
+  for (const [what, edit, tree] of EDITS) {
+    for (const order of ['one first', 'other first'] as const) {
+      for (const devices of [2, 3]) {
+        it(`chmod ∥ ${what}, ${order}${devices === 3 ? ', with a third device' : ''}`, () =>
+          scene({ devices }, async stage => {
+            // Beside an edit a chmod lends its mode; two that leave the content alone have one mode and mtime: the later one's.
+            const mode = what === 'touch' && order === 'one first' ? 0o644 : 0o755
+            await stage.begin(standard)
+            const acts = [[0, (p: Parameters<Act>[0]) => p.chmod('f.txt', 0o755)] as const, [1, edit] as const]
+            await stage.apart(...(order === 'one first' ? acts : acts.reverse()))
+            expect(stage.tree()).to.deep.equal(tree)
+            for (const device of stage.world.devices) {
+              expect(device.volume.at('f.txt')?.mode, device.name).to.equal(mode)
+              expect(device.engine.conflicts()).to.deep.equal([])
+            }
+          }))
+      }
+    }
+  }
+
+  for (const order of [
+    [0, 1, 2],
+    [2, 1, 0],
+  ] as const) {
+    it(`three edits of one line, ${order.join()}: all are kept, and none is a copy of a copy, whatever happens to them`, () =>
+      scene({ devices: 3 }, async stage => {
+        const copies = (): string[] => Object.keys(stage.tree()).filter(path => path.includes('(conflict'))
         await stage.begin(standard)
-        const acts = [
-          [0, (p: Parameters<Act>[0]) => p.chmod('f.txt', 0o755)] as const,
-          [1, (p: Parameters<Act>[0]) => p.write('f.txt', 'edited\n')] as const,
-        ]
-        await stage.apart(...(order === 'one first' ? acts : acts.reverse()))
-        expect(stage.tree()).to.deep.equal(but({ 'f.txt': 'edited\n' }))
-        for (const device of stage.world.devices) expect(device.volume.at('f.txt')?.mode).to.equal(0o755)
+        await stage.apart(...order.map(at => [at, (p: Parameters<Act>[0]) => p.write('g', `by ${at}`)] as const))
+        expect(copies()).to.have.length(2)
+        const contents = [stage.tree()['g'], ...copies().map(path => stage.tree()[path])]
+        expect(contents.sort()).to.deep.equal(['by 0', 'by 1', 'by 2'])
+        // The copies are edited on all sides: each of them is a file like any other now.
+        const [copy = ''] = copies()
+        await stage.apart(...order.map(at => [at, (p: Parameters<Act>[0]) => p.write(copy, `copy by ${at}`)] as const))
+        expect(Object.values(stage.tree())).to.include.members(['copy by 0', 'copy by 1', 'copy by 2'])
+        for (const path of copies()) expect(path.split('(conflict').length, path).to.be.at.most(3)
+        expect(copies().length).to.be.at.most(4)
       }))
   }
 

@@ -1,6 +1,6 @@
 // One person changes one device at random; meanwhile another one's database, home or folder is lost or put back, at random moments. At the
 // end all have what the first one had, and nothing more. KITH_REJOIN_SEEDS=FROM-TO runs others than the usual ones.
-import { act } from '../sim/user-actions.ts'
+import { act, pickAct } from '../sim/user-actions.ts'
 import { type Random, seeded } from '../support/random.ts'
 import { Scene } from '../support/scene.ts'
 import type { DeviceCopy, SimDevice } from '../support/sim-device.ts'
@@ -33,7 +33,7 @@ class Play {
 
   #user(): void {
     const words = { next: () => `w${++this.#words}w` }
-    this.stage.world.trace(`user ${act(this.stage.a, this.#random.int(2 ** 31), words)}`)
+    this.stage.world.trace(`user ${act(this.stage.a, pickAct(this.#random, {}), this.#random.int(2 ** 31), words)}`)
   }
 
   /** The second device is there now and then; returns copies of it from before and on the way. */

@@ -19,7 +19,8 @@ function byPlacement(a: Placement | null, b: Placement | null): number {
   return x[0] - y[0] || x[1] - y[1] || order(x[2], y[2])
 }
 
-function readRecords(stored: readonly DocUpdate[]): {
+/** The joined nodes and the actors of these documents. */
+export function readRecords(stored: readonly DocUpdate[]): {
   nodes: Map<NodeId, Node>
   actors: Map<ActorId, ActorRecord>
 } {

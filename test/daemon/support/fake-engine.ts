@@ -2,7 +2,7 @@
 import { KithError } from '../../../src/core/errors.ts'
 import type { DeviceId, DocId, FolderId } from '../../../src/core/ids.ts'
 import type { FolderNetwork, FolderState } from '../../../src/core/ports.ts'
-import type { Conflict, FolderEngine, FolderStatus, PeerStatus } from '../../../src/core/status.ts'
+import type { Conflict, FolderEngine, FolderStatus, PeerStatus, Shown } from '../../../src/core/status.ts'
 
 export class FakeEngine implements FolderEngine {
   readonly id: FolderId
@@ -97,6 +97,10 @@ export class FakeEngine implements FolderEngine {
       this.#waiting.push(resolve)
     })
   }
+  entries(): readonly Shown[] {
+    return []
+  }
+
   conflicts(): readonly Conflict[] {
     return this.found
   }

@@ -1,0 +1,413 @@
+// The protections of the engine (src/sync, and the rows in src/core), each taken out once: looking, publishing, planning, applying,
+// storing, fetching.
+import type { GenerateOptions } from '../steps.ts'
+import type { Mutant } from './mutant.ts'
+
+/** Writes that coarse times cannot tell apart, by people who do not wait. */
+const COARSE: GenerateOptions = {
+  devices: [2, 3],
+  mix: { coarse: 1, acts: { edit: 40, rewrite: 30, clash: 10 } },
+}
+const CRASHES: GenerateOptions = {
+  devices: [2, 3],
+  mix: { steps: { 'crash-at': 15, kill: 8, 'power-cut': 5, start: 30 } },
+}
+const ROOTS: GenerateOptions = { devices: [2, 3], mix: { steps: { unmount: 10, empty: 1, unreadable: 5 } } }
+const MERGES: GenerateOptions = {
+  devices: [3, 4],
+  mix: { acts: { edit: 80, append: 10, clash: 10 }, steps: { content: 20 } },
+}
+
+const LOOKING: readonly Mutant[] = [
+  {
+    name: 'young-files-trusted',
+    protects: 'A file written a moment ago is hashed whatever its times say: a later write may not show in them.',
+    histories: COARSE,
+    edits: [
+      {
+        file: 'sync/local-changes.ts',
+        find: 'return isRecent(stat.mtimeUs, nowMs) || (isCoarse(stat) && isRecent(stat.ctimeUs, nowMs))',
+        replace: 'return nowMs < 0 && isRecent(stat.mtimeUs, nowMs)',
+      },
+    ],
+  },
+  {
+    name: 'no-last-look-at-young-files',
+    protects:
+      'What was hashed while it was young is hashed once more when its times cannot hide a later write any longer.',
+    histories: { ...COARSE, mix: { ...COARSE.mix, badWatcher: 0.8 } },
+    edits: [
+      {
+        file: 'sync/observer.ts',
+        find: 'racy = true\n        this.#suspect(entry.stat.ino)',
+        replace: 'racy = true',
+      },
+    ],
+  },
+  {
+    name: 'old-times-believed',
+    protects:
+      'On a coarse disk a write whose time was set back shows nowhere: what was changed a moment ago is hashed.',
+    histories: COARSE,
+    edits: [
+      {
+        file: 'sync/local-changes.ts',
+        find: 'return isRecent(stat.mtimeUs, nowMs) || (isCoarse(stat) && isRecent(stat.ctimeUs, nowMs))',
+        replace: 'return isRecent(stat.mtimeUs, nowMs)',
+      },
+    ],
+  },
+  {
+    name: 'change-time-ignored',
+    protects: 'A file of the same size and time may still be another: the inode says when it was changed.',
+    short: { first: 4, firstActs: ['mkdir', 'create', 'create'], stopped: true, apart: ['rewrite'], afterwards: [] },
+    edits: [{ file: 'sync/local-changes.ts', find: ' && a.ctimeUs === b.ctimeUs && a.mode', replace: ' && a.mode' }],
+  },
+  {
+    name: 'unreadable-is-empty',
+    protects: 'A directory that cannot be read is not an empty one.',
+    histories: { devices: [2, 3], mix: { badWatcher: 0, steps: { unreadable: 15 } } },
+    edits: [
+      {
+        file: 'sync/observer.ts',
+        find: '          unknown.add(found.path)\n',
+        replace: `          const known = rows.at(found.path)
+          if (known === undefined) unknown.add(found.path)
+          else listed.set(found.path, { path: found.path, stat: known.stat, entries: [], problems: [] })
+`,
+      },
+    ],
+  },
+  {
+    name: 'gone-at-first-sight',
+    protects:
+      'What is not seen is called gone only when a second look agrees: it may be on its way to where we have not looked.',
+    histories: { devices: [2, 3], mix: { badWatcher: 0, acts: { moveDirectory: 20, moveFile: 30 } } },
+    edits: [
+      {
+        file: 'sync/publisher.ts',
+        find: 'const longEnough = since !== undefined && now - since >= SECOND_LOOK_MS',
+        replace: 'const longEnough = since === undefined || now - since >= SECOND_LOOK_MS',
+      },
+    ],
+  },
+  {
+    name: 'hints-in-old-spellings',
+    protects: 'A disk that folds case answers to other spellings too: they are no other directories.',
+    histories: { mix: { folding: 1, acts: { changeCase: 25 } } },
+    edits: [
+      {
+        file: 'sync/local-changes.ts',
+        find: 'if (spelled === undefined || spelled === path) return true',
+        replace: 'if (spelled === undefined || path.length > 0) return true',
+      },
+    ],
+  },
+  {
+    name: 'directories-known-by-name',
+    protects: 'A renamed directory is the same one: what others change in it arrives under its new name.',
+    short: {
+      first: 4,
+      firstActs: ['unpack', 'mkdir'],
+      apart: ['edit', 'moveDirectory', 'create'],
+      behind: ['edit', 'create', 'moveDirectory'],
+      afterwards: ['moveDirectory'],
+    },
+    edits: [
+      {
+        file: 'sync/local-changes.ts',
+        find: "r.kind === 'directory' && r.id !== ROOT_ROW && sameObject(r.stat, entry.stat) && !this.#pathOfRow.has(r.id)",
+        replace:
+          "r.kind === 'directory' && r.name === entry.name && r.id !== ROOT_ROW && sameObject(r.stat, entry.stat) && !this.#pathOfRow.has(r.id)",
+      },
+    ],
+  },
+]
+
+const PUBLISHING: readonly Mutant[] = [
+  {
+    name: 'moved-and-edited-in-one',
+    protects: 'A file that was edited on its way to another name is looked at there.',
+    short: {
+      first: 4,
+      firstActs: ['mkdir', 'create', 'create'],
+      stopped: true,
+      apart: ['moveFile', 'edit', 'append'],
+      afterwards: [],
+    },
+    edits: [
+      {
+        file: 'sync/publisher.ts',
+        find: 'this.#askAgain(found.parent, 0)\n  }\n\n  async #publishContents',
+        replace:
+          'this.#deps.rows.put({ ...row, stat: found.observed.stat })\n    this.#askAgain(found.parent, 0)\n  }\n\n  async #publishContents',
+      },
+    ],
+  },
+  {
+    name: 'adopted-unseen',
+    protects: 'What stands at a name is taken for what the tree shows there only if it is the same content.',
+    short: { first: 2, firstActs: ['mkdir', 'create'], apart: ['clash'], behind: ['clash'], afterwards: [] },
+    edits: [
+      {
+        file: 'sync/publisher.ts',
+        find: "if (kind !== 'directory' && entry.facts.content !== facts.content) return undefined\n",
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'name-taken-before-it-is-free',
+    protects: 'Nothing new is said at a name whose old file is not believed gone yet.',
+    short: {
+      first: 4,
+      firstActs: ['mkdir', 'create'],
+      stopped: true,
+      apart: ['becomeOther', 'remove', 'create', 'mkdir', 'moveFile'],
+      afterwards: ['becomeOther', 'moveFile', 'moveDirectory'],
+    },
+    edits: [
+      {
+        file: 'sync/publisher.ts',
+        find: 'return this.#heldNames.has(this.#nameOf(parent.id, name))',
+        replace: 'return this.#heldNames.has(this.#nameOf(parent.id, name)) && false',
+      },
+    ],
+  },
+  {
+    name: 'row-overwritten',
+    protects: 'A row whose name another one takes stays until a scan says what became of its file.',
+    short: {
+      first: 4,
+      firstActs: ['mkdir', 'create', 'create'],
+      apart: ['becomeOther', 'over', 'swap', 'moveFile', 'remove', 'create'],
+      afterwards: [],
+    },
+    edits: [
+      {
+        file: 'core/rows.ts',
+        find: `      this.#insert({ ...other, name: \`\${other.name}\\0\${other.id}\` })\n`,
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'deleted-before-all-is-hashed',
+    protects: 'What is gone for sure and whose name something else has goes first, or the newcomer makes way for it.',
+    short: {
+      first: 4,
+      firstActs: ['mkdir', 'create'],
+      stopped: true,
+      apart: ['becomeOther', 'remove', 'create', 'mkdir'],
+      afterwards: ['becomeOther', 'moveFile', 'moveDirectory'],
+    },
+    edits: [
+      {
+        file: 'sync/publisher.ts',
+        find: 'this.#remove(this.#inTheWay(lost, confirmed))',
+        replace: 'this.#inTheWay(new Map(lost), confirmed)',
+      },
+    ],
+  },
+]
+
+const APPLYING: readonly Mutant[] = [
+  {
+    name: 'published-unchecked',
+    protects: 'Right before it acts a step looks whether the disk still shows what the plan was made for.',
+    edits: [
+      {
+        file: 'sync/applier.ts',
+        find: `      steps.map(s => s.step),
+      options,`,
+        replace: `      await Promise.all(
+        steps.map(async ({ step }) => {
+          if (!('expect' in step)) return step
+          const now = await disk.look(step.path).catch(() => null)
+          return now === null || now.kind !== step.kind ? step : ({ ...step, expect: now.stat } as typeof step)
+        }),
+      ),
+      options,`,
+      },
+    ],
+  },
+  {
+    name: 'unsure-files-replaced',
+    protects:
+      'What may have been written since it was hashed, without a trace in its times, is hashed before it is replaced.',
+    histories: COARSE,
+    edits: [
+      {
+        file: 'sync/applier.ts',
+        find: "if (step.do === 'put') return step.expect !== null && this.#deps.isUnsure(step.expect)",
+        replace: "if (step.do !== 'mkdir') return false",
+      },
+    ],
+  },
+  {
+    name: 'pending-is-deleted',
+    protects: 'What waits for something that has not arrived shows where it was before, or is left alone on the disk.',
+    histories: {
+      devices: [3, 4],
+      mix: { badNetwork: 1, badWatcher: 0, steps: { link: 20 }, acts: { moveDirectory: 25, moveFile: 20, unpack: 10 } },
+    },
+    edits: [
+      {
+        file: 'crdt/projection.ts',
+        find: 'for (const spot of fallbacks(node, pending)) {',
+        replace: 'for (const spot of pending ? [] : fallbacks(node, pending)) {',
+      },
+      {
+        file: 'crdt/resolve-parents.ts',
+        find: 'const spot = fallbacks(node, pending.has(node.id)).find(',
+        replace: 'const spot = (pending.has(node.id) ? [] : fallbacks(node, false)).find(',
+      },
+      {
+        file: 'sync/differences.ts',
+        find: '} else if (row.nodes.some(ref => this.#tree.isPending(ref.id))) return',
+        replace: '}',
+      },
+      {
+        file: 'sync/differences.ts',
+        find: 'if (targets.length === 0 && this.#tree.isPending(node)) return',
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'old-version-not-kept',
+    protects: 'What a new version replaces on a disk is kept, and can be found by its content.',
+    short: { first: 3, firstActs: ['mkdir', 'create', 'create'], apart: ['edit', 'append', 'remove'], afterwards: [] },
+    edits: [
+      {
+        file: 'sync/plan.ts',
+        find: 'expectContent: row?.content ?? NO_CONTENT,',
+        replace: 'expectContent: row === undefined ? entry.facts.content : NO_CONTENT,',
+      },
+    ],
+  },
+  {
+    name: 'name-left-empty',
+    protects: 'A conflict copy steps aside only when the version that wins the name is at hand.',
+    short: {
+      first: 3,
+      firstActs: ['mkdir', 'create', 'create'],
+      apart: ['edit', 'clash'],
+      behind: ['create', 'edit', 'clash'],
+      afterwards: [],
+    },
+    edits: [
+      {
+        file: 'sync/differences.ts',
+        find: 'if (entry.copy && winner !== undefined && !this.#ready(winner)) return\n',
+        replace: 'if (winner !== undefined && this.#ready === undefined) return',
+      },
+    ],
+  },
+  {
+    name: 'directory-removed-with-what-is-in-it',
+    protects: 'What is in a directory that is to go, and is not to go itself, moves out first.',
+    short: {
+      first: 4,
+      firstActs: ['unpack', 'mkdir'],
+      apart: ['rmrf', 'moveFile', 'moveDirectory', 'edit'],
+      afterwards: [],
+    },
+    edits: [
+      {
+        file: 'sync/differences.ts',
+        find: 'for (const child of this.#rows.children(row.id)) this.#collectRow(child)\n  }\n\n  /** The one row',
+        replace:
+          'for (const child of this.#rows.children(row.id)) this.doomed.set(child.id, child)\n  }\n\n  /** The one row',
+      },
+    ],
+  },
+  {
+    name: 'parked-not-put-back',
+    protects: 'What a crash left parked goes back before anything is looked at.',
+    histories: { ...CRASHES, mix: { ...CRASHES.mix, acts: { swap: 40 } } },
+    edits: [
+      {
+        file: 'sync/folder.ts',
+        find: 'if (await this.#rootIsGood()) await this.#deps.disk.recover()',
+        replace: 'await this.#rootIsGood()',
+      },
+    ],
+  },
+  {
+    name: 'names-not-parked',
+    protects: 'Files that change names with one another, on another device, do so here: one of them steps aside.',
+    short: { first: 5, firstActs: ['mkdir', 'create', 'create'], apart: ['swap', 'moveDirectory'], afterwards: [] },
+    edits: [
+      {
+        file: 'sync/plan.ts',
+        find: 'return deepest !== null && this.#emitPark(deepest)',
+        replace: 'return deepest !== null && this.#shadow.path(0 as RowId) !== undefined && this.#emitPark(deepest)',
+      },
+    ],
+  },
+  {
+    name: 'refused-and-forgotten',
+    protects: 'A step that the disk refused is tried again.',
+    short: {
+      first: 3,
+      firstActs: ['mkdir', 'create', 'create'],
+      apart: ['edit', 'moveFile'],
+      behind: ['edit', 'create', 'clash', 'moveFile'],
+      afterwards: [],
+    },
+    edits: [{ file: 'sync/cycle.ts', find: 'this.#rest(planned.directory, pauseMs)', replace: '' }],
+  },
+]
+
+const KEEPING: readonly Mutant[] = [
+  {
+    name: 'own-writes-stored-late',
+    protects: 'What a peer built on this device’s own writes is stored after them, or the log cannot be loaded.',
+    histories: CRASHES,
+    edits: [
+      {
+        file: 'sync/replica.ts',
+        find: 'const own = this.tree.takeUpdates()',
+        replace: 'const own: DocUpdate[] = []',
+      },
+    ],
+  },
+  {
+    name: 'emptied-root-believed',
+    protects: 'A root that is suddenly empty, or another, halts the folder: an unmounted disk is no deletion.',
+    histories: ROOTS,
+    edits: [
+      {
+        file: 'sync/safety.ts',
+        find: 'switch (root.state) {',
+        replace: "switch (root.state === 'emptied' || root.state === 'replaced' ? 'ok' : root.state) {",
+      },
+    ],
+  },
+  {
+    name: 'never-fetched-again',
+    protects: 'What could not be fetched is tried again.',
+    edits: [
+      {
+        file: 'sync/fetcher.ts',
+        find: 'if (left === before && !this.#again) await this.#pause(signal)',
+        replace: 'if (left === before && !this.#again) break',
+      },
+    ],
+  },
+  {
+    name: 'stale-merge-written',
+    protects: 'A merge that was overtaken by a newer version is thrown away.',
+    histories: MERGES,
+    edits: [
+      {
+        file: 'sync/text-merger.ts',
+        find: 'if (first === undefined || second === undefined || pairKey(node, first, second) !== pairKey(node, one, other))\n      return',
+        replace: 'if (first === undefined && second === undefined) return',
+      },
+    ],
+  },
+]
+
+export const SYNC_MUTANTS: readonly Mutant[] = [...LOOKING, ...PUBLISHING, ...APPLYING, ...KEEPING]

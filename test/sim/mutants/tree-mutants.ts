@@ -1,0 +1,409 @@
+// The protections of the shared tree (src/crdt, src/core), each taken out once: dots, the join, ids, the projection, settling, merging.
+import type { GenerateOptions } from '../steps.ts'
+import type { Mutant } from './mutant.ts'
+
+const NETWORK: GenerateOptions = { devices: [3, 4], mix: { badNetwork: 1, badWatcher: 0, steps: { link: 20 } } }
+
+const DOTS: readonly Mutant[] = [
+  {
+    name: 'edit-supersedes-what-shows',
+    protects: 'An edit supersedes what its disk showed, not what the documents show by now: unseen versions stay.',
+    short: {
+      first: 3,
+      firstActs: ['mkdir', 'create', 'create'],
+      apart: ['edit', 'append', 'moveFile'],
+      behind: ['edit', 'append'],
+      afterwards: [],
+    },
+    edits: [
+      {
+        file: 'crdt/operations.ts',
+        find: 'const dots = dotsOf(ref)\n    const batch = this.#batch()',
+        replace:
+          'const dots = this.#deps.view.entriesOf(ref.id)[0]?.dots ?? dotsOf(ref)\n    const batch = this.#batch()',
+      },
+    ],
+  },
+  {
+    name: 'remove-supersedes-what-shows',
+    protects: 'A deletion takes away what its disk showed: a newer version that is still on its way stays.',
+    short: {
+      first: 3,
+      firstActs: ['mkdir', 'create', 'create'],
+      apart: ['edit', 'append'],
+      behind: ['remove', 'rmrf'],
+      afterwards: [],
+    },
+    edits: [
+      {
+        file: 'crdt/operations.ts',
+        find: '[...(kills.get(ref.id) ?? NOTHING), ...dotsOf(ref)])',
+        replace: '[...(kills.get(ref.id) ?? NOTHING), ...(view.entriesOf(ref.id)[0]?.dots ?? dotsOf(ref))])',
+      },
+    ],
+  },
+  {
+    name: 'moved-row-takes-dots-early',
+    protects:
+      'A row that moved while its new content is still to come keeps its old dots: it does not show the new ones.',
+    short: {
+      first: 3,
+      firstActs: ['mkdir', 'create', 'create'],
+      apart: ['edit', 'moveFile'],
+      behind: ['edit', 'remove'],
+      afterwards: [],
+    },
+    edits: [
+      {
+        file: 'sync/plan.ts',
+        find: 'const nodes = fills\n',
+        replace: 'const nodes = fills && false\n',
+      },
+    ],
+  },
+  {
+    name: 'dots-counted-by-node',
+    protects:
+      'Sequence numbers grow over all nodes of an actor: a node whose records went and that is born again has no dot twice.',
+    short: {
+      first: 4,
+      firstActs: ['mkdir', 'create', 'create'],
+      apart: ['create', 'remove', 'edit'],
+      afterwards: [],
+      stuckClocks: true,
+    },
+    edits: [
+      {
+        file: 'crdt/dots.ts',
+        find: 'Math.max(this.#wall(), this.#last + 1, seen + 1)',
+        replace: 'Math.max(this.#wall(), seen + 1)',
+      },
+    ],
+  },
+  {
+    name: 'create-joins-a-row',
+    protects: 'What is created at a name joins only a node that this disk does not show elsewhere.',
+    short: {
+      first: 3,
+      firstActs: ['mkdir', 'create', 'create'],
+      apart: ['create', 'moveFile', 'clash'],
+      afterwards: ['create', 'moveFile', 'remove'],
+    },
+    edits: [
+      {
+        file: 'crdt/batch.ts',
+        find: 'used && (hasRow(id) || there.placement !== null || this.#writes.has(id))',
+        replace: 'used && hasRow(id) && false',
+      },
+    ],
+  },
+]
+
+const JOIN: readonly Mutant[] = [
+  {
+    name: 'join-keeps-the-newer',
+    protects: 'Concurrent records of a node are joined; the later one is not simply taken.',
+    short: { first: 3, firstActs: ['mkdir', 'create', 'create'], apart: ['edit', 'moveFile', 'chmod'], afterwards: [] },
+    edits: [
+      {
+        file: 'crdt/join.ts',
+        find: 'const versions: Version[] = []\n  for (const version of a.versions) {',
+        replace: `const newest = (n: Node): number => Math.max(n.placement?.time ?? 0, 0, ...n.context.values())
+  if (newest(a) !== newest(b)) return newest(a) > newest(b) ? a : b
+  const versions: Version[] = []
+  for (const version of a.versions) {`,
+      },
+    ],
+  },
+  {
+    name: 'join-forgets-the-unseen',
+    protects: 'A version that only one record has survives, if the other never saw it.',
+    short: { first: 3, firstActs: ['mkdir', 'create', 'create'], apart: ['edit', 'clash'], afterwards: [] },
+    edits: [
+      {
+        file: 'crdt/join.ts',
+        find: 'else if (version.dot.seq > (b.context.get(version.dot.actor) ?? 0)) versions.push(version)',
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'placement-by-arrival',
+    protects: 'Of two placements everybody honours the same one, in whatever order they came.',
+    short: { first: 3, firstActs: ['mkdir', 'create', 'create'], apart: ['moveFile', 'moveDirectory'], afterwards: [] },
+    edits: [
+      {
+        file: 'crdt/join.ts',
+        find: 'placement: comparePlacement(a.placement, b.placement) >= 0 ? a.placement : b.placement,',
+        replace: 'placement: a.placement ?? b.placement,',
+      },
+    ],
+  },
+  {
+    name: 'kind-not-in-the-id',
+    protects: 'A file and a directory of one name are two nodes.',
+    short: {
+      first: 3,
+      firstActs: ['mkdir', 'create', 'create'],
+      apart: ['becomeOther', 'create', 'mkdir', 'edit'],
+      afterwards: [],
+    },
+    edits: [
+      {
+        file: 'crdt/record.ts',
+        find: 'input[ID_BYTES] = kindNumber(kind)\n  input.writeUInt32BE',
+        replace: 'input[ID_BYTES] = kindNumber(kind) * 0\n  input.writeUInt32BE',
+      },
+    ],
+  },
+  {
+    name: 'dead-directories-dropped',
+    protects: 'A directory that died keeps its record: a child that survives must find its parent.',
+    short: {
+      first: 3,
+      firstActs: ['unpack', 'mkdir', 'create'],
+      apart: ['rmrf', 'edit', 'create', 'moveDirectory'],
+      afterwards: [],
+    },
+    edits: [
+      {
+        file: 'crdt/batch.ts',
+        find: "if (versions.length > 0 || node.kind === 'directory') this.put({ ...node, versions })",
+        replace: 'if (versions.length > 0) this.put({ ...node, versions })',
+      },
+    ],
+  },
+  {
+    name: 'gate-lets-gaps-in',
+    protects: 'An update whose beginning is missing is not half applied: its deletions would go without its inserts.',
+    within: 100_000,
+    histories: NETWORK,
+    edits: [
+      { file: 'crdt/gate.ts', find: 'if (clock > at) return { ok: false, gap: true }', replace: '' },
+      {
+        file: 'crdt/gate.ts',
+        find: 'for (const need of needs) if (need.clock >= after(need.client)) return { ok: false, gap: true }',
+        replace: 'if (needs.length < 0) return { ok: false, gap: true }',
+      },
+      {
+        file: 'crdt/gate.ts',
+        find: 'if (clock + length > after(client)) return { ok: false, gap: true }',
+        replace: '',
+      },
+      {
+        file: 'crdt/gate.ts',
+        find: "if (!integrable(found.structs, known)) return refuse('its items depend on each other')",
+        replace: 'integrable([], known)',
+      },
+      {
+        file: 'crdt/record-set.ts',
+        find: 'if (this.#doc.store.pendingStructs !== null || this.#doc.store.pendingDs !== null) {',
+        replace: 'if (this.#doc.clientID < 0) {',
+      },
+    ],
+  },
+]
+
+const PROJECTION: readonly Mutant[] = [
+  {
+    name: 'cycles-broken-by-arrival',
+    protects: 'Everybody dishonours the same move of a cycle.',
+    short: { first: 4, firstActs: ['mkdir'], apart: ['moveDirectory'], afterwards: [] },
+    edits: [
+      {
+        file: 'crdt/resolve-parents.ts',
+        find: 'cycle.sort((a, b) => comparePlacement(b.placement, a.placement) || compareText(a.id, b.id))',
+        replace: 'cycle.slice()',
+      },
+    ],
+  },
+  {
+    name: 'names-by-arrival',
+    protects: 'Of several files that ask for one name the same one gets it everywhere.',
+    short: { first: 4, firstActs: ['mkdir', 'create', 'create'], apart: ['create', 'moveFile'], afterwards: [] },
+    edits: [
+      {
+        file: 'crdt/listing.ts',
+        find: '[...files].sort((a, b) => comparePlacement(a.placement, b.placement) || compareText(a.id, b.id))',
+        replace: '[...files]',
+      },
+    ],
+  },
+  {
+    name: 'waiting-files-forgotten',
+    protects: 'A file whose directory comes after it shows as soon as the directory is there.',
+    histories: {
+      devices: [3, 4],
+      mix: { badNetwork: 1, apart: 0, steps: { exact: 0, link: 2 }, acts: { unpack: 60, mkdir: 20, create: 30 } },
+    },
+    edits: [
+      {
+        file: 'crdt/projection.ts',
+        find: 'for (const slot of fresh) this.#wake(slot.id)',
+        replace: 'for (const slot of fresh) if (slot.id === undefined) this.#wake(slot.id)',
+      },
+    ],
+  },
+  {
+    name: 'suffixes-mended-in-place',
+    protects: 'A change that renames others names the whole directory anew.',
+    short: {
+      first: 3,
+      firstActs: ['mkdir', 'create', 'create'],
+      apart: ['clash', 'moveFile', 'create', 'edit'],
+      afterwards: ['edit', 'moveFile', 'create'],
+    },
+    edits: [
+      {
+        file: 'crdt/projection.ts',
+        find: 'if (listing.involved.has(slot.id)) return false\n',
+        replace: '',
+      },
+      {
+        file: 'crdt/projection.ts',
+        find: 'if ((old !== undefined && listing.touchy.has(old)) || (key !== undefined && listing.touchy.has(key))) return false',
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'case-not-folded',
+    protects: 'Where one disk folds case, names that differ by case are one name for everybody.',
+    histories: { mix: { folding: 1 } },
+    edits: [
+      {
+        file: 'core/names.ts',
+        find: 'return fold ? foldCase(name) : normalName(name)',
+        replace: 'return fold ? normalName(name) : normalName(name)',
+      },
+    ],
+  },
+  {
+    name: 'names-not-composed',
+    protects: 'A name that two disks compose differently is one name.',
+    edits: [
+      {
+        file: 'core/names.ts',
+        find: "return ASCII.test(name) ? name : name.normalize('NFC')",
+        replace: 'return ASCII.test(name) ? name : name',
+      },
+    ],
+  },
+]
+
+const SETTLING: readonly Mutant[] = [
+  {
+    name: 'cycles-not-settled',
+    protects: 'What shows where it is because of a broken cycle stays there when another move ends the cycle.',
+    short: { first: 4, firstActs: ['mkdir'], apart: ['moveDirectory'], afterwards: ['moveDirectory', 'rmrf'] },
+    edits: [
+      {
+        file: 'crdt/settle.ts',
+        find: 'for (const slot of view.brokenCycles()) {',
+        replace: 'for (const slot of [...view.brokenCycles()].slice(0, 0)) {',
+      },
+    ],
+  },
+  {
+    name: 'suffixes-not-settled',
+    protects: 'A file with a suffix keeps its name when somebody frees the name that it was given for.',
+    short: {
+      first: 3,
+      firstActs: ['mkdir', 'create'],
+      apart: ['moveFile', 'create', 'mkdir'],
+      afterwards: ['remove', 'moveFile', 'moveDirectory'],
+    },
+    edits: [
+      {
+        file: 'crdt/settle.ts',
+        find: 'if (wanted && !gone.has(special.id)) pin(batch, view, special)',
+        replace: 'if (wanted && gone.size < 0) pin(batch, view, special)',
+      },
+    ],
+  },
+  {
+    name: 'copies-not-settled',
+    protects: 'A conflict copy stays under its own name when the file that it lies beside is deleted or moved.',
+    short: {
+      first: 2,
+      firstActs: ['mkdir', 'create', 'create'],
+      apart: ['clash', 'edit'],
+      afterwards: ['remove', 'moveFile', 'edit'],
+    },
+    edits: [
+      {
+        file: 'crdt/settle.ts',
+        find: '} else if (ids.has(special.id) || (special.clash && wanted)) {',
+        replace: '} else if (ids.size < 0) {',
+      },
+    ],
+  },
+  {
+    name: 'disposed-copies-settled',
+    protects: 'A version that the operation itself disposes of is not made a file first.',
+    short: {
+      first: 2,
+      firstActs: ['mkdir', 'create', 'create'],
+      apart: ['clash', 'edit'],
+      afterwards: ['remove', 'rmrf', 'moveFile', 'edit'],
+    },
+    edits: [
+      {
+        file: 'crdt/settle.ts',
+        find: 'if (lead === undefined || group.versions.some(v => scope.disposes(id, v.dot))) return null',
+        replace: 'if (lead === undefined) return null',
+      },
+    ],
+  },
+  {
+    name: 'row-of-a-settled-copy-left',
+    protects: 'The row of a conflict copy that became a file of its own stands for that file from then on.',
+    short: {
+      first: 2,
+      firstActs: ['mkdir', 'create', 'create'],
+      apart: ['clash', 'edit'],
+      afterwards: ['remove', 'moveFile', 'edit', 'over'],
+    },
+    edits: [
+      {
+        file: 'crdt/operations.ts',
+        find: 'if (settled.length === 0) return\n',
+        replace: 'if (settled.length >= 0) return\n',
+      },
+    ],
+  },
+  {
+    name: 'not-revived',
+    protects: 'A directory that lives by its content alone does not go because its content is moved out.',
+    short: {
+      first: 3,
+      firstActs: ['unpack', 'mkdir'],
+      apart: ['rmrf', 'edit', 'create'],
+      afterwards: ['moveFile', 'remove', 'moveDirectory'],
+    },
+    edits: [
+      {
+        file: 'crdt/settle.ts',
+        find: 'for (const merged of near.revive) revive(batch, merged, scope)',
+        replace: '',
+      },
+    ],
+  },
+]
+
+const MERGING: readonly Mutant[] = [
+  {
+    name: 'merged-on-a-guessed-base',
+    protects: 'Two texts are merged only over a version that both are known to come from.',
+    histories: { devices: [3, 4], mix: { acts: { edit: 60, append: 15, clash: 10 } } },
+    edits: [
+      {
+        file: 'crdt/versions.ts',
+        find: 'if (v.base !== null && inRun(w, v.base, same)) return v.base\n  return null',
+        replace: 'if (v.base !== null && inRun(w, v.base, same)) return v.base\n  return v.base ?? w.base',
+      },
+    ],
+  },
+]
+
+export const TREE_MUTANTS: readonly Mutant[] = [...DOTS, ...JOIN, ...PROJECTION, ...SETTLING, ...MERGING]

@@ -1,0 +1,380 @@
+// Branches that no history can take, each with its reason: see coverage.ts. An entry that fits no branch, or one that was taken, is an
+// error, so that this list cannot rot. What only needs a step that the simulation lacks does not belong here: add the step.
+
+export interface Unreachable {
+  readonly file: string
+  /** The whole line, trimmed. */
+  readonly line: string
+  /** The function it is in, where several have such a line. */
+  readonly inside?: string
+  /** Which branch of that line, as `told` names it. */
+  readonly what: string
+  readonly why: string
+}
+
+const TYPES = 'only the types allow it'
+
+export const UNREACHABLE: readonly Unreachable[] = [
+  {
+    file: 'src/sync/differences.ts',
+    what: 'if true',
+    line: "if (root === undefined) throw new Error('the row table has no root')",
+    why: "loading a replica puts the root's row",
+  },
+  {
+    file: 'src/sync/differences.ts',
+    what: 'if false',
+    line: 'if (entry !== undefined) this.#collectDirectoryEntry(entry)',
+    why: 'the primary of what shows has an entry',
+  },
+  {
+    file: 'src/sync/differences.ts',
+    what: 'if true',
+    line: 'if (entry === undefined) return null',
+    why: 'only asked of primaries, which show',
+  },
+  {
+    file: 'src/sync/differences.ts',
+    what: '|| 1',
+    line: 'if (primary === undefined || this.#doneNodes.has(primary)) return',
+    why: TYPES,
+  },
+  {
+    file: 'src/sync/differences.ts',
+    what: '&& 1',
+    line: 'for (let at: Entry | undefined = entry; at !== undefined && at.directory !== ROOT_NODE && depth < 1_000; depth++)',
+    why: 'above what shows there is always something that shows, up to the root',
+  },
+  {
+    file: 'src/sync/differences.ts',
+    what: '&& 2',
+    line: 'if (entry.copy && winner !== undefined && !this.#ready(winner)) return',
+    why: 'a copy shows beside its winner, never alone',
+  },
+  {
+    file: 'src/sync/differences.ts',
+    what: '&& 1',
+    line: 'return other !== undefined && ref.id === other.id && samePlacement(ref, other) && sameVersions(ref, other)',
+    why: TYPES,
+  },
+  {
+    file: 'src/sync/differences.ts',
+    what: '&& 3',
+    line: 'return p.time === q.time && p.actor === q.actor && p.parent === q.parent && p.name === q.name',
+    why: 'an actor places a node only once at one time; a forged record could',
+  },
+  {
+    file: 'src/sync/plan.ts',
+    what: '?? last',
+    line: 'doomed.sort((a, b) => (depths.get(b.id) ?? 0) - (depths.get(a.id) ?? 0))',
+    why: TYPES,
+  },
+  {
+    file: 'src/sync/plan.ts',
+    what: '?? last (2)',
+    line: 'doomed.sort((a, b) => (depths.get(b.id) ?? 0) - (depths.get(a.id) ?? 0))',
+    why: TYPES,
+  },
+  {
+    file: 'src/sync/plan.ts',
+    what: '?? last',
+    line: 'const path = this.#shadow.path(id) ?? entry.name',
+    why: 'its directory was seen to have a path',
+  },
+  {
+    file: 'src/sync/plan.ts',
+    what: '|| 1',
+    line: 'if (stat === null || into === undefined) return false',
+    why: 'the disk answers such a step with a stat or a problem',
+  },
+  {
+    file: 'src/sync/plan.ts',
+    what: 'if true',
+    line: 'if (from === undefined && !parked) return this.#wait(entry)',
+    why: 'tryStructural has just seen that it has a path',
+  },
+  {
+    file: 'src/sync/plan.ts',
+    what: '?? last',
+    line: 'const to = this.#shadow.path(row.id) ?? entry.name',
+    why: 'its directory was seen to have a path',
+  },
+  {
+    file: 'src/sync/plan.ts',
+    what: '?? last',
+    line: ": { do: 'move', path: from ?? '', kind: row.kind, expect: row.stat, to },",
+    why: TYPES,
+  },
+  {
+    file: 'src/sync/plan.ts',
+    what: 'if true',
+    line: 'if (stat === null || now === undefined) return false',
+    why: 'the row of a step stays until it is done; the disk answers with a stat or a problem',
+  },
+  {
+    file: 'src/sync/plan.ts',
+    what: '|| 1',
+    line: 'if (stat === null || now === undefined) return false',
+    why: 'the disk answers such a step with a stat or a problem',
+  },
+  {
+    file: 'src/sync/plan.ts',
+    what: '?? last',
+    line: 'directory: row.nodes[0]?.id ?? ROOT_NODE,',
+    why: 'every row has a node',
+  },
+  {
+    file: 'src/sync/plan.ts',
+    what: 'if true',
+    line: 'if (parent === undefined) return this.#wait(entry)',
+    why: "a fresh entry's was asked for before, and a row in place is in its directory",
+  },
+  {
+    file: 'src/sync/plan.ts',
+    what: 'if true',
+    line: "if (planned?.step.do !== 'put') continue",
+    why: 'the list holds nothing else',
+  },
+  {
+    file: 'src/sync/plan.ts',
+    what: 'if true',
+    line: 'if (!this.#shadow.isEmpty(row.id)) return false',
+    why: 'all that was in it has just been removed',
+  },
+  {
+    file: 'src/sync/local-changes.ts',
+    what: '? false (2)',
+    line: 'depth(a.path) - depth(b.path) || (a.path < b.path ? -1 : a.path > b.path ? 1 : 0)',
+    why: 'no two entries have one path',
+  },
+  {
+    file: 'src/sync/local-changes.ts',
+    what: '&& 2',
+    line: "r.kind === 'directory' && r.id !== ROOT_ROW && sameObject(r.stat, entry.stat) && !this.#pathOfRow.has(r.id),",
+    why: "the root's row has inode 0, which no disk gives out",
+  },
+  {
+    file: 'src/sync/local-changes.ts',
+    what: 'if false',
+    line: 'if (home !== undefined) this.#need(home, false)',
+    why: "a row's directory has a row",
+  },
+  {
+    file: 'src/sync/local-changes.ts',
+    what: 'if true',
+    inside: '#pathOf',
+    line: 'if (row === undefined) return undefined',
+    why: "a row's directory has a row",
+  },
+  {
+    file: 'src/sync/local-changes.ts',
+    what: '? true',
+    line: 'return above === undefined ? undefined : joinPath(above, row.name)',
+    why: "a row's directory has a row",
+  },
+  {
+    file: 'src/sync/publisher.ts',
+    what: 'if false',
+    line: "if (root !== undefined) this.#directories.set('', root)",
+    why: "loading a replica puts the root's row",
+  },
+  {
+    file: 'src/sync/publisher.ts',
+    what: '|| 1',
+    line: "if (at === undefined || at.id === ROOT_ROW) return ''",
+    why: "a row's directory has a row",
+  },
+  {
+    file: 'src/sync/publisher.ts',
+    what: '?? last',
+    line: "if (!this.#changes.lost.some(l => l.id === id)) return this.#standsAt.get(id) ?? this.#deps.rows.path(id) ?? ''",
+    why: "a row's directory has a row",
+  },
+  { file: 'src/sync/publisher.ts', what: '?? last', line: 'bytes += all[count]?.observed.stat.size ?? 0', why: TYPES },
+  {
+    file: 'src/sync/publisher.ts',
+    what: 'if true',
+    line: 'if (now === undefined) continue',
+    why: 'a directory that stands is not removed in the same run',
+  },
+  {
+    file: 'src/sync/publisher.ts',
+    what: 'if true',
+    line: 'if (found === undefined) continue',
+    why: 'the disk answers only what it was asked',
+  },
+  {
+    file: 'src/sync/publisher.ts',
+    what: '&& 1',
+    line: 'const adopted = parent && this.#adopt(row, parent, row.name, facts, row.kind, found.observed.stat)',
+    why: "a row's directory has a row",
+  },
+  {
+    file: 'src/sync/publisher.ts',
+    what: '&& 1',
+    line: 'parent.nodes[0] && (parent.id === ROOT_ROW ? parent.nodes[0].id : tree.primaryOf(parent.nodes[0].id))',
+    why: 'every row has a node',
+  },
+  {
+    file: 'src/sync/publisher.ts',
+    what: '?? last',
+    line: 'if (row !== null && sameDots(entry.dots, row.nodes[0]?.versions ?? [])) return undefined',
+    why: 'every row has a node',
+  },
+  {
+    file: 'src/sync/publisher.ts',
+    what: '?? last',
+    line: "this.#note('deleted', row, this.#deps.rows.path(row.id) ?? row.name)",
+    why: "a row's directory has a row",
+  },
+  {
+    file: 'src/sync/publisher.ts',
+    what: 'if true',
+    line: 'if (node === undefined) return',
+    why: 'every row has a node',
+  },
+  {
+    file: 'src/crdt/operations.ts',
+    what: 'if true',
+    line: "if (there === undefined) throw new KithError('internal', 'The file to merge is gone. Please report this.')",
+    why: 'the merger has just seen its siblings',
+  },
+  {
+    file: 'src/crdt/operations.ts',
+    what: 'if true',
+    line: "if (node === undefined) throw new KithError('internal', 'A node without records was asked for. Please report this.')",
+    why: 'asked only of nodes that show or were just written',
+  },
+  {
+    file: 'src/crdt/operations.ts',
+    what: 'if true',
+    line: 'if (ref === undefined) continue',
+    why: 'every row has a node',
+  },
+  {
+    file: 'src/crdt/operations.ts',
+    what: 'if true',
+    line: "if (directory === undefined) throw new KithError('internal', 'A row without its directory. Please report this.')",
+    why: "a row's directory has a row",
+  },
+  {
+    file: 'src/crdt/operations.ts',
+    what: '? true',
+    line: 'const merged = left === undefined ? null : view.mergedOf(smallest(left))',
+    why: "a row's directory has a row",
+  },
+  {
+    file: 'src/crdt/operations.ts',
+    what: '&& 1',
+    line: 'return actor === own || (index.actors.has(own) && index.actors.get(actor)?.device === index.actors.get(own)?.device)',
+    why: 'loading a replica registers its actor',
+  },
+  {
+    file: 'src/crdt/operations.ts',
+    what: 'if true',
+    line: 'if (!isLegalName(normalName(name)))',
+    why: 'the scanner lists no such name',
+  },
+  {
+    file: 'src/crdt/operations.ts',
+    what: 'if true',
+    line: "if (first === undefined) throw new KithError('internal', 'A row without a node. Please report this.')",
+    why: 'every row has a node',
+  },
+  {
+    file: 'src/crdt/settle.ts',
+    what: 'if false',
+    line: 'if (spot !== null) touch(merged, spot.name)',
+    why: 'what shows has a place',
+  },
+  {
+    file: 'src/crdt/settle.ts',
+    what: 'if false',
+    line: 'if (node !== undefined && spot !== null) batch.place(node, spot.parent, special.name)',
+    why: 'what shows has records and a place',
+  },
+  {
+    file: 'src/crdt/settle.ts',
+    what: '&& 1',
+    line: 'if (node !== undefined && spot !== null) batch.place(node, spot.parent, special.name)',
+    why: 'what shows has records',
+  },
+  {
+    file: 'src/crdt/settle.ts',
+    what: '|| 1',
+    line: 'if (lead === undefined || group.versions.some(v => scope.disposes(id, v.dot))) return null',
+    why: 'no group is empty',
+  },
+  {
+    file: 'src/crdt/settle.ts',
+    what: '&& 1',
+    line: 'for (let merged: Merged | null = from; merged !== null && merged.parent !== null; merged = merged.parent) {',
+    why: 'the chain ends at the root, which has no parent',
+  },
+  {
+    file: 'src/crdt/settle.ts',
+    what: '|| 1',
+    line: 'if (node === undefined || node.versions.length > 0 || scope.gone?.has(id) === true) continue',
+    why: 'what shows has records',
+  },
+  {
+    file: 'src/crdt/resolve-parents.ts',
+    what: '|| last',
+    line: 'cycle.sort((a, b) => comparePlacement(b.placement, a.placement) || compareText(a.id, b.id))',
+    why: 'in a cycle no two have one parent, so no two placements are equal',
+  },
+  {
+    file: 'src/crdt/resolve-parents.ts',
+    what: 'if false',
+    line: 'if (newest !== undefined) victims.push(newest.id)',
+    why: 'no cycle is empty',
+  },
+  {
+    file: 'src/crdt/projection.ts',
+    what: 'if true',
+    line: 'if (slot === undefined) continue',
+    why: 'a node whose records changed has a slot until this has run',
+  },
+  {
+    file: 'src/crdt/projection.ts',
+    what: 'if true',
+    line: 'if (node === undefined) continue',
+    why: 'directories keep their records; `vanished` has seen to those that a forger deleted',
+  },
+  {
+    file: 'src/crdt/projection.ts',
+    what: 'if true',
+    line: 'if (birth === null) continue',
+    why: 'set just before for all that changed',
+  },
+  {
+    file: 'src/crdt/projection.ts',
+    what: 'if false',
+    line: 'if (slot !== undefined) out.set(slot, where)',
+    why: 'the answer names only those asked for',
+  },
+  {
+    file: 'src/crdt/projection.ts',
+    what: 'if true',
+    line: 'if (birth === null) return false',
+    why: 'set just before for all that changed, and seen on the way up',
+  },
+  {
+    file: 'src/crdt/projection.ts',
+    what: 'if true',
+    line: 'if (this.#unknownActor(node)) {',
+    why: 'the gate lets no record in whose actors are not registered',
+  },
+  {
+    file: 'src/crdt/projection.ts',
+    what: '|| 1',
+    line: 'node.versions.some(v => !actors.has(v.dot.actor)) ||',
+    why: 'the gate lets no record in whose actors are not registered',
+  },
+  {
+    file: 'src/crdt/projection.ts',
+    what: '&& last',
+    line: 'return slot !== undefined && slot.record !== null',
+    why: 'asked of what is no directory: only a forged record has a file as parent',
+  },
+]

@@ -1,0 +1,163 @@
+// A replica over a long life: what folding a log does.
+import { expect } from 'chai'
+import type { Facts } from '../../src/core/entry.ts'
+import type { ContentId, DeviceId, DocId, FolderId } from '../../src/core/ids.ts'
+import { DOC_COUNT, ROOT_ROW } from '../../src/core/ids.ts'
+import type { DocUpdate, Stat } from '../../src/core/ports.ts'
+import type { Row } from '../../src/core/rows.ts'
+import { Replica } from '../../src/sync/replica.ts'
+import { MemoryStore } from '../support/memory-store.ts'
+import { seeded } from '../support/random.ts'
+
+const FOLDER = 'f0'.repeat(16) as FolderId
+const STAT: Stat = { dev: 1, ino: 7, birthUs: 7, size: 0, mtimeUs: 0, ctimeUs: 0, mode: 0o644, links: 1 }
+
+let count = 0
+let wall = Date.UTC(2026, 0, 5)
+
+function facts(): Facts {
+  return { content: `\x01${String(++count).padStart(32, '.')}` as ContentId, size: 1, mtime: 1, mode: 0o644 }
+}
+
+class Device {
+  readonly name: string
+  readonly sent: DocUpdate[] = []
+  store = new MemoryStore(FOLDER)
+  #replica: Replica | null = null
+  readonly #random
+
+  constructor(name: string) {
+    this.name = name
+    this.#random = seeded(name)
+  }
+
+  get replica(): Replica {
+    if (this.#replica === null) throw new Error('not started')
+    return this.#replica
+  }
+
+  async start(): Promise<this> {
+    this.store = this.store.crash()
+    this.#replica = await Replica.load(
+      {
+        store: this.store,
+        now: () => ++wall,
+        random: this.#random,
+        emit: () => undefined,
+        announce: (updates, from) => void (from === null && this.sent.push(...updates)),
+        onBroken: error => {
+          throw error
+        },
+        onRolledBack: () => undefined,
+      },
+      {
+        folder: FOLDER,
+        device: this.name as DeviceId,
+        deviceName: this.name,
+        foldsCase: false,
+        pull: false,
+        rejoin: false,
+      },
+    )
+    return this
+  }
+
+  async send(to: Device): Promise<void> {
+    const outcome = await to.replica.receive(this.sent.splice(0), this.name as DeviceId)
+    expect(outcome).to.deep.equal({ gaps: [], refused: null })
+  }
+
+  root(): Row {
+    const root = this.replica.rows.get(ROOT_ROW)
+    if (root === undefined) throw new Error('no root')
+    return root
+  }
+
+  create(name: string): Row {
+    return this.replica.tree.create(this.root(), name, 'file', facts(), STAT)
+  }
+
+  /** A row for each name that a node shows under, as when the disk has come to show it. */
+  show(row: Row): Row[] {
+    const { tree, rows } = this.replica
+    const node = idOf(row)
+    for (const old of rows.byNode(node)) rows.delete(old.id)
+    for (const { name, kind, copy, facts: shown, ...entry } of tree.entriesOf(node)) {
+      const nodes = tree.refsOf({ ...entry, name, kind, copy, facts: shown })
+      rows.put({ ...shown, id: rows.allocate(), parent: ROOT_ROW, name, kind, copy, stat: STAT, nodes })
+    }
+    return rows.byNode(node)
+  }
+
+  digest(): string {
+    return this.replica.tree.digest()
+  }
+}
+
+function idOf(row: Row): Row['nodes'][number]['id'] {
+  const [ref] = row.nodes
+  if (ref === undefined) throw new Error('a row without a node')
+  return ref.id
+}
+
+async function meet(a: Device, b: Device): Promise<void> {
+  while (a.sent.length + b.sent.length > 0) {
+    await a.send(b)
+    await b.send(a)
+  }
+}
+
+const logOf = (device: Device): number =>
+  Math.max(...Array.from({ length: DOC_COUNT }, (_, doc) => device.store.logBytes(doc as DocId)))
+
+/** Edits one file until its document's log is long enough to be folded. */
+async function edit(device: Device, row: Row): Promise<void> {
+  let at = row
+  while (logOf(device) < 300 * 1024) {
+    for (let n = 0; n < 50; n++) {
+      at = device.replica.tree.edit(at, facts(), STAT)
+      await device.replica.commit({})
+    }
+  }
+}
+
+describe('a replica', () => {
+  it('drops what records of one node say twice when it folds a log, on two devices at once, and comes to an end', async () => {
+    const [a, b] = [await new Device('anna').start(), await new Device('bert').start()]
+    await meet(a, b)
+    const busy = a.create('busy')
+    const mine = a.create('both')
+    await a.replica.commit({})
+    const yours = b.create('both')
+    await b.replica.commit({})
+    await meet(a, b)
+    // Both delete the copy at once, and so both write the same.
+    for (const [device, row] of [
+      [a, mine],
+      [b, yours],
+    ] as const) {
+      device.replica.tree.remove(device.show(row).filter(each => each.copy))
+      await device.replica.commit({})
+    }
+    await edit(a, busy)
+    await meet(a, b)
+    const shown = (device: Device): string => JSON.stringify([...device.replica.tree.allEntries()])
+    const before = shown(a)
+    expect(shown(b)).to.equal(before)
+    expect(a.digest()).to.equal(b.digest())
+    for (const device of [a, b]) await device.replica.compact()
+    // Each dropped the same one, unseen by the other.
+    expect([a.sent.length, b.sent.length]).to.deep.equal([1, 1])
+    expect(a.digest()).to.equal(b.digest())
+    await meet(a, b)
+    expect([shown(a), shown(b)]).to.deep.equal([before, before])
+    for (const device of [a, b]) {
+      expect(logOf(device)).to.be.below(20_000)
+      await device.replica.compact()
+      expect(device.sent).to.deep.equal([])
+      expect(device.replica.tree.housekeep()).to.equal(0)
+      await device.start()
+      expect(shown(device)).to.equal(before)
+    }
+  })
+})

@@ -1,0 +1,56 @@
+// What a folder says and does while a content is still to come: it is settled but for that content, and who no longer has it says so.
+import { expect } from 'chai'
+import { scene } from '../support/scene.ts'
+
+/** More than a small content has: it goes by chunks. */
+const LONG_LINES = 20_000
+
+describe('a content still to come', () => {
+  it('a conflict copy that waits for the winner of its name is no unfinished work', () =>
+    scene({}, async stage => {
+      const { world, a, b } = stage
+      await stage.begin(p => p.write('f', '\0base'))
+      world.partition()
+      world.network.withhold(b.id)
+      await stage.act(1, p => p.write('f', '\0older'))
+      await stage.act(0, p => p.write('f', '\0newer'))
+      world.network.setLinked(a.id, b.id, true)
+      await world.pass(5_000)
+      expect(world.tree(b)).to.deep.equal({ f: '\0older' })
+      expect(b.engine.state()).to.include({ needFiles: 1, settled: true })
+      await stage.meet()
+      expect(Object.values(stage.tree()).sort()).to.deep.equal(['\0newer', '\0older'])
+    }))
+
+  it('whose holder deleted it while no watcher saw: the holder looks, and nobody waits for it any more', () =>
+    scene({}, async stage => {
+      const { world, a, b } = stage
+      await stage.begin(p => p.write('stays', 'stays'))
+      world.network.withhold(b.id)
+      await stage.act(0, p => p.write('goes', '\0content'))
+      a.watcher = { loss: 1, late: 0, repeat: 0 }
+      await stage.act(0, p => p.remove('goes'))
+      expect(b.engine.state().needFiles).to.equal(1)
+      world.network.allow(b.id)
+      await world.pass(5_000)
+      expect(b.engine.state()).to.include({ needFiles: 0, settled: true })
+      for (const device of world.devices) expect(world.tree(device), device.name).to.deep.equal({ stays: 'stays' })
+    }))
+
+  it('a text that its holder deleted comes from its base, where another moved the file', () =>
+    scene({}, async stage => {
+      const { world } = stage
+      const text = 'line\n'.repeat(LONG_LINES)
+      await stage.begin(p => {
+        p.write('f', 'old')
+        p.write('stays', 'stays')
+      })
+      world.network.withhold(stage.b.id)
+      await stage.act(0, p => p.write('f', text))
+      world.partition()
+      await stage.act(0, p => p.remove('f'))
+      await stage.act(1, p => p.rename('f', 'g'))
+      await stage.meet()
+      expect(stage.tree()).to.deep.equal({ g: text, stays: 'stays' })
+    }))
+})
