@@ -16,6 +16,8 @@ export class FolderDocs {
   readonly #sets: (RecordSet | undefined)[] = new Array<RecordSet | undefined>(DOC_COUNT)
   readonly #written = new Set<DocId>()
   #actor: ActorId | null = null
+  /** Of all documents; null after a change. */
+  #digest: string | null = null
 
   /** From now on this actor writes. After loading. */
   setActor(actor: ActorId): void {
@@ -24,6 +26,7 @@ export class FolderDocs {
   }
 
   apply(doc: DocId, update: Uint8Array): SetChanges {
+    this.#digest = null
     return this.#open(doc).apply(update)
   }
 
@@ -36,12 +39,14 @@ export class FolderDocs {
   }
 
   addTo(doc: DocId, record: string): Held {
+    this.#digest = null
     this.#written.add(doc)
     return this.#open(doc).add(record)
   }
 
   remove(node: Pick<Node, 'kind' | 'birth'>, held: Held): void {
     const doc = documentOf(node, DIRECTORIES_DOC)
+    this.#digest = null
     this.#written.add(doc)
     this.#open(doc).remove(held)
   }
@@ -78,9 +83,11 @@ export class FolderDocs {
   }
 
   digest(): string {
+    if (this.#digest !== null) return this.#digest
     const parts: Uint8Array[] = []
     for (const [doc, digest] of this.digests()) parts.push(Uint8Array.of(doc >> 8, doc & 255), digest)
-    return hash('sha256', Buffer.concat(parts), 'hex')
+    this.#digest = hash('sha256', Buffer.concat(parts), 'hex')
+    return this.#digest
   }
 
   #open(doc: DocId): RecordSet {

@@ -29,7 +29,8 @@ export interface SetChanges {
 class PendingError extends Error {}
 
 export class RecordSet {
-  readonly #doc = new Y.Doc({ gc: true })
+  // The guid is never used: a drawn one would cost more than all else of an empty document.
+  readonly #doc = new Y.Doc({ gc: true, guid: '' })
   readonly #array = this.#doc.getArray<string>(ROOT_KEY)
   readonly #sum = new Uint32Array(ACCUMULATOR_WORDS)
   #added: Held[] = []

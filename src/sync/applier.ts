@@ -85,10 +85,10 @@ export class Applier {
     return step.do === 'remove' && step.kind !== 'directory' && this.#deps.isUnsure(step.expect)
   }
 
-  /** Was the directory that this content goes into made? Another one may stand at its path: nothing may be put there. */
+  /** Is the directory that this content goes into there? Another one may stand at its path: nothing may be put there. */
   #hasHome(planned: PlannedStep, failed: { planned: PlannedStep; problem: Problem }[]): boolean {
-    const { into, path } = planned
-    if (into === undefined || this.#deps.rows.get(into) !== undefined) return true
+    const { ready, path } = planned
+    if (ready === undefined || ready()) return true
     failed.push({ planned, problem: { code: 'changed', path, message: `The directory of ${path} is not there yet.` } })
     return false
   }

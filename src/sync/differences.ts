@@ -122,7 +122,7 @@ export class Differences {
       for (const ref of row.nodes) this.#collectNode(ref.id)
       return
     }
-    const shown = row.nodes.map(ref => this.#tree.primaryOf(ref.id)).find(primary => primary !== undefined)
+    const shown = this.#standsFor(row)
     if (shown !== undefined) {
       const entry = this.#tree.entriesOf(shown)[0]
       if (entry !== undefined) this.#collectDirectoryEntry(entry)
@@ -135,6 +135,15 @@ export class Differences {
     for (const child of this.#rows.children(row.id)) this.#collectRow(child)
   }
 
+  /** A merged directory may part again: its row goes with the first of its nodes that is shown, and the others are made anew. */
+  #standsFor(row: Row): NodeId | undefined {
+    for (const { id } of row.nodes) {
+      const primary = this.#tree.primaryOf(id)
+      if (primary !== undefined) return primary
+    }
+    return undefined
+  }
+
   /** The one row that stands for a merged directory: the one in place, else the oldest. Null: to be made. */
   rowOfDirectory(primary: NodeId): Row | null {
     if (primary === ROOT_NODE) return this.#root()
@@ -144,7 +153,9 @@ export class Differences {
     const entry = this.#tree.entriesOf(primary)[0]
     if (entry === undefined) return null
     const parent = this.rowOfDirectory(entry.directory)
-    const candidates = unique(entry.nodes.flatMap(id => this.#rows.byNode(id))).filter(r => r.kind === 'directory')
+    const candidates = unique(entry.nodes.flatMap(id => this.#rows.byNode(id))).filter(
+      r => r.kind === 'directory' && this.#standsFor(r) === primary,
+    )
     candidates.sort((a, b) => a.id - b.id)
     const row = candidates.find(r => this.#inPlace(r, parent, entry)) ?? candidates[0] ?? null
     this.#rowOf.set(primary, row)

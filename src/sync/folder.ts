@@ -311,7 +311,8 @@ class Engine implements FolderEngine {
     const message = isKithError(error)
       ? error.message
       : `This folder could not be brought up to date (${String(error)}). It is tried again.`
-    if (this.#halt?.code !== code) this.#deps.log.error({ err: error }, 'a cycle failed and will be tried again')
+    if (code !== 'disk-full' && this.#halt?.code !== code)
+      this.#deps.log.error({ err: error }, 'a cycle failed and will be tried again')
     this.#setHalt({ code, message, person: false })
   }
 

@@ -18,8 +18,8 @@ export interface PlannedStep {
   /** What the rows become; `stat` is what the disk shows afterwards. False: that is not what was planned, and no step forward. */
   readonly done: (stat: Stat | null) => boolean
   readonly directory: NodeId
-  /** Of a content: the row of the directory that it goes into. Where an earlier step was to make it and could not, there is none. */
-  readonly into?: RowId
+  /** Of a new file: is the directory that it goes into where earlier steps were to bring it? Asked before its batch. */
+  readonly ready?: () => boolean
 }
 
 export interface Want {
@@ -201,7 +201,7 @@ class Planner {
       action: 'created',
       directory: entry.directory,
       done: stat => {
-        const into = this.#rows.get(parent)?.id ?? this.#standing(path)
+        const into = this.#standing(path)
         if (stat === null || into === undefined) return false
         this.#rows.put({
           ...entry.facts,
@@ -240,9 +240,9 @@ class Planner {
         const now = this.#rows.get(row.id)
         if (stat === null || now === undefined) return false
         const at = { name: entry.name, stat: { ...stat, mode: now.stat.mode } }
-        if (this.#rows.get(parent) === undefined) {
-          const into = this.#standing(to)
-          if (into !== undefined) this.#rows.put({ ...now, ...at, parent: into })
+        const into = this.#standing(to)
+        if (into !== parent) {
+          if (into !== undefined && !this.#rows.within(into, row.id)) this.#rows.put({ ...now, ...at, parent: into })
           return false
         }
         // While the content is still to come the row takes the placement, not the dots: it does not show them.
@@ -314,10 +314,10 @@ class Planner {
       path,
       action: row === null ? 'created' : 'edited',
       directory: entry.directory,
-      ...(row === null ? { into: parent } : {}),
+      ...(row === null ? { ready: () => this.#standing(path) === parent } : {}),
       done: stat => {
         const now = row === null ? null : this.#rows.get(id)
-        if (stat === null || now === undefined || this.#rows.get(parent) === undefined) return false
+        if (stat === null || now === undefined) return false
         const at = now ?? { parent, name: entry.name }
         this.#rows.put({
           ...entry.facts,
@@ -335,8 +335,9 @@ class Planner {
   }
 
   /**
-   * The directory that stands above this path now. Where the one that was to be made there could not be (what was there before could
-   * not go), a step that went through went into that other one: the row says so, and the next plan takes it out again.
+   * The directory that stands above this path now. Where the one that was to be made or moved there could not be (what was there before
+   * could not go), a step that went through went into that other one: the row says so, and the next plan takes it out again. Where
+   * it has no row yet the row stays as it was, and the next scan finds it there.
    */
   #standing(path: string): RowId | undefined {
     let at: RowId = ROOT_ROW

@@ -2,6 +2,9 @@
 // nothing. A plain one wakes all who wait now: for many, who each look first and then wait in the same turn.
 import type { Clock } from '../core/clock.ts'
 
+/** Any reason will do, and one that is at hand costs nothing. */
+const DONE = new Error('it need not be waited for any more')
+
 export class Signal {
   readonly #sticky: boolean
   readonly #waiters = new Set<() => void>()
@@ -24,7 +27,7 @@ export class Signal {
         const finish = (): void => {
           this.#waiters.delete(finish)
           signal.removeEventListener('abort', finish)
-          timer.abort()
+          timer.abort(DONE)
           resolve()
         }
         this.#waiters.add(finish)

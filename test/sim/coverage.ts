@@ -214,6 +214,14 @@ const LOGICAL: ReadonlyMap<ts.SyntaxKind, string> = new Map([
   [ts.SyntaxKind.QuestionQuestionToken, '??'],
 ])
 
+function isCondition(node: ts.Expression): node is ts.Expression & { parent: ts.WhileStatement | ts.ForStatement } {
+  const { parent } = node
+  return (
+    (ts.isWhileStatement(parent) && parent.expression === node) ||
+    (ts.isForStatement(parent) && parent.condition === node)
+  )
+}
+
 function logical(node: ts.BinaryExpression, countAt: (node: ts.Node) => number): Decision[] {
   const kind = node.operatorToken.kind
   const operator = LOGICAL.get(kind)
@@ -224,9 +232,12 @@ function logical(node: ts.BinaryExpression, countAt: (node: ts.Node) => number):
   let left: ts.Expression = node
   for (; isSame(left); left = left.left) operands.unshift(left.right)
   operands.unshift(left)
+  // V8 counts what a loop's condition begins with only once, on the way in.
+  const rounds = isCondition(node) ? countAt(node.parent.statement) : 0
   return operands.map((operand, at): Decision => {
     const next = operands[at + 1]
-    if (next === undefined) return [operand, `${operator} last`, countAt(operand)]
-    return [operand, `${operator} ${at + 1}`, countAt(operand) - countAt(next)]
+    const count = countAt(operand) + (at === 0 ? rounds : 0)
+    if (next === undefined) return [operand, `${operator} last`, count]
+    return [operand, `${operator} ${at + 1}`, count - countAt(next)]
   })
 }

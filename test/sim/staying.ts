@@ -3,12 +3,11 @@
 // (Elsewhere half of what a person did may be on its way.) So what is only hidden for now, could not be read, or was on the move while it
 // was looked for never leaves a disk. Where a watcher loses or delays what it sees, a move may honestly look like a deletion until the next
 // full look: then nothing is judged.
-import { contentOf } from '../../src/core/content-list.ts'
 import type { ContentId } from '../../src/core/ids.ts'
 import { readRecords } from '../crdt/support/full-projection.ts'
 import { snapshots } from '../crdt/support/replica.ts'
 import type { SimDevice } from '../support/sim-device.ts'
-import { loadStored } from '../support/sim-tree.ts'
+import { contentIdOf, loadStored } from '../support/sim-tree.ts'
 
 const WORD = /w\d+w/g
 
@@ -70,7 +69,7 @@ export class Staying {
     let part = this.#parts.get(bytes)
     if (part === undefined) {
       const words = Buffer.from(bytes).toString('latin1').match(WORD) ?? []
-      part = { words, content: contentOf(bytes).content }
+      part = { words, content: contentIdOf(bytes) }
       this.#parts.set(bytes, part)
     }
     return part

@@ -48,7 +48,7 @@ export const UNREACHABLE: readonly Unreachable[] = [
   {
     file: 'src/sync/differences.ts',
     what: '&& 2',
-    line: 'if (entry.copy && winner !== undefined && !this.#ready(winner)) return void this.again.add(entry.directory)',
+    line: 'if (entry.copy && winner !== undefined && !this.#ready(winner)) return',
     why: 'a copy shows beside its winner, never alone',
   },
   {
@@ -84,7 +84,7 @@ export const UNREACHABLE: readonly Unreachable[] = [
   {
     file: 'src/sync/plan.ts',
     what: '|| 1',
-    line: 'if (stat === null || this.#rows.get(parent) === undefined) return',
+    line: 'if (stat === null || into === undefined) return false',
     why: 'the disk answers such a step with a stat or a problem',
   },
   {
@@ -108,13 +108,13 @@ export const UNREACHABLE: readonly Unreachable[] = [
   {
     file: 'src/sync/plan.ts',
     what: 'if true',
-    line: 'if (stat === null || now === undefined) return',
-    why: 'a moved row stays; the disk answers with a stat or a problem',
+    line: 'if (stat === null || now === undefined) return false',
+    why: 'the row of a step stays until it is done; the disk answers with a stat or a problem',
   },
   {
     file: 'src/sync/plan.ts',
     what: '|| 1',
-    line: 'if (stat === null || now === undefined) return',
+    line: 'if (stat === null || now === undefined) return false',
     why: 'the disk answers such a step with a stat or a problem',
   },
   {
@@ -125,33 +125,9 @@ export const UNREACHABLE: readonly Unreachable[] = [
   },
   {
     file: 'src/sync/plan.ts',
-    what: 'if false',
-    line: 'if (stat !== null && now !== undefined)',
-    why: 'a touched row stays; the disk answers with a stat or a problem',
-  },
-  {
-    file: 'src/sync/plan.ts',
-    what: '&& 1',
-    line: 'if (stat !== null && now !== undefined)',
-    why: 'the disk answers such a step with a stat or a problem',
-  },
-  {
-    file: 'src/sync/plan.ts',
     what: 'if true',
     line: 'if (parent === undefined) return this.#wait(entry)',
     why: "a fresh entry's was asked for before, and a row in place is in its directory",
-  },
-  {
-    file: 'src/sync/plan.ts',
-    what: '|| 1',
-    line: 'if (stat === null || now === undefined || this.#rows.get(parent) === undefined) return',
-    why: 'the disk answers such a step with a stat or a problem',
-  },
-  {
-    file: 'src/sync/plan.ts',
-    what: '|| 2',
-    line: 'if (stat === null || now === undefined || this.#rows.get(parent) === undefined) return',
-    why: 'the row of a put in place stays until the step is done',
   },
   {
     file: 'src/sync/plan.ts',

@@ -6,6 +6,8 @@ import type { GenerateOptions } from './steps.ts'
 
 const TWICE_EVERY = 100
 const SHOWN_LINES = 120
+/** Branches are counted in so many histories of each process. */
+const MOST_COUNTED = 3_000
 
 export type Task =
   | {
@@ -50,14 +52,25 @@ async function judged(seed: number, options: GenerateOptions): Promise<Outcome> 
   return again.traceHash === outcome.traceHash ? outcome : { ...outcome, failure: 'two runs of one seed differ' }
 }
 
+let run = 0
+let counted: Promise<Coverage> | null = null
+
+/** Counting ends with the first call: histories run faster without it. */
+function coverage(): Promise<Coverage> {
+  counted ??= takeCoverage()
+  return counted
+}
+
 async function take(task: Task): Promise<void> {
-  if (task.do === 'tell coverage') return answer({ is: 'coverage', coverage: await takeCoverage() })
+  if (task.do === 'tell coverage') return answer({ is: 'coverage', coverage: await coverage() })
   for (let seed = task.from; seed < task.to; seed++) {
     const { failure, traceHash, counts, log } = await judged(seed, task.options)
     const shown = task.log ? log : failure === null ? [] : log.slice(-SHOWN_LINES)
     const told: Told = { seed, counts, worth: worthCounting(counts), failure, traceHash, log: shown }
     answer({ is: 'told', told })
   }
+  run += task.to - task.from
+  if (run >= MOST_COUNTED) await coverage()
   answer({ is: 'done' })
 }
 

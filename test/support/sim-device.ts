@@ -65,6 +65,8 @@ export class SimDevice {
   #database: MemoryStore
   #process: Process | null = null
   #starts = 0
+  #activity: string = 'scanning'
+  #halted: string | null = null
 
   constructor(deps: Deps, options: SimDeviceOptions) {
     this.#deps = deps
@@ -103,6 +105,15 @@ export class SimDevice {
     const process = this.#process
     if (process === null || !process.started) throw new Error(`${this.name} has not started`)
     return process.engine
+  }
+
+  /** What the running engine said last of what it does, and why it stands still. */
+  get activity(): string {
+    return this.#activity
+  }
+
+  get halted(): string | null {
+    return this.#halted
   }
 
   get started(): boolean {
@@ -159,6 +170,9 @@ export class SimDevice {
         emit: event => {
           if (life.dead) return
           this.events.push(event)
+          if (event.type === 'folder:state') this.#activity = event.state
+          if (event.type === 'folder:halted') this.#halted = event.code
+          if (event.type === 'folder:resumed') this.#halted = null
           if (event.type !== 'folder:state') trace(`${name} event ${told(event)}`)
         },
         log: this.#log(life),
@@ -178,6 +192,8 @@ export class SimDevice {
     )
     const process: Process = { life, disk, store, engine, started: false }
     this.#process = process
+    this.#activity = 'scanning'
+    this.#halted = null
     trace(`${name} starts`)
     engine.start().then(
       () => {

@@ -40,7 +40,7 @@ function agreed(path: string, folded: boolean): string {
 
 function contentName(bytes: Uint8Array): string {
   const short = bytes.length <= 40 ? JSON.stringify(Buffer.from(bytes).toString('latin1')) : `${bytes.length} bytes`
-  return `${hexOf(contentOf(bytes).content).slice(2, 10)} ${short}`
+  return `${hexOf(contentIdOf(bytes)).slice(2, 10)} ${short}`
 }
 
 /** What this device stored, as its next process would load it. */
@@ -75,10 +75,22 @@ export async function loadStored(device: SimDevice): Promise<Stored> {
   return { tree, rows, shown }
 }
 
+const known = new WeakMap<Uint8Array, ContentId>()
+
+/** The content id of bytes that nobody changes. */
+export function contentIdOf(bytes: Uint8Array): ContentId {
+  let content = known.get(bytes)
+  if (content === undefined) {
+    content = contentOf(bytes).content
+    known.set(bytes, content)
+  }
+  return content
+}
+
 /** Every content that this device could still give: on its disk, kept, staged, or the base of a text. */
 export function heldContents(device: SimDevice): Set<ContentId> {
   const held = new Set<ContentId>()
-  for (const { inode } of device.volume.all()) if (inode.kind !== 'directory') held.add(contentOf(inode.data).content)
+  for (const { inode } of device.volume.all()) if (inode.kind !== 'directory') held.add(contentIdOf(inode.data))
   const kith = device.volume.root?.kith ?? null
   for (const content of kith?.versions.keys() ?? []) held.add(content)
   for (const [content, staged] of kith?.stage ?? []) if (staged.whole !== null) held.add(content)

@@ -161,7 +161,7 @@ export class SimWorld {
   /** Each halt of a root is answered once. */
   #answerHalts(): void {
     for (const device of this.devices) {
-      const halted = device.started && device.engine.status().error?.code.startsWith('root-') === true
+      const halted = device.started && device.halted?.startsWith('root-') === true
       if (!halted) this.#halted.delete(device)
       else if (!this.#halted.has(device)) {
         this.#halted.add(device)
@@ -236,7 +236,7 @@ export class SimWorld {
     for (const device of running) {
       if (!device.started) return null
       const state = device.engine.state()
-      const { state: activity } = device.engine.status()
+      const { activity } = device
       if (!state.settled || (activity !== 'idle' && (activity !== 'syncing' || state.needFiles === 0))) return null
       states.push(state)
     }

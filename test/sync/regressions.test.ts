@@ -155,4 +155,48 @@ describe('found by random histories', () => {
       await stage.meet()
       expect(stage.b.person.read('large').length).to.equal(300_005)
     }))
+
+  it('two directories merged by name that part again: one goes along with its row, the other is made', () =>
+    scene({}, async stage => {
+      await stage.begin(p => p.mkdir('y'))
+      await stage.apart(
+        [
+          0,
+          p => {
+            p.mkdir('d')
+            p.write('d/in', 'in')
+          },
+        ],
+        [1, p => p.mkdir('x')],
+      )
+      stage.world.partition()
+      await stage.act(1, p => p.rename('x', 'e'))
+      await stage.act(0, p => p.rename('d', 'e'))
+      await stage.meet()
+      await stage.apart([0, p => p.rename('y', 'e/y')], [1, p => p.rename('e', 'y/e')])
+      expect(stage.tree()).to.deep.equal({ 'e/': '', 'e/in': 'in', 'e/y/': '', 'e/y/e/': '' })
+    }))
+
+  it('a directory that could not come because one of its name was just made: what follows it goes into that one', () =>
+    scene({}, async stage => {
+      const { world, a, b } = stage
+      await stage.begin(p => {
+        p.mkdirs('c/d')
+        p.write('c/d/in', 'in')
+      })
+      world.partition()
+      await stage.act(0, p => {
+        p.rename('c/d', 'b')
+        p.rename('c', 'b/a')
+      })
+      b.watcher = { loss: 1, late: 0, repeat: 0 }
+      b.person.mkdir('b')
+      world.network.setLinked(a.id, b.id, true)
+      await world.pass(10)
+      // Something else arrives before this disk was looked at again.
+      await stage.act(0, p => p.chmod('b/a', 0o700))
+      world.check()
+      await stage.meet()
+      expect(stage.tree()).to.deep.equal({ 'b/': '', 'b/a/': '', 'b/in': 'in' })
+    }))
 })
