@@ -292,7 +292,8 @@ class Engine implements FolderEngine {
   async #tidy(cycle: Cycle): Promise<void> {
     await cycle.replica.compact()
     if (!this.#untidy || cycle.unfinished) return
-    this.#untidy = false
+    // What is staged and still wanted may be wanted no more by the next quiet moment, and nothing would say so.
+    this.#untidy = cycle.wants.size > 0
     await this.#deps.disk.stage.sweep(new Set(cycle.wants.keys()))
   }
 
