@@ -10,6 +10,12 @@ const COARSE: GenerateOptions = {
 }
 const ROOTS: GenerateOptions = { devices: [2, 3], mix: { steps: { unmount: 10, empty: 1, unreadable: 5 } } }
 
+/** Messages that overtake one another, and much that moves. */
+const REORDERED: GenerateOptions = {
+  devices: [3, 4],
+  mix: { badNetwork: 1, badWatcher: 0, steps: { link: 20 }, acts: { moveDirectory: 25, moveFile: 20, unpack: 10 } },
+}
+
 const LOOKING: readonly Mutant[] = [
   {
     name: 'young-files-trusted',
@@ -81,6 +87,13 @@ const LOOKING: readonly Mutant[] = [
         replace: 'if (spelled === undefined || path.length > 0) return true',
       },
     ],
+  },
+  {
+    name: 'own-directories-not-looked-at',
+    protects:
+      'What a person puts into a directory while the daemon moves it is seen at once, not at the next full look.',
+    histories: REORDERED,
+    edits: [{ file: 'sync/cycle.ts', find: 'for (const below of paths) deps.dirty.add(below)', replace: '' }],
   },
   {
     name: 'directories-known-by-name',
@@ -213,10 +226,7 @@ const APPLYING: readonly Mutant[] = [
   {
     name: 'pending-is-deleted',
     protects: 'What waits for something that has not arrived shows where it was before, or is left alone on the disk.',
-    histories: {
-      devices: [3, 4],
-      mix: { badNetwork: 1, badWatcher: 0, steps: { link: 20 }, acts: { moveDirectory: 25, moveFile: 20, unpack: 10 } },
-    },
+    histories: REORDERED,
     edits: [
       {
         file: 'crdt/projection.ts',
@@ -264,9 +274,9 @@ const APPLYING: readonly Mutant[] = [
     edits: [
       {
         file: 'sync/differences.ts',
-        find: 'for (const child of this.#rows.children(row.id)) this.#collectRow(child)\n  }\n\n  /** The one row',
+        find: 'for (const child of this.#rows.children(row.id)) this.#collectRow(child)\n  }\n\n  /** A merged directory',
         replace:
-          'for (const child of this.#rows.children(row.id)) this.doomed.set(child.id, child)\n  }\n\n  /** The one row',
+          'for (const child of this.#rows.children(row.id)) this.doomed.set(child.id, child)\n  }\n\n  /** A merged directory',
       },
     ],
   },
