@@ -156,7 +156,9 @@ class PublishRun {
       this.#heldNames.add(this.#nameOf(row.parent, row.name))
       this.#askAgain(this.#homeOf(row), SECOND_LOOK_MS - (since === undefined ? 0 : now - since))
     }
-    for (const move of this.#changes.moves) if (held.has(move.row.id)) this.#askAgain(move.parent, SECOND_LOOK_MS)
+    // Where it came from and where it went are looked at together, or it would be gone from the one before it is found in the other.
+    for (const { row, parent } of this.#changes.moves)
+      if (held.has(row.id)) this.#askAgain(parent, SECOND_LOOK_MS - (now - (this.#missing.get(row.id) ?? now)))
     return { confirmed, held }
   }
 
