@@ -37,8 +37,8 @@ export interface ApplierDeps {
   readonly isUnsure: (stat: Stat) => boolean
   /** A file or symlink stands there now, with this stat, by this device's own hand. */
   readonly onWrote: (path: string, stat: Stat) => void
-  /** A directory was made or moved there by this device's own hand: nobody has looked into it yet under this path. */
-  readonly onDirectory: (path: string) => void
+  /** A directory was made or moved there by this device's own hand: nobody has looked into it yet under this path. `from`: where it was. */
+  readonly onDirectory: (path: string, from: string | null) => void
   readonly emit: Emit
 }
 
@@ -104,6 +104,7 @@ export class Applier {
       steps.map(s => s.step),
       options,
     )
+    const parked = new Map<string, string>()
     const lists: ContentList[] = []
     const journal: JournalEntry[] = []
     const bases: Base[] = []
@@ -119,7 +120,8 @@ export class Applier {
       if (planned.done(result.stat)) done++
       const { step } = planned
       if (result.stat !== null && step.do !== 'mkdir') this.#deps.onWrote(planned.path, result.stat)
-      if (result.stat !== null && isDirectory(step)) this.#deps.onDirectory(planned.path)
+      if (step.do === 'park') parked.set(step.token, step.path)
+      if (result.stat !== null && isDirectory(step)) this.#deps.onDirectory(planned.path, cameFrom(step, parked))
       if (step.do === 'put') {
         const list = this.#deps.fetcher.takeList(step.content)
         if (list !== undefined) lists.push(list)
@@ -168,6 +170,11 @@ export class Applier {
     }
     return texts
   }
+}
+
+function cameFrom(step: DiskStep, parked: ReadonlyMap<string, string>): string | null {
+  if (step.do === 'unpark') return parked.get(step.token) ?? null
+  return step.do === 'move' ? step.path : null
 }
 
 function isDirectory(step: DiskStep): boolean {

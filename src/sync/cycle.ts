@@ -10,6 +10,7 @@ import { Applier, lookAfter } from './applier.ts'
 import type { Dirty } from './dirty.ts'
 import type { Fetcher } from './fetcher.ts'
 import { joinPath, parentPath } from './local-changes.ts'
+import { MovedDirectories } from './moved-directories.ts'
 import { Observer } from './observer.ts'
 import { makePlan, type Plan, type Want } from './plan.ts'
 import { Publisher } from './publisher.ts'
@@ -45,6 +46,7 @@ export class Cycle {
   readonly #publisher: Publisher
   readonly #merger: TextMerger
   readonly #applier: Applier
+  readonly #moved: MovedDirectories
   readonly #stepProblems = new Map<string, Problem>()
   /** Directories and nodes to compare: changed, or not carried out yet. */
   #directories = new Set<NodeId>([ROOT_NODE])
@@ -89,6 +91,7 @@ export class Cycle {
     })
     this.#merger = new TextMerger({ folder, device, rows, tree, disk, store, now, commit, merge: deps.merge, emit })
     const deviceOf = (node: NodeId): DeviceId => lastWriter(replica, node) ?? device
+    this.#moved = new MovedDirectories(rows, clock)
     this.#applier = new Applier({
       folder,
       rows,
@@ -99,7 +102,10 @@ export class Cycle {
       deviceOf,
       isUnsure: stat => this.#observer.isUnsure(stat),
       onWrote: (path, stat) => this.#observer.wrote(path, stat),
-      onDirectory: path => deps.watch()?.add(directoriesBelow(rows, path)),
+      onDirectory: (path, from) => {
+        deps.watch()?.add(directoriesBelow(rows, path))
+        if (from !== null) this.#moved.add(from, path)
+      },
       emit,
     })
     this.#observer.suspectNewest(rows)
@@ -141,7 +147,8 @@ export class Cycle {
   /** LOCAL → SHARED for what is dirty. False: the root went away under the scan, nothing was published. */
   async look(options: Waiting & { believe: boolean }): Promise<boolean> {
     const { dirty, rootIsGood } = this.#deps
-    const batch = dirty.take()
+    const { all, paths } = dirty.take()
+    const batch = { all, paths: this.#moved.follow(paths) }
     try {
       const { changes, looked } = await this.#observer.observe(this.replica.rows, batch, options)
       if (changes.lost.length > 0 && !options.believe && !(await rootIsGood())) {
