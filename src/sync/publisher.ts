@@ -174,9 +174,7 @@ class PublishRun {
         elsewhere: movedTo ?? (wait === 0 ? null : (known?.elsewhere ?? null)),
       })
     }
-    // Where it came from and where it went are looked at together, or it would be gone from the one before it is found in the other.
-    for (const { row, parent } of this.#changes.moves)
-      if (held.has(row.id)) this.#askAgain(parent, SECOND_LOOK_MS - (now - (this.#missing.get(row.id) ?? now)))
+    for (const move of this.#changes.moves) if (held.has(move.row.id)) this.#askAgain(move.parent, SECOND_LOOK_MS)
     return { confirmed, held }
   }
 
