@@ -117,7 +117,12 @@ export class Cycle {
       deviceOf,
       isUnsure: stat => this.#observer.isUnsure(stat),
       onWrote: (path, stat) => this.#observer.wrote(path, stat),
-      onDirectory: path => deps.watch()?.add(directoriesBelow(rows, path)),
+      onDirectory: path => {
+        const paths = directoriesBelow(rows, path)
+        deps.watch()?.add(paths)
+        // What a person put there meanwhile was hinted at under another path, or not at all.
+        for (const below of paths) deps.dirty.add(below)
+      },
       emit,
     })
     this.#observer.suspectNewest(rows)

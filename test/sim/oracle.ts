@@ -2,7 +2,7 @@
 // before their eyes; everything else must be there, once the world is at rest, the same everywhere, and nothing more. The names I…
 // are the invariants of the design that a check stands for.
 import { hasDot } from '../../src/core/entry.ts'
-import type { ContentId } from '../../src/core/ids.ts'
+import type { ContentId, NodeId } from '../../src/core/ids.ts'
 import { ROOT_NODE, ROOT_ROW } from '../../src/core/ids.ts'
 import type { Row } from '../../src/core/rows.ts'
 import type { Shown } from '../../src/core/status.ts'
@@ -22,6 +22,19 @@ const SUFFIX = / \((?:conflict \d{4}-\d\d-\d\d \d\d-\d\d-\d\d [\w.-]+|[0-9a-f]{6
 export interface DiskLine {
   readonly path: string
   readonly line: string
+  /** Null of a directory. */
+  readonly content: ContentId | null
+}
+
+/**
+ * Nodes of which a version is wanted that nobody has any more: edited and then deleted by its only holder, while another device's unseen
+ * touch kept the node. Where such a version is to have the name, the copies beside it wait for it where they stand, on each disk where it had
+ * them.
+ */
+interface Hopeless {
+  readonly nodes: ReadonlySet<NodeId>
+  /** Of all versions of these nodes. */
+  readonly contents: ReadonlySet<ContentId>
 }
 
 export class Oracle implements Words {
@@ -100,10 +113,8 @@ export class Oracle implements Words {
     const out: DiskLine[] = []
     for (const { path, inode } of device.volume.all()) {
       const shown = agreedPath(path, folded)
-      out.push({
-        path: shown,
-        line: `${shown} ${inode.kind === 'directory' ? '/' : lineOf(inode.kind, contentIdOf(inode.data))}`,
-      })
+      const content = inode.kind === 'directory' ? null : contentIdOf(inode.data)
+      out.push({ path: shown, line: `${shown} ${lineOf(inode.kind, content ?? '')}`, content })
     }
     return out.sort((a, b) => (a.line < b.line ? -1 : a.line > b.line ? 1 : 0))
   }
@@ -118,11 +129,12 @@ export class Oracle implements Words {
     if (loaded === undefined) return
     const { tree, shown } = await loadStored(loaded)
     const held = new Set(devices.flatMap(device => [...heldContents(device)]))
-    this.#sameTrees(shown, held)
+    const hopeless = this.#hopeless(shown, held)
+    this.#sameTrees(shown, hopeless)
     for (const device of devices) {
       const disk = this.#diskOf(device)
-      this.#asShared(device, shown, disk, held)
-      this.#rowsAgree(device, { tree, rows: await device.database.loadRows(), shown }, held)
+      this.#asShared(device, shown, disk, hopeless)
+      this.#rowsAgree(device, { tree, rows: await device.database.loadRows(), shown }, hopeless)
       this.#sameLive(device, shown)
       this.#nothingLeftOver(device, shown, held)
     }
@@ -150,18 +162,25 @@ export class Oracle implements Words {
     return this.#world.devices.some(device => device.options.foldsCase === true)
   }
 
-  /**
-   * I1. Paths whose content nobody has any more are left out (edited and then deleted by its only holder, while another device's unseen
-   * touch kept the node): there each disk keeps what it had.
-   */
-  #sameTrees(shown: readonly Shown[], held: ReadonlySet<ContentId>): void {
+  #hopeless(shown: readonly Shown[], held: ReadonlySet<ContentId>): Hopeless {
+    const files = shown.filter(({ entry }) => entry.kind !== 'directory')
+    const nodes = new Set(
+      files.filter(({ entry }) => !held.has(entry.facts.content)).flatMap(({ entry }) => entry.nodes),
+    )
+    this.counts.unavailable += nodes.size
+    const theirs = files.filter(({ entry }) => entry.nodes.some(id => nodes.has(id)))
+    return { nodes, contents: new Set(theirs.map(({ entry }) => entry.facts.content)) }
+  }
+
+  /** I1, but for what is hopeless. */
+  #sameTrees(shown: readonly Shown[], { nodes, contents }: Hopeless): void {
     const gone = new Set<string>()
     for (const { path, entry } of shown)
-      if (entry.kind !== 'directory' && !held.has(entry.facts.content)) gone.add(agreedPath(path, this.#folded))
+      if (entry.nodes.some(id => nodes.has(id))) gone.add(agreedPath(path, this.#folded))
     const [first, ...rest] = this.#world.devices.map(device => ({
       device,
       tree: this.shown(device)
-        .filter(({ path }) => !gone.has(path))
+        .filter(({ path, content }) => !gone.has(path) && (content === null || !contents.has(content)))
         .map(({ line }) => line)
         .join('\n'),
     }))
@@ -183,26 +202,23 @@ export class Oracle implements Words {
   }
 
   /** The disk shows what the documents show, but for contents that no device has any more. */
-  #asShared(device: SimDevice, shown: readonly Shown[], disk: Map<string, string>, held: ReadonlySet<ContentId>): void {
+  #asShared(device: SimDevice, shown: readonly Shown[], disk: Map<string, string>, hopeless: Hopeless): void {
     for (const { path, entry } of shown) {
       const key = agreedPath(path, this.#folded)
       const there = disk.get(key)
       disk.delete(key)
       const { kind, facts } = entry
-      if (there === lineOf(kind, facts.content)) continue
-      if (kind !== 'directory' && !held.has(facts.content)) {
-        this.counts.unavailable++
-        continue
-      }
+      if (there === lineOf(kind, facts.content) || entry.nodes.some(id => hopeless.nodes.has(id))) continue
       throw new Error(`${device.name} does not show ${kind} ${path} as the documents do\n${this.#world.picture()}`)
     }
-    const [more] = disk.keys()
+    const waiting = new Set([...hopeless.contents].flatMap(id => [lineOf('file', id), lineOf('symlink', id)]))
+    const more = [...disk].find(([, line]) => !waiting.has(line))?.[0]
     if (more !== undefined)
       throw new Error(`${device.name} shows ${more}, which is not in the documents\n${this.#world.picture()}`)
   }
 
   /** SYNCED = LOCAL = SHARED: a row for each entry, with its content, its dots and what the disk shows. */
-  #rowsAgree(device: SimDevice, { tree, rows, shown }: Stored, held: ReadonlySet<ContentId>): void {
+  #rowsAgree(device: SimDevice, { tree, rows, shown }: Stored, hopeless: Hopeless): void {
     const byPath = new Map<string, Row>()
     for (const row of rows.all()) {
       const path = rows.path(row.id)
@@ -214,7 +230,7 @@ export class Oracle implements Words {
       const key = agreedPath(path, this.#folded)
       const row = byPath.get(key)
       byPath.delete(key)
-      if (entry.kind !== 'directory' && !held.has(entry.facts.content)) continue
+      if (entry.nodes.some(id => hopeless.nodes.has(id))) continue
       if (row === undefined) throw new Error(`${device.name} has no row for ${path}`)
       const inode = device.volume.at(rows.path(row.id) ?? '')
       if (row.kind !== entry.kind || row.content !== entry.facts.content || row.copy !== entry.copy)
@@ -233,7 +249,7 @@ export class Oracle implements Words {
         })
       if (!same) throw new Error(`${device.name}: the row of ${path} names other writes than it shows`)
     }
-    const [more] = byPath.keys()
+    const more = [...byPath].find(([, row]) => !hopeless.contents.has(row.content))?.[0]
     if (more !== undefined) throw new Error(`${device.name} has a row for ${more}, which is not in the documents`)
   }
 

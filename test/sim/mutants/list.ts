@@ -1,6 +1,7 @@
 // Every protection that the simulation must be able to miss.
 import type { Mutant } from './mutant.ts'
+import { PROJECTION_MUTANTS } from './projection-mutants.ts'
+import { RECORD_MUTANTS } from './record-mutants.ts'
 import { SYNC_MUTANTS } from './sync-mutants.ts'
-import { TREE_MUTANTS } from './tree-mutants.ts'
 
-export const MUTANTS: readonly Mutant[] = [...TREE_MUTANTS, ...SYNC_MUTANTS]
+export const MUTANTS: readonly Mutant[] = [...RECORD_MUTANTS, ...PROJECTION_MUTANTS, ...SYNC_MUTANTS]

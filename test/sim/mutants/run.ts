@@ -109,6 +109,7 @@ export async function runMutants(args: readonly string[]): Promise<boolean> {
   } finally {
     copies.remove()
   }
+  if (caught < chosen.length) console.log(`${chosen.length - caught} mutants not caught`)
   console.log(`${caught} of ${chosen.length} mutants caught`)
   return chosen.length > 0 && caught === chosen.length
 }

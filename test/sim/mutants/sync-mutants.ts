@@ -8,14 +8,12 @@ const COARSE: GenerateOptions = {
   devices: [2, 3],
   mix: { coarse: 1, acts: { edit: 40, rewrite: 30, clash: 10 } },
 }
-const CRASHES: GenerateOptions = {
-  devices: [2, 3],
-  mix: { steps: { 'crash-at': 15, kill: 8, 'power-cut': 5, start: 30 } },
-}
 const ROOTS: GenerateOptions = { devices: [2, 3], mix: { steps: { unmount: 10, empty: 1, unreadable: 5 } } }
-const MERGES: GenerateOptions = {
+
+/** Messages that overtake one another, and much that moves. */
+const REORDERED: GenerateOptions = {
   devices: [3, 4],
-  mix: { acts: { edit: 80, append: 10, clash: 10 }, steps: { content: 20 } },
+  mix: { badNetwork: 1, badWatcher: 0, steps: { link: 20 }, acts: { moveDirectory: 25, moveFile: 20, unpack: 10 } },
 }
 
 const LOOKING: readonly Mutant[] = [
@@ -60,7 +58,7 @@ const LOOKING: readonly Mutant[] = [
   {
     name: 'change-time-ignored',
     protects: 'A file of the same size and time may still be another: the inode says when it was changed.',
-    short: { first: 4, firstActs: ['mkdir', 'create', 'create'], stopped: true, apart: ['rewrite'], afterwards: [] },
+    histories: { devices: [2, 3], mix: { acts: { rewrite: 40 } } },
     edits: [{ file: 'sync/local-changes.ts', find: ' && a.ctimeUs === b.ctimeUs && a.mode', replace: ' && a.mode' }],
   },
   {
@@ -79,19 +77,6 @@ const LOOKING: readonly Mutant[] = [
     ],
   },
   {
-    name: 'gone-at-first-sight',
-    protects:
-      'What is not seen is called gone only when a second look agrees: it may be on its way to where we have not looked.',
-    histories: { devices: [2, 3], mix: { badWatcher: 0, acts: { moveDirectory: 20, moveFile: 30 } } },
-    edits: [
-      {
-        file: 'sync/publisher.ts',
-        find: 'const longEnough = since !== undefined && now - since >= SECOND_LOOK_MS',
-        replace: 'const longEnough = since === undefined || now - since >= SECOND_LOOK_MS',
-      },
-    ],
-  },
-  {
     name: 'hints-in-old-spellings',
     protects: 'A disk that folds case answers to other spellings too: they are no other directories.',
     histories: { mix: { folding: 1, acts: { changeCase: 25 } } },
@@ -102,6 +87,13 @@ const LOOKING: readonly Mutant[] = [
         replace: 'if (spelled === undefined || path.length > 0) return true',
       },
     ],
+  },
+  {
+    name: 'own-directories-not-looked-at',
+    protects:
+      'What a person puts into a directory while the daemon moves it is seen at once, not at the next full look.',
+    histories: REORDERED,
+    edits: [{ file: 'sync/cycle.ts', find: 'for (const below of paths) deps.dirty.add(below)', replace: '' }],
   },
   {
     name: 'directories-known-by-name',
@@ -232,25 +224,9 @@ const APPLYING: readonly Mutant[] = [
     ],
   },
   {
-    name: 'unsure-files-replaced',
-    protects:
-      'What may have been written since it was hashed, without a trace in its times, is hashed before it is replaced.',
-    histories: COARSE,
-    edits: [
-      {
-        file: 'sync/applier.ts',
-        find: "if (step.do === 'put') return step.expect !== null && this.#deps.isUnsure(step.expect)",
-        replace: "if (step.do !== 'mkdir') return false",
-      },
-    ],
-  },
-  {
     name: 'pending-is-deleted',
     protects: 'What waits for something that has not arrived shows where it was before, or is left alone on the disk.',
-    histories: {
-      devices: [3, 4],
-      mix: { badNetwork: 1, badWatcher: 0, steps: { link: 20 }, acts: { moveDirectory: 25, moveFile: 20, unpack: 10 } },
-    },
+    histories: REORDERED,
     edits: [
       {
         file: 'crdt/projection.ts',
@@ -287,24 +263,6 @@ const APPLYING: readonly Mutant[] = [
     ],
   },
   {
-    name: 'name-left-empty',
-    protects: 'A conflict copy steps aside only when the version that wins the name is at hand.',
-    short: {
-      first: 3,
-      firstActs: ['mkdir', 'create', 'create'],
-      apart: ['edit', 'clash'],
-      behind: ['create', 'edit', 'clash'],
-      afterwards: [],
-    },
-    edits: [
-      {
-        file: 'sync/differences.ts',
-        find: 'if (entry.copy && winner !== undefined && !this.#ready(winner)) return\n',
-        replace: 'if (winner !== undefined && this.#ready === undefined) return',
-      },
-    ],
-  },
-  {
     name: 'directory-removed-with-what-is-in-it',
     protects: 'What is in a directory that is to go, and is not to go itself, moves out first.',
     short: {
@@ -316,21 +274,9 @@ const APPLYING: readonly Mutant[] = [
     edits: [
       {
         file: 'sync/differences.ts',
-        find: 'for (const child of this.#rows.children(row.id)) this.#collectRow(child)\n  }\n\n  /** The one row',
+        find: 'for (const child of this.#rows.children(row.id)) this.#collectRow(child)\n  }\n\n  /** A merged directory',
         replace:
-          'for (const child of this.#rows.children(row.id)) this.doomed.set(child.id, child)\n  }\n\n  /** The one row',
-      },
-    ],
-  },
-  {
-    name: 'parked-not-put-back',
-    protects: 'What a crash left parked goes back before anything is looked at.',
-    histories: { ...CRASHES, mix: { ...CRASHES.mix, acts: { swap: 40 } } },
-    edits: [
-      {
-        file: 'sync/folder.ts',
-        find: 'if (await this.#rootIsGood()) await this.#deps.disk.recover()',
-        replace: 'await this.#rootIsGood()',
+          'for (const child of this.#rows.children(row.id)) this.doomed.set(child.id, child)\n  }\n\n  /** A merged directory',
       },
     ],
   },
@@ -362,18 +308,6 @@ const APPLYING: readonly Mutant[] = [
 
 const KEEPING: readonly Mutant[] = [
   {
-    name: 'own-writes-stored-late',
-    protects: 'What a peer built on this device’s own writes is stored after them, or the log cannot be loaded.',
-    histories: CRASHES,
-    edits: [
-      {
-        file: 'sync/replica.ts',
-        find: 'const own = this.tree.takeUpdates()',
-        replace: 'const own: DocUpdate[] = []',
-      },
-    ],
-  },
-  {
     name: 'emptied-root-believed',
     protects: 'A root that is suddenly empty, or another, halts the folder: an unmounted disk is no deletion.',
     histories: ROOTS,
@@ -382,29 +316,6 @@ const KEEPING: readonly Mutant[] = [
         file: 'sync/safety.ts',
         find: 'switch (root.state) {',
         replace: "switch (root.state === 'emptied' || root.state === 'replaced' ? 'ok' : root.state) {",
-      },
-    ],
-  },
-  {
-    name: 'never-fetched-again',
-    protects: 'What could not be fetched is tried again.',
-    edits: [
-      {
-        file: 'sync/fetcher.ts',
-        find: 'if (left === before && !this.#again) await this.#pause(signal)',
-        replace: 'if (left === before && !this.#again) break',
-      },
-    ],
-  },
-  {
-    name: 'stale-merge-written',
-    protects: 'A merge that was overtaken by a newer version is thrown away.',
-    histories: MERGES,
-    edits: [
-      {
-        file: 'sync/text-merger.ts',
-        find: 'if (first === undefined || second === undefined || pairKey(node, first, second) !== pairKey(node, one, other))\n      return',
-        replace: 'if (first === undefined && second === undefined) return',
       },
     ],
   },
