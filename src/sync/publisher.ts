@@ -67,10 +67,17 @@ export interface PublishOutcome {
 
 type Hashed = Extract<HashResult, { ok: true }>
 
+/** A row that was not where it was at the last look. */
+interface Missing {
+  /** When that was, in monotone ms. */
+  readonly since: number
+  /** The directory in which what it stood for was seen instead: it is not called gone before that is looked at too. */
+  readonly elsewhere: string | null
+}
+
 export class Publisher {
   readonly #deps: PublisherDeps
-  /** Rows not seen at the last look, and when that was (monotone ms). */
-  readonly #missing = new Map<RowId, number>()
+  readonly #missing = new Map<RowId, Missing>()
 
   constructor(deps: PublisherDeps) {
     this.#deps = deps
@@ -88,7 +95,7 @@ export class Publisher {
 
 class PublishRun {
   readonly #deps: PublisherDeps
-  readonly #missing: Map<RowId, number>
+  readonly #missing: Map<RowId, Missing>
   readonly #changes: LocalChanges
   readonly #options: PublishOptions
   readonly #directories: Map<string, Row>
@@ -103,7 +110,7 @@ class PublishRun {
   #journal: JournalEntry[] = []
   #published = 0
 
-  constructor(deps: PublisherDeps, missing: Map<RowId, number>, changes: LocalChanges, options: PublishOptions) {
+  constructor(deps: PublisherDeps, missing: Map<RowId, Missing>, changes: LocalChanges, options: PublishOptions) {
     this.#deps = deps
     this.#missing = missing
     this.#changes = changes
@@ -143,18 +150,29 @@ class PublishRun {
       const home = row && this.#deps.rows.path(row.parent)
       if (!seen.has(id) && (home === undefined || this.#options.looked(home))) this.#missing.delete(id)
     }
+    const moves = new Map(this.#changes.moves.map(move => [move.row.id, move.parent]))
     for (const row of gone) {
-      const since = this.#missing.get(row.id)
-      const longEnough = since !== undefined && now - since >= SECOND_LOOK_MS
+      const known = this.#missing.get(row.id)
+      const movedTo = moves.get(row.id)
+      const waited = known === undefined ? 0 : now - known.since
+      const unread = movedTo === undefined && known !== undefined ? known.elsewhere : null
+      const isSure =
+        known !== undefined && waited >= SECOND_LOOK_MS && (unread === null || this.#options.looked(unread))
       // With a directory goes what was in it: a row without the row above it would never be looked for again.
-      if (this.#options.believe || longEnough || confirmed.has(row.parent)) {
+      if (this.#options.believe || isSure || confirmed.has(row.parent)) {
         confirmed.add(row.id)
         continue
       }
-      if (since === undefined) this.#missing.set(row.id, now)
       held.add(row.id)
       this.#heldNames.add(this.#nameOf(row.parent, row.name))
-      this.#askAgain(this.#homeOf(row), SECOND_LOOK_MS - (since === undefined ? 0 : now - since))
+      const wait = Math.max(0, SECOND_LOOK_MS - waited)
+      this.#askAgain(this.#homeOf(row), wait)
+      // Both places are read in one look; once, for that directory may be gone.
+      if (wait === 0 && unread !== null) this.#askAgain(unread, 0)
+      this.#missing.set(row.id, {
+        since: known?.since ?? now,
+        elsewhere: movedTo ?? (wait === 0 ? null : (known?.elsewhere ?? null)),
+      })
     }
     for (const move of this.#changes.moves) if (held.has(move.row.id)) this.#askAgain(move.parent, SECOND_LOOK_MS)
     return { confirmed, held }
@@ -235,9 +253,9 @@ class PublishRun {
     for (const found of steps) {
       const parent = this.#directories.get(found.parent)
       const { observed } = found
-      if (parent === undefined || this.#isHeld(parent, observed.name)) {
-        // What is in it waits too: into where its row still is, it might go into itself.
-        this.#directories.delete(found.path)
+      const intoItself = parent !== undefined && found.row !== null && this.#deps.rows.within(parent.id, found.row.id)
+      if (parent === undefined || intoItself || this.#isHeld(parent, observed.name)) {
+        this.#holdBelow(found.path)
         this.#askAgain(found.parent, SECOND_LOOK_MS)
         continue
       }
@@ -259,6 +277,12 @@ class PublishRun {
       this.#directories.set(path, this.#deps.tree.edit(now, directoryFacts(observed.stat), observed.stat))
       this.#note('edited', now, path)
     }
+  }
+
+  /** What is in a directory that waits, waits too: where its row still is, it might go into itself. */
+  #holdBelow(path: string): void {
+    for (const other of [...this.#directories.keys()])
+      if (other === path || other.startsWith(`${path}/`)) this.#directories.delete(other)
   }
 
   #move(found: FoundRow): void {

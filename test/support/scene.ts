@@ -45,10 +45,11 @@ export class Scene {
     return this.device(2)
   }
 
-  /** All start, with this on the first one, and rest. */
+  /** All start, with this on the first one, and rest; the watchers have told of what arrived. */
   async begin(base: Act): Promise<this> {
     base(this.a.person)
     await this.world.quiesce()
+    await this.world.pass(ACT_MS)
     return this
   }
 

@@ -64,6 +64,8 @@ describe('found by random histories', () => {
         p.mkdir('a')
         p.write('c/b', 'b')
       })
+      // What is new is looked at once more.
+      await stage.world.pass(5_000)
       stage.b.watcher = { loss: 1, late: 0, repeat: 0 }
       await stage.act(1, p => p.remove('c/b'))
       await stage.act(0, p => p.rename('c/b', 'a/n'))
