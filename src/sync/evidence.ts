@@ -61,6 +61,11 @@ export class Evidence {
     return this.isUpToDate(found.row) && !this.#copied.has(found.row.parent) && !isOlder(found)
   }
 
+  /** What the row stood for was moved away, and something else has its name now: no edit, though the name is the same. */
+  isAnother({ row, observed }: FoundRow): boolean {
+    return !sameObject(row.stat, observed.stat) && !this.isUnmoved(row)
+  }
+
   isMove(found: FoundRow): boolean {
     return this.isUnmoved(found.row) && !isOlder(found)
   }

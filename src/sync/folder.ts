@@ -97,6 +97,8 @@ class Engine implements FolderEngine {
   /** The first full look since the start (or since a halt ended) was published. */
   #scanned = false
   #working = false
+  /** The last step did not wait for another device, or for an answer to a halt. */
+  #mayLook = false
   /** Something came that was not compared with the disk yet. */
   #received = false
   #fullScanning = false
@@ -246,8 +248,8 @@ class Engine implements FolderEngine {
   /** Waits for a wake, the next look that is due, or the rescan timer. */
   async #idle(ms: number): Promise<void> {
     const { clock } = this.#deps
-    // While paused or halted nothing is looked at, so whatever is due stays due: it must not be waited for.
-    if (this.#paused) return this.#wake.wait(ms, clock, this.#stop.signal)
+    // While paused, halted or waiting for a device nothing is looked at, so whatever is due stays due: it must not be waited for.
+    if (this.#paused || !this.#mayLook) return this.#wake.wait(ms, clock, this.#stop.signal)
     if (this.#halt !== null) return this.#wake.wait(Math.min(ms, RETRY_MS), clock, this.#stop.signal)
     const untilRescan = this.#scanned ? Math.max(0, this.#nextRescanAt - clock.elapsed()) : ms
     const due = Math.min(this.#dirty.nextDueMs() ?? ms, this.#cycle?.nextDueMs() ?? ms)
@@ -257,6 +259,7 @@ class Engine implements FolderEngine {
 
   /** One cycle; returns how long to wait for a wake before the next (0: more to do at once), in ms. */
   async #step(options: Waiting): Promise<number> {
+    this.#mayLook = false
     if (this.#cycle === null || this.#cycle.replica.broken !== null) await this.#reload()
     const cycle = this.#live()
     if (!(await this.#rootIsGood())) return RETRY_MS
@@ -267,6 +270,7 @@ class Engine implements FolderEngine {
     }
     const compareFirst = this.#compareFirstMs()
     if (compareFirst > 0) return compareFirst
+    this.#mayLook = true
     this.#working = true
     this.#setActivity()
     if (this.#dirty.now && !(await this.#look(cycle, options))) return RETRY_MS

@@ -242,7 +242,10 @@ class JudgeRun {
   #share(): (Found & { row: Row | null })[] {
     const all: (Found & { row: Row | null })[] = []
     for (const found of this.#changes.edits) {
-      if (this.#evidence.isEdit(found)) this.#edits.push(found)
+      if (this.#evidence.isAnother(found)) {
+        this.#takeOver.forget(found.row)
+        all.push({ ...found, row: null })
+      } else if (this.#evidence.isEdit(found)) this.#edits.push(found)
       else all.push(found)
     }
     for (const found of this.#changes.creates)

@@ -23,6 +23,8 @@ export const MIXES: Readonly<Record<string, Mix>> = {
     badWatcher: 0.7,
     acts: { rewrite: 20, edit: 40 },
   },
+  /** Homes and disks that are old copies again, and databases that are lost. */
+  rollback: { steps: { remember: 8, restore: 8, erase: 4 } },
   /** Roots that go and come back. */
   roots: { steps: { unmount: 8, empty: 3, unreadable: 8 } },
 }

@@ -87,6 +87,16 @@ export class Oracle implements Words {
     }
   }
 
+  /** A disk becomes an old copy of itself: who does that lets go of what was written since, and may bring back what was gone. */
+  replacesDisk(device: SimDevice, replace: () => void): void {
+    const before = this.#shownWords(device)
+    replace()
+    const after = this.#shownWords(device)
+    for (const word of before) if (!after.has(word)) this.#disposed.set(word, `${device.name}, by a restored disk`)
+    for (const word of after) this.#gone.delete(word)
+    this.#replaced.get(device)?.clear()
+  }
+
   /** Takes in what a person just put on the disk. */
   noteWritten(device: SimDevice, what: string): void {
     for (const { inode, name } of device.volume.all()) {

@@ -1,7 +1,7 @@
 // Runs one history on whole engines and judges it. Never throws for what the history did: the outcome says so, with the trace.
 import { inspect } from 'node:util'
 import { isKithError } from '../../src/core/errors.ts'
-import type { SimDevice } from '../support/sim-device.ts'
+import type { DeviceCopy, SimDevice } from '../support/sim-device.ts'
 import { SimWorld } from '../support/sim-world.ts'
 import { Oracle } from './oracle.ts'
 import { Staying } from './staying.ts'
@@ -14,6 +14,8 @@ export interface Counts {
   readonly users: number
   /** Processes that died, with and without the power. */
   readonly crashes: number
+  /** Homes and disks that were old copies again, and databases lost. */
+  readonly rollbacks: number
   readonly contents: number
   /** Names with a suffix, counted on every disk at every rest. */
   readonly copies: number
@@ -66,6 +68,9 @@ class HistoryRun {
   #users = 0
   #crashes = 0
   #rests = 0
+  #rollbacks = 0
+  /** What each device's home and disk once were. */
+  readonly #copies = new Map<SimDevice, DeviceCopy>()
 
   constructor(history: History) {
     this.#history = history
@@ -83,6 +88,7 @@ class HistoryRun {
     return {
       users: this.#users,
       crashes: this.#crashes,
+      rollbacks: this.#rollbacks,
       contents,
       copies,
       merges: count('file:merged'),
@@ -191,9 +197,41 @@ class HistoryRun {
         device.crashAt(step.awaits, { power, onDeath: () => void this.#crashes++ })
         return
       }
+      case 'remember':
+        this.#copies.set(device, device.snapshot())
+        return
+      case 'restore':
+      case 'erase':
+        return this.#rollBack(step, device)
       default:
         return this.#disk(step, device)
     }
+  }
+
+  async #rollBack(step: Extract<Step, { do: 'restore' | 'erase' }>, device: SimDevice): Promise<void> {
+    const copy = this.#copies.get(device)
+    if (device.person.unmounted || (step.do === 'restore' && copy === undefined)) return
+    // A folder that nobody knows any more is nowhere to be pulled from.
+    if (!(await this.#isKnownWithout(device))) return
+    device.kill({ power: false })
+    this.#rollbacks++
+    if (step.do === 'erase') {
+      this.world.trace(`${device.name} loses its database`)
+      return device.eraseDatabase()
+    }
+    if (copy === undefined) return
+    this.world.trace(
+      `${device.name} is an old copy again: the home${step.volume === null ? '' : ` and the disk, inodes ${step.volume}`}`,
+    )
+    if (step.volume === null) return device.restore(copy, step)
+    this.#oracle.replacesDisk(device, () => device.restore(copy, step))
+    this.#staying.forget(device)
+  }
+
+  async #isKnownWithout(device: SimDevice): Promise<boolean> {
+    for (const other of this.world.devices)
+      if (other !== device && (await other.database.meta())?.pulling === false) return true
+    return false
   }
 
   #disk(step: Extract<Step, { device: number }>, device: SimDevice): void {

@@ -35,6 +35,11 @@ export class Staying {
     }
   }
 
+  /** Its disk is another one now. */
+  forget(device: SimDevice): void {
+    this.#seen.delete(device)
+  }
+
   async check(devices: readonly SimDevice[]): Promise<void> {
     const states = devices.map(device => (device.started ? device.engine.state() : null))
     const agreed = states.every(state => state?.settled === true && state.digest === states[0]?.digest)

@@ -38,6 +38,20 @@ export type Step =
   | { readonly do: 'unmount' | 'remount'; readonly device: number }
   /** `rm -rf root/*`; when everybody is to rest, the person gives this answer to the halt. */
   | { readonly do: 'empty'; readonly device: number; readonly answer: Answer }
+  /** A copy is made of the home, and of the disk. */
+  | { readonly do: 'remember'; readonly device: number }
+  /**
+   * The process dies and the home is the copy again; so is the disk, with the `same` inodes (a snapshot of the machine), with `new` ones (a
+   * backup that was copied back), or not at all. `noticed`: the daemon sees that its home is another directory than it was.
+   */
+  | {
+      readonly do: 'restore'
+      readonly device: number
+      readonly volume: 'same' | 'new' | null
+      readonly noticed: boolean
+    }
+  /** The process dies and its database is lost. */
+  | { readonly do: 'erase'; readonly device: number }
   | { readonly do: 'quiet' }
 
 export interface History {
@@ -65,6 +79,9 @@ type Kind =
   | 'unreadable'
   | 'unmount'
   | 'empty'
+  | 'remember'
+  | 'restore'
+  | 'erase'
 
 /** How likely what is. Absent: as in the standard mix; weights are relative to one another. */
 export interface Mix {
@@ -99,6 +116,9 @@ const STANDARD: Readonly<Record<Kind, number>> = {
   unreadable: 1.5,
   unmount: 0.7,
   empty: 0.15,
+  remember: 0.5,
+  restore: 0.5,
+  erase: 0.3,
 }
 
 const NAMES = ['anna', 'bert', 'carl', 'dora', 'emil']
@@ -238,6 +258,13 @@ function oneStep(random: Random, count: number, kinds: Weighted<Kind>, mix: Mix)
       return { do: random.chance(0.6) ? 'unmount' : 'remount', device }
     case 'empty':
       return { do: kind, device, answer: random.chance(0.5) ? 'approve' : 'reject' }
+    case 'restore':
+      return {
+        do: kind,
+        device,
+        volume: random.pick(['same', 'new', null, null] as const),
+        noticed: random.chance(0.5),
+      }
     default:
       return { do: kind, device }
   }

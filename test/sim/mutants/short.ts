@@ -10,6 +10,8 @@ export interface Short {
   readonly firstActs: readonly ActName[]
   /** What both do while they are apart. */
   readonly apart: readonly ActName[]
+  /** They are not apart, but many messages are lost, late, and overtaken by others. */
+  readonly badNetwork?: boolean
   /** Meanwhile no daemon runs. */
   readonly stopped?: boolean
   /** What both do after the documents came, and before the contents did. */
@@ -36,7 +38,9 @@ export function shortHistory(seed: number, short: Short): History {
   const steps: Step[] = []
   for (let left = short.first; left > 0; left--)
     steps.push({ do: 'user', device: 0, act: random.pick(short.firstActs), salt: random.int(SALTS) })
-  steps.push({ do: 'quiet' }, { do: 'cut', a: 0, b: 1 })
+  steps.push({ do: 'quiet' })
+  if (short.badNetwork === true) steps.push({ do: 'network', delayMs: 2_000, loss: 0.2, repeat: 0, reorder: 0.5 })
+  else steps.push({ do: 'cut', a: 0, b: 1 })
   const rounds = short.afterwards.length === 0 ? 0 : 1 + random.int(2)
   if (short.stopped === true) steps.push({ do: 'stop', device: 0 }, { do: 'stop', device: 1 })
   actsOf(random, short.apart, 3, steps)

@@ -226,7 +226,13 @@ const APPLYING: readonly Mutant[] = [
   {
     name: 'pending-is-deleted',
     protects: 'What waits for something that has not arrived shows where it was before, or is left alone on the disk.',
-    histories: REORDERED,
+    short: {
+      first: 5,
+      firstActs: ['unpack', 'mkdir', 'create'],
+      badNetwork: true,
+      apart: ['mkdir', 'moveFile', 'moveDirectory', 'edit'],
+      afterwards: [],
+    },
     edits: [
       {
         file: 'crdt/projection.ts',
