@@ -55,6 +55,8 @@ export class Cycle {
   #nodes = new Set<NodeId>()
   /** Directories of refused steps, and when they are compared again (monotone ms): a step that is tried and undone makes events itself. */
   readonly #resting = new Map<NodeId, number>()
+  /** Nodes whose rows would only take over what the tree says, and are not seen any more: compared again after the next look. */
+  readonly #doubted = new Set<NodeId>()
   readonly #wants = new Map<ContentId, Want>()
   /** Which directories wait for a content. */
   readonly #waiting = new Map<ContentId, Set<NodeId>>()
@@ -194,6 +196,8 @@ export class Cycle {
       }
       const { again } = await this.#publisher.publish(left, { ...options, looked: seen.looked })
       for (const { path, afterMs } of again) dirty.addLater(path, afterMs)
+      for (const node of this.#doubted) this.#nodes.add(node)
+      this.#doubted.clear()
       return true
     } catch (error) {
       dirty.addAll()
@@ -219,7 +223,7 @@ export class Cycle {
       const staged = (content: ContentId): boolean => stage.has(content)
       const plan = makePlan({ rows, tree, directories, nodes, staged, held: node => this.#merger.holds(node) })
       this.#noteWants(directories, plan, merging.wants)
-      const { applied, deferred, failed } = await this.#applier.apply(plan, options)
+      const { applied, deferred, failed } = await this.#applier.apply(this.#withoutDoubts(plan), options)
       for (const { path } of [...plan.puts, ...plan.structure, ...plan.removals]) this.#stepProblems.delete(path)
       for (const { planned, problem } of failed) {
         const look = lookAfter(problem, planned)
@@ -253,6 +257,16 @@ export class Cycle {
       this.#resting.delete(directory)
       this.#directories.add(directory)
     }
+  }
+
+  /** What is not seen any more shows nothing new, however well its row agrees: a deletion would take the new dots with it. */
+  #withoutDoubts(plan: Plan): Plan {
+    const notes = plan.notes.filter(row => {
+      if (!this.#publisher.doubts(row.id)) return true
+      for (const ref of row.nodes) this.#doubted.add(ref.id)
+      return false
+    })
+    return { ...plan, notes }
   }
 
   #takeChanges(): void {

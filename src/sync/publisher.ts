@@ -89,6 +89,11 @@ export class Publisher {
     this.#missing.clear()
   }
 
+  /** Was it not seen at the last look, and is not believed gone yet? */
+  doubts(row: RowId): boolean {
+    return this.#missing.has(row)
+  }
+
   async publish(changes: LocalChanges, options: PublishOptions): Promise<PublishOutcome> {
     return new PublishRun(this.#deps, this.#missing, changes, options).run()
   }

@@ -16,6 +16,7 @@ export const JUDGED = [
   'src/sync/local-changes.ts',
   'src/sync/safety.ts',
   'src/sync/publisher.ts',
+  'src/sync/adopt.ts',
   'src/crdt/operations.ts',
   'src/crdt/settle.ts',
   'src/crdt/resolve-parents.ts',

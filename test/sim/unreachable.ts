@@ -206,17 +206,17 @@ export const UNREACHABLE: readonly Unreachable[] = [
   {
     file: 'src/sync/publisher.ts',
     what: '&& 1',
-    line: 'const adopted = parent && this.#adopt(row, parent, row.name, facts, row.kind, found.observed.stat)',
+    line: 'const adopted = parent && this.#adopt(row, parent, found.observed, facts, found.path)',
     why: "a row's directory has a row",
   },
   {
-    file: 'src/sync/publisher.ts',
-    what: '&& 1',
-    line: 'parent.nodes[0] && (parent.id === ROOT_ROW ? parent.nodes[0].id : tree.primaryOf(parent.nodes[0].id))',
+    file: 'src/sync/adopt.ts',
+    what: 'if true',
+    line: 'if (first === undefined) return undefined',
     why: 'every row has a node',
   },
   {
-    file: 'src/sync/publisher.ts',
+    file: 'src/sync/adopt.ts',
     what: '?? last',
     line: 'if (row !== null && sameDots(entry.dots, row.nodes[0]?.versions ?? [])) return undefined',
     why: 'every row has a node',
@@ -230,7 +230,7 @@ export const UNREACHABLE: readonly Unreachable[] = [
   {
     file: 'src/sync/publisher.ts',
     what: 'if true',
-    line: 'if (node === undefined) return',
+    line: 'if (node === undefined) return []',
     why: 'every row has a node',
   },
   {

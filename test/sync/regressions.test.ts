@@ -201,4 +201,24 @@ describe('found by random histories', () => {
       await stage.meet()
       expect(stage.tree()).to.deep.equal({ 'b/': '', 'b/a/': '', 'b/in': 'in' })
     }))
+
+  it('a file gone here, deleted and made again elsewhere with the same content: it stays, as what nobody here deleted', () =>
+    scene({}, async stage => {
+      await stage.begin(p => {
+        p.write('kept', 'kept')
+        p.mkdir('a')
+        p.write('a/a', 'same')
+        p.utimes('a/a', Date.UTC(2024, 5, 6))
+      })
+      await stage.world.finish(stage.b.stop(), 'stop')
+      stage.b.person.rmrf('a')
+      await stage.act(0, p => p.rmrf('a'))
+      await stage.act(0, p => {
+        p.mkdir('a')
+        p.write('a/a', 'same')
+        p.utimes('a/a', Date.UTC(2024, 5, 6))
+      })
+      await stage.meet()
+      expect(stage.tree()).to.deep.equal({ 'a/': '', 'a/a': 'same', kept: 'kept' })
+    }))
 })

@@ -142,7 +142,7 @@ const PUBLISHING: readonly Mutant[] = [
     short: { first: 2, firstActs: ['mkdir', 'create'], apart: ['clash'], behind: ['clash'], afterwards: [] },
     edits: [
       {
-        file: 'sync/publisher.ts',
+        file: 'sync/adopt.ts',
         find: "if (kind !== 'directory' && entry.facts.content !== facts.content) return undefined\n",
         replace: '',
       },
