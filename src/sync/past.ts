@@ -83,7 +83,9 @@ export class Past {
 }
 
 /** Does this device show that very content at that very path, and the tree too? Rows are looked up: cheap for thousands. */
-export function isCurrent(rows: RowTable, tree: Current, { path, content, kind }: PastQuery): boolean {
+export function isCurrent(rows: RowTable, tree: Current, { path, node, content, kind }: PastQuery): boolean {
+  // Who asks knows of a directory there: it asks about another one.
+  if (kind === 'directory' && node !== null) return false
   let row = rows.at(path)
   if (row === undefined || row.kind !== kind || row.content !== content) return false
   for (; row.id !== ROOT_ROW; ) {
