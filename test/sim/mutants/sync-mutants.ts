@@ -64,7 +64,13 @@ const LOOKING: readonly Mutant[] = [
   {
     name: 'unreadable-is-empty',
     protects: 'A directory that cannot be read is not an empty one.',
-    histories: { devices: [2, 3], mix: { badWatcher: 0, steps: { unreadable: 15 } } },
+    short: {
+      first: 5,
+      firstActs: ['unpack', 'mkdir', 'create'],
+      unreadable: true,
+      apart: ['edit', 'create'],
+      afterwards: [],
+    },
     edits: [
       {
         file: 'sync/observer.ts',
@@ -142,7 +148,7 @@ const PUBLISHING: readonly Mutant[] = [
     short: { first: 2, firstActs: ['mkdir', 'create'], apart: ['clash'], behind: ['clash'], afterwards: [] },
     edits: [
       {
-        file: 'sync/publisher.ts',
+        file: 'sync/adopt.ts',
         find: "if (kind !== 'directory' && entry.facts.content !== facts.content) return undefined\n",
         replace: '',
       },
