@@ -205,33 +205,9 @@ export const UNREACHABLE: readonly Unreachable[] = [
   },
   {
     file: 'src/sync/publisher.ts',
-    what: '&& 1',
-    line: 'const adopted = parent && this.#adopt(row, parent, row.name, facts, row.kind, found.observed.stat)',
-    why: "a row's directory has a row",
-  },
-  {
-    file: 'src/sync/publisher.ts',
-    what: '&& 1',
-    line: 'parent.nodes[0] && (parent.id === ROOT_ROW ? parent.nodes[0].id : tree.primaryOf(parent.nodes[0].id))',
-    why: 'every row has a node',
-  },
-  {
-    file: 'src/sync/publisher.ts',
-    what: '?? last',
-    line: 'if (row !== null && sameDots(entry.dots, row.nodes[0]?.versions ?? [])) return undefined',
-    why: 'every row has a node',
-  },
-  {
-    file: 'src/sync/publisher.ts',
     what: '?? last',
     line: "this.#note('deleted', row, this.#deps.rows.path(row.id) ?? row.name)",
     why: "a row's directory has a row",
-  },
-  {
-    file: 'src/sync/publisher.ts',
-    what: 'if true',
-    line: 'if (node === undefined) return',
-    why: 'every row has a node',
   },
   {
     file: 'src/crdt/operations.ts',
