@@ -17,16 +17,4 @@ export const REJOIN_MUTANTS: readonly Mutant[] = [
       },
     ],
   },
-  {
-    name: 'old-copy-deletes',
-    protects: 'What an old copy of a disk does not have yet is not deleted by it.',
-    histories: ROLLBACK,
-    edits: [
-      {
-        file: 'sync/stale.ts',
-        find: 'const deleted = this.#lost.has(row.parent) || this.#evidence.isDeletion(row)',
-        replace: 'const deleted = this.#lost.has(row.parent) || this.#evidence !== undefined',
-      },
-    ],
-  },
 ]
