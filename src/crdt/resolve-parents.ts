@@ -55,7 +55,7 @@ export function resolveParents(
   const moved = new Map<NodeId, Spot>()
   for (const node of homeless) {
     const spot = fallbacks(node, pending.has(node.id)).find(
-      s => isDirectory(s.parent) && s.parent !== node.id && !reaches(parents, s.parent, node.id),
+      s => isDirectory(s.parent) && !reaches(parents, s.parent, node.id),
     )
     if (spot === undefined) continue
     parents.set(node.id, spot.parent)

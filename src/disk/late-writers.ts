@@ -54,6 +54,8 @@ export function checkLate(area: AreaHandle, now: number): LateReply {
     const path = `${area.versions.base}/${entry.name}`
     const stats = lstatSync(path, { bigint: true, throwIfNoEntry: false })
     if (stats === undefined) continue
+    // Another inode: `.kith` itself was copied, or put back. Nobody has that one open, and it is a kept version like any other.
+    if (String(stats.ino) !== String(entry.seal.ino)) continue
     if (!isSealed(entry.seal, stats)) {
       back.push(returnToUser(area, path, entry))
       const content = contentOfName(entry.name)

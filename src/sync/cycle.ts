@@ -103,7 +103,8 @@ export class Cycle {
       now,
       deviceOf,
       past: deps.past,
-      commit: noted => commit({ journal: noted }),
+      commit: batch =>
+        commit({ ...batch, dots: batch.dots.flatMap(({ row, content }) => dotsOf(replica, row, content)) }),
       onProblem: problem => this.#stepProblems.set(problem.path, problem),
       onHashed: stat => this.#observer.hashed(stat),
       onAdopted: node => this.#directories.add(node),
@@ -156,6 +157,8 @@ export class Cycle {
   async endRejoin(): Promise<boolean> {
     if (!this.replica.rejoining || !this.#judge.done) return false
     await this.replica.endRejoin()
+    // Should it turn out to be old once more, all is judged again.
+    this.#judge.reset()
     return true
   }
 

@@ -154,7 +154,7 @@ export class Differences {
     if (entry === undefined) return null
     const parent = this.rowOfDirectory(entry.directory)
     const candidates = unique(entry.nodes.flatMap(id => this.#rows.byNode(id))).filter(
-      r => r.kind === 'directory' && this.#standsFor(r) === primary,
+      r => this.#standsFor(r) === primary,
     )
     candidates.sort((a, b) => a.id - b.id)
     const row = candidates.find(r => this.#inPlace(r, parent, entry)) ?? candidates[0] ?? null

@@ -153,8 +153,8 @@ class Planner {
       // The directory it goes into is inside it (or inside what is parked): that one steps aside.
       for (let at = parent; at !== ROOT_ROW && at !== PARKED; ) {
         const other = moving.get(at)
-        if (other?.row && at !== item.id && this.#shadow.path(at) !== undefined && this.#shadow.within(at, item.id))
-          if (this.#parkOneIn(at, blocked)) return true
+        if (other?.row && this.#shadow.path(at) !== undefined && this.#shadow.within(at, item.id))
+          return this.#parkOneIn(at, blocked)
         const place = this.#shadow.place(at)
         if (place === null) break
         at = place.parent

@@ -225,7 +225,7 @@ class PublishRun {
       at = this.#deps.rows.get(at.parent)
       if (at === undefined || at.id === ROOT_ROW) return ''
       const id = at.id
-      if (!this.#changes.lost.some(l => l.id === id)) return this.#standsAt.get(id) ?? this.#deps.rows.path(id) ?? ''
+      if (!this.#changes.lost.some(l => l.id === id)) return this.#standsAt.get(id) ?? ''
     }
   }
 

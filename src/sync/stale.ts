@@ -2,10 +2,13 @@
 // anything is published every difference is judged: what the shared tree shows too is agreement, what a journal knows as an earlier or
 // deleted version is stale and goes to the kept versions, what no journal knows is new and published as ever. An edit or a move of what
 // this device had up to date is a person's, and never judged. It hands back what is left to publish; nothing here writes to the tree.
-import type { Facts } from '../core/entry.ts'
-import type { ContentId, RowId } from '../core/ids.ts'
+import type { ContentList } from '../core/content.ts'
+import type { Facts, Kind } from '../core/entry.ts'
+import type { ContentId, NodeId, RowId } from '../core/ids.ts'
 import { NO_CONTENT, ROOT_ROW } from '../core/ids.ts'
+import { normalName } from '../core/names.ts'
 import type {
+  Base,
   DiskStep,
   FolderDisk,
   HashResult,
@@ -16,6 +19,7 @@ import type {
   Waiting,
 } from '../core/ports.ts'
 import type { Row } from '../core/rows.ts'
+import { nodeId } from '../crdt/record.ts'
 import { type Shown, shownAt } from './adopt.ts'
 import { Evidence } from './evidence.ts'
 import type { Found, FoundRow, LocalChanges } from './local-changes.ts'
@@ -27,12 +31,20 @@ import { TakeOver, type TakeOverDeps } from './take-over.ts'
 const ASK_AGAIN_MS = 5_000
 const REMOVE_BATCH = 512
 
+/** What is stored of one look: what came of it, and of every content that was read its recipe and, of a text, its bytes. */
+export interface JudgedBatch {
+  readonly journal: readonly JournalEntry[]
+  readonly lists: readonly ContentList[]
+  readonly bases: readonly Base[]
+  readonly dots: readonly { readonly row: RowId; readonly content: ContentId }[]
+}
+
 export interface JudgeDeps extends TakeOverDeps {
   readonly disk: Pick<FolderDisk, 'hash' | 'apply'>
   /** What the journals of this device and of those linked know; null where nobody else could be asked. */
   readonly past: (queries: readonly PastQuery[], options: Waiting) => Promise<readonly boolean[] | null>
   /** Stores what the rows changed, with these entries. */
-  readonly commit: (noted: readonly JournalEntry[]) => Promise<void>
+  readonly commit: (batch: JudgedBatch) => Promise<void>
   readonly onProblem: (problem: Problem) => void
   /** The content of what has this stat was just read. */
   readonly onHashed: (stat: Stat) => void
@@ -119,6 +131,10 @@ class JudgeRun {
   /** New directories that something stands in, or may. */
   readonly #kept = new Set<string>()
   readonly #again = new Map<string, number>()
+  /** What was read: a peer may ask for it, and a merge for what it was. */
+  readonly #hashed: Hashed[] = []
+  /** Of what went to the kept versions: where it was. */
+  readonly #removed: JournalEntry[] = []
 
   constructor(deps: JudgeDeps, changes: LocalChanges, options: JudgeOptions) {
     this.#deps = deps
@@ -143,10 +159,23 @@ class JudgeRun {
     // What is gone may be one of those that were not judged yet.
     if (this.#again.size === 0) this.#judgeLost()
     else this.#lost.clear()
-    await this.#deps.commit(this.#takeOver.noted)
+    await this.#deps.commit(this.#batch())
     const left = { creates: this.#creates, moves: this.#moves, edits: this.#edits, touched: this.#touched }
     const changes = { ...this.#changes, ...left, claimed: this.#claimed, lost: [...this.#lost.values()] }
     return { changes, again: this.#again }
+  }
+
+  #batch(): JudgedBatch {
+    const dots = this.#hashed.flatMap(({ request, list }) => {
+      const row = this.#deps.rows.at(request.path)
+      return row?.content === list.content ? [{ row: row.id, content: list.content }] : []
+    })
+    return {
+      journal: [...this.#takeOver.noted, ...this.#removed],
+      lists: this.#hashed.flatMap(({ list }) => (list.segments.size > 0 ? [list] : [])),
+      bases: this.#hashed.flatMap(({ list, text }) => (text === null ? [] : [{ content: list.content, bytes: text }])),
+      dots,
+    }
   }
 
   #lookAgain(path: string, afterMs: number): void {
@@ -231,7 +260,10 @@ class JudgeRun {
     for await (const result of this.#deps.disk.hash(requests, this.#options)) {
       const found = byPath.get(result.request.path)
       if (found === undefined) continue
-      if (result.ok) this.#deps.onHashed(found.observed.stat)
+      if (result.ok) {
+        this.#deps.onHashed(found.observed.stat)
+        this.#hashed.push(result)
+      }
       if (!result.ok) this.#unhashed(found, result.problem)
       else if (found.row === null) this.#judgeCreate(found, result)
       else this.#judgeEdit({ ...found, row: found.row }, result)
@@ -342,12 +374,29 @@ class JudgeRun {
     else this.#create(found)
   }
 
+  #noteRemoved({ path, kind, content, expect }: Removal): void {
+    this.#deps.onRemoved(path)
+    const node = this.#bornAt(path, kind)
+    const device = this.#deps.deviceOf(node)
+    this.#removed.push({ time: this.#deps.now(), device, action: 'deleted', node, path, content, size: expect.size })
+  }
+
+  /**
+   * What stood there without a row had perhaps moved here; the journal takes it for what is born at that name. A node of something else
+   * would make its path and this one two names of the same.
+   */
+  #bornAt(path: string, kind: Kind): NodeId {
+    const above = parentPath(path)
+    const parent = this.#rowAt(above)?.nodes[0]?.id ?? this.#bornAt(above, 'directory')
+    return nodeId(parent, normalName(path.slice(path.lastIndexOf('/') + 1)), 0, kind)
+  }
+
   /** Returns those that were refused. */
   async #remove(steps: readonly Removal[]): Promise<readonly Removal[]> {
     const results = await this.#deps.disk.apply(steps, this.#options)
     return steps.filter((step, at) => {
       const done = results[at]?.ok === true
-      if (done) this.#deps.onRemoved(step.path)
+      if (done) this.#noteRemoved(step)
       return !done
     })
   }

@@ -1,8 +1,9 @@
 // `npm run test:sim -- --histories N [--seed S] [--devices 2-5] [--mix NAME] [--seconds S] [--failures N] [--shrink] [--log]`: random
 // histories of whole engines. N counts those in which content travelled, a process died and something conflicted. Prints the seeds,
 // what happened in them, a hash over all traces, and of what fails the trace and (with --shrink) a short history; ends 1 then.
-// Long runs first see that the fakes keep the contracts of the real parts, and fail also for a branch of the code that compares and
-// plans which no history took (unless test/sim/unreachable.ts says why none can).
+// Long runs first see that the fakes keep the contracts of the real parts, run the histories that are kept (see kept.ts) beside the
+// random ones, and fail also for a branch of the code that compares and plans which none of all these took (unless
+// test/sim/unreachable.ts says why none can).
 import { createHash } from 'node:crypto'
 import { availableParallelism } from 'node:os'
 import { parseArgs } from 'node:util'
@@ -14,9 +15,9 @@ import { runPool } from './pool.ts'
 import { type Counts, runHistory } from './run-history.ts'
 import { shrink } from './shrink.ts'
 import { type GenerateOptions, generate, printHistory } from './steps.ts'
-import type { Told } from './worker.ts'
+import type { KeptTold, Told } from './worker.ts'
 
-const CONTRACTS_FROM = 1_000
+const LONG_FROM = 1_000
 const COVERAGE_FROM = 100
 const COVERAGE_WHOLE_FROM = 3_000
 // Another thing altogether, with options of its own: see there.
@@ -60,7 +61,7 @@ const first = values.seed === undefined ? 1 + Math.floor(Math.random() * 1e9) : 
 const limitMs = values.seconds === undefined ? Number.POSITIVE_INFINITY : Number(values.seconds) * 1000
 const mostFailures = Number(values.failures)
 const started = performance.now()
-let brokenContracts = 0
+let broken = 0
 const total = new Map<keyof Counts, number>()
 const traces = createHash('sha256')
 const failures: Told[] = []
@@ -81,11 +82,17 @@ function take(one: Told): boolean {
   return worth + failures.length < wanted && failures.length < mostFailures && performance.now() - started < limitMs
 }
 
-if (wanted >= CONTRACTS_FROM) {
-  const { passed, failed, failures: broken } = await runContracts()
+function takeKept({ passed, failures: failed }: KeptTold): void {
+  console.log(`histories that are kept: ${passed} passed, ${failed.length} failed`)
+  for (const { name, failure, log } of failed) console.log(`${name}: ${failure}\n${log.join('\n')}`)
+  broken += failed.length
+}
+
+if (wanted >= LONG_FROM) {
+  const { passed, failed, failures: lines } = await runContracts()
   console.log(`contracts of fakes and real parts: ${passed} passed, ${failed} failed`)
-  for (const line of broken) console.log(line)
-  brokenContracts = failed
+  for (const line of lines) console.log(line)
+  broken += failed
 }
 console.log(`seeds from ${first}`)
 const coverage = await runPool({
@@ -94,6 +101,7 @@ const coverage = await runPool({
   options,
   log: values.log,
   onTold: take,
+  ...(wanted >= LONG_FROM ? { onKept: takeKept } : {}),
 })
 if (values.shrink) {
   for (const { seed } of failures) {
@@ -116,4 +124,4 @@ const seconds = ((performance.now() - started) / 1000).toFixed(1)
 console.log(JSON.stringify(Object.fromEntries(total)))
 console.log(`traces ${traces.digest('hex').slice(0, 32)}`)
 console.log(`${worth + failures.length} histories, ${failures.length} failed (${run} run, ${seconds} s)`)
-process.exitCode = failures.length + brokenContracts + unjudged > 0 ? 1 : 0
+process.exitCode = failures.length + broken + unjudged > 0 ? 1 : 0

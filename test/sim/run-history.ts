@@ -5,7 +5,7 @@ import type { DeviceCopy, SimDevice } from '../support/sim-device.ts'
 import { SimWorld } from '../support/sim-world.ts'
 import { Oracle } from './oracle.ts'
 import { Staying } from './staying.ts'
-import type { Answer, History, Step } from './steps.ts'
+import type { Answer, History, Step, UserStep } from './steps.ts'
 import { ANCHOR, act, prepare } from './user-actions.ts'
 
 /** What happened in a history, or in many. */
@@ -142,9 +142,10 @@ class HistoryRun {
     const { network } = this.world
     switch (step.do) {
       case 'user':
-        return this.#act(step)
       case 'exact':
-        return this.#exact(step)
+        return step.do === 'user' ? this.#act(step) : this.#exact(step)
+      case 'person':
+        return this.#person(step)
       case 'wait':
         return this.world.pass(step.ms)
       case 'year':
@@ -172,10 +173,25 @@ class HistoryRun {
     }
   }
 
-  #act({ device: at, act: name, salt }: Extract<Step, { do: 'user' | 'exact' }>): void {
+  #act({ device: at, act: name, salt }: UserStep): void {
     const device = this.#device(at)
     this.#oracle.seen(device)
     this.#did(device, act(device, name, salt, this.#oracle))
+  }
+
+  /** `to` is also what is written, where it is given. */
+  #person({ device: at, act: name, path: asked, to = '' }: Extract<Step, { do: 'person' }>): void {
+    const device = this.#device(at)
+    const { person } = device
+    this.#oracle.seen(device)
+    const start = asked.endsWith('*') ? asked.slice(0, -1) : null
+    const path = start === null ? asked : (person.tree().find(one => one.startsWith(start)) ?? asked)
+    if (name === 'write') person.write(path, to === '' ? `\0${this.#oracle.next()}\0` : to)
+    else if (name === 'rename') person.rename(path, to)
+    else if (name === 'copy') person.copy(path, to)
+    else if (name === 'chmod') person.chmod(path, 0o700)
+    else person[name](path)
+    this.#did(device, `${name} ${path} ${to}`)
   }
 
   async #process(step: Extract<Step, { device: number }>): Promise<void> {
@@ -252,6 +268,13 @@ class HistoryRun {
         if (device.person.unmounted) return
         device.person.unmountRoot()
         return trace('disk is unmounted')
+      case 'lose-root':
+        if (device.person.unmounted) return
+        device.person.removeRoot()
+        return trace('root is gone')
+      case 'unreadable-root':
+        if (device.volume.root !== null) device.volume.root.unreadable = true
+        return trace('root becomes unreadable')
       case 'remount':
         device.spare()
         device.person.remountRoot()
@@ -268,7 +291,7 @@ class HistoryRun {
   }
 
   /** What one person does when everybody is at rest is what everybody shows afterwards, and nothing else moves. */
-  async #exact(step: Extract<Step, { do: 'exact' }>): Promise<void> {
+  async #exact(step: UserStep): Promise<void> {
     await this.#quiet()
     this.#act(step)
     const acted = this.#device(step.device)
@@ -302,6 +325,7 @@ class HistoryRun {
       device.spare()
       device.person.remountRoot()
       device.volume.freeBytes = Number.POSITIVE_INFINITY
+      if (device.volume.root !== null) device.volume.root.unreadable = false
       for (const { inode } of device.volume.all()) inode.unreadable = false
     }
     await this.world.quiesce()

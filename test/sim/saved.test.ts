@@ -1,17 +1,19 @@
-// Histories that once failed, shrunk and kept: each file is named for what was wrong.
-import { readdirSync, readFileSync } from 'node:fs'
+// Histories that are kept pass: those that once failed, shrunk, each named for what was wrong; and those that reach a branch that random
+// ones reach too seldom, named for what they reach.
 import { expect } from 'chai'
+import { DIRECTED, keptIn, SAVED } from './kept.ts'
 import { runHistory } from './run-history.ts'
-import type { History } from './steps.ts'
 
-const FOLDER = new URL('./saved/', import.meta.url)
-
-describe('histories that once failed', () => {
-  for (const file of readdirSync(FOLDER).sort()) {
-    it(file.replace(/\.json$/, '').replaceAll('-', ' '), async () => {
-      const history = JSON.parse(readFileSync(new URL(file, FOLDER), 'utf8')) as History
-      const { failure, log } = await runHistory(history)
-      if (failure !== null) expect.fail(`${failure}\n${log.slice(-80).join('\n')}`)
-    })
-  }
-})
+for (const [what, folder] of [
+  ['histories that once failed', SAVED],
+  ['directed histories', DIRECTED],
+] as const) {
+  describe(what, () => {
+    for (const { name, history } of keptIn(folder)) {
+      it(name, async () => {
+        const { failure, log } = await runHistory(history)
+        if (failure !== null) expect.fail(`${failure}\n${log.slice(-80).join('\n')}`)
+      })
+    }
+  })
+}

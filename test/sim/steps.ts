@@ -7,9 +7,15 @@ import { type ActName, pickAct } from './user-actions.ts'
 export type Answer = 'approve' | 'reject'
 
 export type Step =
-  | { readonly do: 'user'; readonly device: number; readonly act: ActName; readonly salt: number }
-  /** Everybody rests; then one person does one thing, and exactly that is what all devices show afterwards. */
-  | { readonly do: 'exact'; readonly device: number; readonly act: ActName; readonly salt: number }
+  | UserStep
+  /** What a directed history needs exactly; `*` at the end of a path: the first one that begins so. */
+  | {
+      readonly do: 'person'
+      readonly device: number
+      readonly act: PersonAct
+      readonly path: string
+      readonly to?: string
+    }
   | { readonly do: 'wait'; readonly ms: number }
   | { readonly do: 'cut' | 'join'; readonly a: number; readonly b: number }
   | { readonly do: 'withhold' | 'allow' | 'rescan' | 'stop' | 'start' | 'kill' | 'power-cut'; readonly device: number }
@@ -36,6 +42,8 @@ export type Step =
   | { readonly do: 'unreadable'; readonly device: number; readonly salt: number }
   /** The disk is not mounted: an empty directory in its place. */
   | { readonly do: 'unmount' | 'remount'; readonly device: number }
+  /** The root itself is not there, or cannot be read; `remount` and rest bring it back. */
+  | { readonly do: 'lose-root' | 'unreadable-root'; readonly device: number }
   /** `rm -rf root/*`; when everybody is to rest, the person gives this answer to the halt. */
   | { readonly do: 'empty'; readonly device: number; readonly answer: Answer }
   /** A copy is made of the home, and of the disk. */
@@ -53,6 +61,16 @@ export type Step =
   /** The process dies and its database is lost. */
   | { readonly do: 'erase'; readonly device: number }
   | { readonly do: 'quiet' }
+
+/** `exact`: everybody rests; then one person does one thing, and exactly that is what all devices show afterwards. */
+export interface UserStep {
+  readonly do: 'user' | 'exact'
+  readonly device: number
+  readonly act: ActName
+  readonly salt: number
+}
+
+export type PersonAct = 'write' | 'mkdir' | 'rename' | 'copy' | 'rmrf' | 'chmod'
 
 export interface History {
   readonly seed: number

@@ -17,6 +17,8 @@ export type Task =
       readonly options: GenerateOptions
       readonly log: boolean
     }
+  /** All histories that are kept. */
+  | { readonly do: 'run kept' }
   | { readonly do: 'tell coverage' }
 
 /** What came of one seed. */
@@ -30,8 +32,15 @@ export interface Told {
   readonly log: readonly string[]
 }
 
+/** What came of the histories that are kept. */
+export interface KeptTold {
+  readonly passed: number
+  readonly failures: readonly { readonly name: string; readonly failure: string; readonly log: readonly string[] }[]
+}
+
 export type Answer =
   | { readonly is: 'told'; readonly told: Told }
+  | { readonly is: 'kept'; readonly kept: KeptTold }
   | { readonly is: 'done' }
   | { readonly is: 'coverage'; readonly coverage: Coverage }
 
@@ -39,6 +48,7 @@ await startCoverage()
 // Only now: of a module that was loaded before and did nothing since, V8 tells nothing.
 const { runHistory, worthCounting } = await import('./run-history.ts')
 const { generate } = await import('./steps.ts')
+const { allKept } = await import('./kept.ts')
 
 function answer(what: Answer): void {
   process.send?.(what)
@@ -61,8 +71,23 @@ function coverage(): Promise<Coverage> {
   return counted
 }
 
+async function runKept(): Promise<KeptTold> {
+  const failures: KeptTold['failures'][number][] = []
+  let passed = 0
+  for (const { name, history } of allKept()) {
+    const { failure, log } = await runHistory(history)
+    if (failure === null) passed++
+    else failures.push({ name, failure, log: log.slice(-SHOWN_LINES) })
+  }
+  return { passed, failures }
+}
+
 async function take(task: Task): Promise<void> {
   if (task.do === 'tell coverage') return answer({ is: 'coverage', coverage: await coverage() })
+  if (task.do === 'run kept') {
+    answer({ is: 'kept', kept: await runKept() })
+    return answer({ is: 'done' })
+  }
   for (let seed = task.from; seed < task.to; seed++) {
     const { failure, traceHash, counts, log } = await judged(seed, task.options)
     const shown = task.log ? log : failure === null ? [] : log.slice(-SHOWN_LINES)

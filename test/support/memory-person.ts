@@ -229,6 +229,7 @@ export class MemoryPerson {
     const had = this.#volume.root
     if (had === null) throw new VolumeError('ENOENT', '')
     this.#volume.root = null
+    this.#unmounted = had
     return had
   }
 

@@ -317,6 +317,29 @@ describe('rejoin', () => {
       expect(kept.sort()).to.deep.equal(['f0', 'g0'])
     }))
 
+  it('what was taken away as old does not make one directory of two', () =>
+    scene({}, async stage => {
+      await stage.begin(p => {
+        base(p)
+        for (const name of ['one', 'two', 'three']) p.mkdir(name)
+        p.write('one/x', 'x of one')
+        p.write('three/y', 'y of three')
+      })
+      await stop(stage, stage.b)
+      for (const name of ['one', 'two']) await stage.act(0, p => p.rmrf(name))
+      stage.b.eraseDatabase()
+      await stage.meet()
+      // The other one asks what this journal says now. A copy of what only `one` had, in what was `two`, and another name in `three`: both
+      // new, though the contents are known.
+      await stop(stage, stage.a)
+      stage.a.person.mkdir('two')
+      stage.a.person.write('two/x', 'x of one')
+      stage.a.person.write('three/z', 'y of three')
+      stage.a.eraseDatabase()
+      await stage.meet()
+      expect(stage.tree()).to.include({ 'two/x': 'x of one', 'three/z': 'y of three' })
+    }))
+
   it('modes are those of the others', () =>
     scene({}, async stage => {
       await stage.begin(base)

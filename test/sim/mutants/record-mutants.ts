@@ -1,8 +1,5 @@
 // The protections of records (src/crdt: dots, the join, ids, the gate), each taken out once.
-import type { GenerateOptions } from '../steps.ts'
 import type { Mutant } from './mutant.ts'
-
-const NETWORK: GenerateOptions = { devices: [3, 4], mix: { badNetwork: 1, badWatcher: 0, steps: { link: 20 } } }
 
 const DOTS: readonly Mutant[] = [
   {
@@ -177,7 +174,13 @@ const JOIN: readonly Mutant[] = [
     name: 'gate-lets-gaps-in',
     protects: 'An update whose beginning is missing is not half applied: its deletions would go without its inserts.',
     within: 100_000,
-    histories: NETWORK,
+    short: {
+      first: 3,
+      firstActs: ['mkdir', 'create', 'create'],
+      badNetwork: true,
+      apart: ['edit', 'create', 'remove', 'clash'],
+      afterwards: [],
+    },
     edits: [
       { file: 'crdt/gate.ts', find: 'if (clock > at) return { ok: false, gap: true }', replace: '' },
       {

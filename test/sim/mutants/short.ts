@@ -12,6 +12,8 @@ export interface Short {
   readonly apart: readonly ActName[]
   /** They are not apart, but many messages are lost, late, and overtaken by others. */
   readonly badNetwork?: boolean
+  /** Twice, something on the first disk cannot be read when all of it is looked at. */
+  readonly unreadable?: boolean
   /** Meanwhile no daemon runs. */
   readonly stopped?: boolean
   /** What both do after the documents came, and before the contents did. */
@@ -40,9 +42,13 @@ export function shortHistory(seed: number, short: Short): History {
     steps.push({ do: 'user', device: 0, act: random.pick(short.firstActs), salt: random.int(SALTS) })
   steps.push({ do: 'quiet' })
   if (short.badNetwork === true) steps.push({ do: 'network', delayMs: 2_000, loss: 0.2, repeat: 0, reorder: 0.5 })
-  else steps.push({ do: 'cut', a: 0, b: 1 })
+  else if (short.unreadable !== true) steps.push({ do: 'cut', a: 0, b: 1 })
   const rounds = short.afterwards.length === 0 ? 0 : 1 + random.int(2)
   if (short.stopped === true) steps.push({ do: 'stop', device: 0 }, { do: 'stop', device: 1 })
+  for (let left = short.unreadable === true ? 2 : 0; left > 0; left--) {
+    steps.push({ do: 'unreadable', device: 0, salt: random.int(SALTS) })
+    steps.push({ do: 'rescan', device: 0 }, { do: 'wait', ms: 3_000 })
+  }
   actsOf(random, short.apart, 3, steps)
   if (short.behind !== undefined) {
     steps.push({ do: 'withhold', device: 0 }, { do: 'withhold', device: 1 }, { do: 'join', a: 0, b: 1 })

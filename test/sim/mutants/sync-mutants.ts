@@ -12,8 +12,14 @@ const ROOTS: GenerateOptions = { devices: [2, 3], mix: { steps: { unmount: 10, e
 
 /** Messages that overtake one another, and much that moves. */
 const REORDERED: GenerateOptions = {
-  devices: [3, 4],
-  mix: { badNetwork: 1, badWatcher: 0, steps: { link: 20 }, acts: { moveDirectory: 25, moveFile: 20, unpack: 10 } },
+  devices: [3, 3],
+  mix: {
+    apart: 0,
+    badNetwork: 1,
+    badWatcher: 0,
+    steps: { exact: 0, link: 3, unmount: 0, empty: 0, remember: 0, restore: 0, erase: 0 },
+    acts: { moveDirectory: 50, moveFile: 50, unpack: 15, mkdir: 20 },
+  },
 }
 
 const LOOKING: readonly Mutant[] = [
@@ -64,7 +70,13 @@ const LOOKING: readonly Mutant[] = [
   {
     name: 'unreadable-is-empty',
     protects: 'A directory that cannot be read is not an empty one.',
-    histories: { devices: [2, 3], mix: { badWatcher: 0, steps: { unreadable: 15 } } },
+    short: {
+      first: 5,
+      firstActs: ['unpack', 'mkdir', 'create'],
+      unreadable: true,
+      apart: ['edit', 'create'],
+      afterwards: [],
+    },
     edits: [
       {
         file: 'sync/observer.ts',
