@@ -4,6 +4,7 @@
 import type { Chunk, ContentList } from './content.ts'
 import type { Kind } from './entry.ts'
 import type { ActorId, ContentId, DeviceId, DocId, FolderId, Hash, NodeId } from './ids.ts'
+import type { HistoryQuery, Holding, JournalEntry } from './past.ts'
 import type { RowChanges, RowTable } from './rows.ts'
 
 export interface Waiting {
@@ -188,6 +189,39 @@ export interface Stage {
   sweep(wanted: ReadonlySet<ContentId>): Promise<void>
 }
 
+export interface KeptVersion {
+  readonly content: ContentId
+  /** The length of the content. */
+  readonly size: number
+  /** What dropping it gives back at most, in bytes. */
+  readonly occupies: number
+  /** Its chunks are shared with other versions. */
+  readonly packed: boolean
+}
+
+/** What is kept in `.kith/versions`. Contents that a program may still write to are not among them until that is excluded. */
+export interface Versions {
+  /** Each content once, some at a time, in no order. */
+  all(options: Waiting): AsyncIterable<readonly KeptVersion[]>
+  /** Durable when it resolves. A content that is being read stays readable for who reads it. */
+  drop(contents: readonly ContentId[], options: Waiting): Promise<void>
+  /** Keeps a copy (clone ranges where the disk can) of what stands at the path, verified; false: it is not that any more. */
+  keep(path: string, stat: Stat, content: ContentId, options: Waiting): Promise<boolean>
+  /** Keeps what is staged, in the place of a version that was damaged too. False: it is not staged. */
+  keepStaged(content: ContentId, options: Waiting): Promise<boolean>
+  /** Reads it again. What is damaged is moved to `.kith/damaged` and kept no longer under its content. */
+  verify(content: ContentId, options: Waiting): Promise<'sound' | 'damaged' | 'gone'>
+  /** Keeps it as shared chunks from now on; resumable, verified before the whole file goes. */
+  pack(content: ContentId, list: ContentList, options: Waiting): Promise<void>
+}
+
+export interface JournalCopy {
+  /** In order. Not synced at once: what a power cut takes with it, the database has. */
+  append(entries: readonly JournalEntry[]): Promise<void>
+  /** Oldest first; a torn or damaged piece is left out, and said in the log. */
+  read(options: Waiting): AsyncIterable<readonly JournalEntry[]>
+}
+
 export interface FolderDisk {
   readonly root: string
   readonly stage: Stage
@@ -206,6 +240,9 @@ export interface FolderDisk {
   hasVersion(content: ContentId): boolean
   /** Keeps bytes as a version (a base whose row moved on). Durable when it resolves. */
   keepVersion(content: ContentId, bytes: Uint8Array): Promise<void>
+  readonly versions: Versions
+  /** A copy of the journal beside the versions: a lost database does not take the past with it. */
+  readonly journalCopy: JournalCopy
   /** Executes steps in order (what does not depend on each other in parallel); one result a step. Directory fsyncs are done. */
   apply(steps: readonly DiskStep[], options: Waiting): Promise<readonly StepResult[]>
   watch(events: WatchEvents): Watch
@@ -214,25 +251,15 @@ export interface FolderDisk {
   close(): Promise<void>
 }
 
+/** Entries of one answer about the past. */
+export const MAX_HISTORY = 10_000
+
 // ------------------------------------------------------------------------------------------------ the private database (store/)
 
 export interface DocUpdate {
   readonly doc: DocId
   /** Yjs update, V1. */
   readonly update: Uint8Array
-}
-
-export type JournalAction = 'created' | 'edited' | 'moved' | 'deleted' | 'merged' | 'restored'
-
-/** One applied change, local or remote. `time`: this device's wall clock, ms. */
-export interface JournalEntry {
-  readonly time: number
-  readonly device: DeviceId
-  readonly action: JournalAction
-  readonly node: NodeId
-  readonly path: string
-  readonly content: ContentId
-  readonly size: number
 }
 
 /** A text kept so that a later concurrent edit can be merged. */
@@ -267,6 +294,9 @@ export interface PastQuery {
   readonly kind: Kind
 }
 
+/** `sweep`: versions marked to go and the clock of retention; `verify`: how far and what was found; `peers`: when each was last in sync. */
+export type NoteName = 'sweep' | 'verify' | 'peers'
+
 /** Everything of one commit; atomic, and on the platter when it resolves. */
 export interface FolderBatch {
   readonly updates?: readonly DocUpdate[]
@@ -278,6 +308,7 @@ export interface FolderBatch {
   /** (node, dot) of a version whose content is kept as base. */
   readonly dots?: readonly { node: NodeId; actor: ActorId; seq: number; content: ContentId }[]
   readonly journal?: readonly JournalEntry[]
+  readonly notes?: readonly { name: NoteName; bytes: Uint8Array }[]
   readonly meta?: FolderMeta
 }
 
@@ -303,6 +334,8 @@ export interface FolderStore {
   contentOfDot(node: NodeId, actor: ActorId, seq: number): ContentId | null
   /** Newest first. */
   journal(filter: { node?: NodeId; since?: number }): AsyncIterable<JournalEntry>
+  /** What the sweep of versions, verification and copies remember; small. Undefined: never stored. */
+  note(name: NoteName): Promise<Uint8Array | undefined>
   /** Forgets the folder. */
   erase(): Promise<void>
 }
@@ -352,6 +385,10 @@ export interface SharedFolder {
   readChunk(hash: Hash, options: Waiting): Promise<Uint8Array | null>
   /** For each query: does this device's journal know it? */
   past(queries: readonly PastQuery[], options: Waiting): Promise<readonly boolean[]>
+  /** What this device's journal has of these, newest first, at most MAX_HISTORY. */
+  history(query: HistoryQuery, options: Waiting): Promise<readonly JournalEntry[]>
+  /** For each content: does it lie on this device, whole, where it can be read? */
+  holds(contents: readonly ContentId[], options: Waiting): Promise<readonly boolean[]>
 }
 
 /** What a folder asks of the network, given to it when it is shared. */
@@ -379,6 +416,13 @@ export interface FolderNetwork {
   reportBad(device: DeviceId): void
   /** Asks every linked device that holds the folder: true where any of them knows. Null: not one of them answered. */
   past(queries: readonly PastQuery[], options: Waiting): Promise<readonly boolean[] | null>
+  /** Asks every linked device that holds the folder; those that do not answer in time are left out. */
+  history(
+    query: HistoryQuery,
+    options: Waiting,
+  ): Promise<readonly { readonly device: DeviceId; readonly entries: readonly JournalEntry[] }[]>
+  /** As `history`: who holds which of these contents. Without the asker. */
+  holders(contents: readonly ContentId[], options: Waiting): Promise<readonly Holding[]>
 }
 
 export interface DeviceState {

@@ -1,7 +1,8 @@
 // What a folder says of itself, and what the daemon asks of it. Implemented by sync/folder; shown by daemon/api.
 import type { Entry } from './entry.ts'
 import type { ContentId, DeviceId, FolderId } from './ids.ts'
-import type { FolderNetwork, Need, Problem, SharedFolder } from './ports.ts'
+import type { Change, DamagedFile, FileVersion, RewindOutcome } from './past.ts'
+import type { FolderNetwork, Need, Problem, SharedFolder, Waiting } from './ports.ts'
 
 export type FolderActivity = 'idle' | 'scanning' | 'syncing' | 'paused' | 'error'
 
@@ -73,4 +74,57 @@ export interface FolderEngine extends SharedFolder {
   conflicts(): readonly Conflict[]
   /** What the shared tree shows, parents before children; the disk may lag behind it. */
   entries(): Iterable<Shown>
+  readonly archive: FolderArchive
+}
+
+/** Part of the folder: a path, or '' for the whole. */
+export interface RewindRequest extends Waiting {
+  readonly path: string
+  /** ms since 1970; null: of what is gone, the state before it went. */
+  readonly at: number | null
+  /** Of one file: that version, whatever `at` says. */
+  readonly version: string | null
+  /** Leave what came later. */
+  readonly keepNew: boolean
+  readonly dryRun: boolean
+}
+
+export interface UndoRequest extends Waiting {
+  readonly device: DeviceId
+  /** ms since 1970 */
+  readonly since: number
+  readonly dryRun: boolean
+}
+
+export interface CopiesStatus {
+  readonly files: readonly { readonly path: string; readonly size: number; readonly holders: readonly DeviceId[] }[]
+  /** Of which no other device is known to hold the newest content. */
+  readonly atRisk: Need
+  /** Not linked now: what they hold is what they held then (ms). */
+  readonly stale: readonly { readonly device: DeviceId; readonly asOf: number | null }[]
+}
+
+export interface VerifyOutcome {
+  readonly checked: number
+  readonly bytes: number
+  readonly damaged: readonly DamagedFile[]
+}
+
+/**
+ * What was, and bringing it back. Everything that changes the folder is an ordinary change of the shared tree, stored before it resolves; the
+ * disk follows. Throws KithError `not-found`, `no-such-version`, `folder-halted`.
+ */
+export interface FolderArchive {
+  /** Newest first; of a directory its own events. Never empty. */
+  history(path: string, options: Waiting): Promise<readonly FileVersion[]>
+  /** What the folder showed then, parents before children, below (and with) `path`. */
+  treeAt(path: string, at: number, options: Waiting): Promise<readonly Change[]>
+  restore(request: RewindRequest): Promise<RewindOutcome>
+  undo(request: UndoRequest): Promise<RewindOutcome>
+  /** `keep`: the id of one of its versions (as `conflicts` says), or both, each as a file of its own. */
+  resolve(path: string, keep: string): Promise<void>
+  /** The bytes of a content, from here or a linked device; verified. Throws `content-missing`. */
+  read(content: ContentId, size: number, options: Waiting): AsyncIterable<Uint8Array>
+  verify(options: Waiting & { onProgress(checked: number, bytes: number): void }): Promise<VerifyOutcome>
+  copies(path: string, options: Waiting): Promise<CopiesStatus>
 }
