@@ -75,6 +75,18 @@ export interface FolderEngine extends SharedFolder {
   /** What the shared tree shows, parents before children; the disk may lag behind it. */
   entries(): Iterable<Shown>
   readonly archive: FolderArchive
+  /** Takes effect at once. */
+  configure(settings: FolderSettings): void
+}
+
+/** What a person may set of a folder on this device. */
+export interface FolderSettings {
+  /** `all`: a backup device, which keeps every version that passes by, local edits too, and for ever. */
+  readonly versions: 'standard' | 'all'
+  /** What kept versions may take, in bytes; null: a tenth of the disk. */
+  readonly versionLimit: number | null
+  /** `status` warns of files whose newest content fewer devices hold. */
+  readonly minCopies: number
 }
 
 /** Part of the folder: a path, or '' for the whole. */
