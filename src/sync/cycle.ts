@@ -4,7 +4,7 @@ import type { Clock } from '../core/clock.ts'
 import type { Emit } from '../core/events.ts'
 import type { ActorId, ContentId, DeviceId, FolderId, NodeId, RowId } from '../core/ids.ts'
 import { ROOT_NODE } from '../core/ids.ts'
-import type { FolderDisk, FolderStore, PastQuery, Problem, Waiting, Watch } from '../core/ports.ts'
+import type { FolderDisk, FolderStore, PastQuery, Problem, Stat, Waiting, Watch } from '../core/ports.ts'
 import type { RowTable } from '../core/rows.ts'
 import { Applier, lookAfter } from './applier.ts'
 import type { Damage } from './damage.ts'
@@ -36,6 +36,8 @@ export interface CycleDeps {
   readonly merge: (base: Uint8Array, a: Uint8Array, b: Uint8Array, options: Waiting) => Promise<Uint8Array | null>
   readonly dirty: Dirty
   readonly damage: Damage
+  /** These paths show something new. */
+  readonly onShown: (paths: readonly string[]) => Promise<void>
   readonly fetcher: Fetcher
   readonly watch: () => Watch | null
   /** Is the root still the one this folder was added with? Asked again before anything is called gone. */
@@ -94,6 +96,7 @@ export class Cycle {
           journal: [...noted, ...batch.journal],
         })
         for (const { action, path } of batch.journal) emit({ type: 'file:published', folder, path, action })
+        await deps.onShown(batch.journal.map(({ path }) => path))
       },
       onProblem: problem => this.#stepProblems.set(problem.path, problem),
       isRot: (row, found) => deps.damage.isRot(row, found),
@@ -122,7 +125,10 @@ export class Cycle {
       disk,
       fetcher,
       now,
-      commit,
+      commit: async batch => {
+        await commit(batch)
+        await deps.onShown((batch.journal ?? []).map(({ path }) => path))
+      },
       doers,
       isUnsure: stat => this.#observer.isUnsure(stat),
       onWrote: (path, stat) => this.#observer.wrote(path, stat),
@@ -140,6 +146,16 @@ export class Cycle {
 
   get wants(): ReadonlyMap<ContentId, Want> {
     return this.#wants
+  }
+
+  /** May what has this stat have been written unseen? */
+  isUnsure(stat: Stat): boolean {
+    return this.#observer.isUnsure(stat)
+  }
+
+  /** A file stands there now, by this device's own hand. */
+  wrote(path: string, stat: Stat): void {
+    this.#observer.wrote(path, stat)
   }
 
   /** Something is still to be compared (not counting what only waits for content). */

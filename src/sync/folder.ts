@@ -31,6 +31,7 @@ import { Peers } from './peers.ts'
 import { Replica } from './replica.ts'
 import { type Halt, haltOf } from './safety.ts'
 import { Signal } from './signal.ts'
+import { Upkeep } from './upkeep.ts'
 
 const RESCAN_MIN_MS = 10 * 60_000
 /** A full rescan may cost this share of the time between two. */
@@ -80,6 +81,7 @@ class Engine implements FolderEngine {
   readonly #server: ContentServer
   readonly #peers = new Peers()
   readonly #past: Past
+  readonly #upkeep: Upkeep
   readonly #watchProblems = new Map<string, Problem>()
   readonly #wake = new Signal({ sticky: true })
   readonly #changed = new Signal({ sticky: false })
@@ -140,11 +142,33 @@ class Engine implements FolderEngine {
     this.#past = new Past({ store, nameKey: name => this.#live().replica.tree.nameKey(name) })
     const onStale = (path: string): void =>
       this.#hint(() => this.#dirty.addLater(parentPath(path), STALE_MS, { quiet: true }))
-    this.#server = new ContentServer({ rows, disk, store, onStale })
+    this.#upkeep = this.#newUpkeep(rows)
+    this.#server = new ContentServer({ rows, disk, store, onStale, onDamaged: row => this.#upkeep.suspect(row) })
   }
 
   get path(): string {
     return this.#deps.disk.root
+  }
+
+  #newUpkeep(rows: () => Replica['rows']): Upkeep {
+    const { disk, store, clock, random, emit, log } = this.#deps
+    return new Upkeep({
+      folder: this.id,
+      rows,
+      disk,
+      store,
+      clock,
+      random,
+      emit,
+      log,
+      network: () => this.#network,
+      commit: batch => this.#live().replica.commit(batch),
+      alone: (work, options) => this.#alone(work, options),
+      isUnsure: stat => this.#live().isUnsure(stat),
+      onDirty: path => this.#hint(() => this.#dirty.add(path)),
+      onWrote: (path, stat) => this.#live().wrote(path, stat),
+      isOn: () => false,
+    })
   }
 
   // ------------------------------------------------------------------------------------------------ life
@@ -198,6 +222,7 @@ class Engine implements FolderEngine {
       },
       { ...this.#options, folder: id },
     )
+    await this.#upkeep.load()
     // What was never stored is no older than what others know.
     this.#compareFirstUntil = replica.old ? clock.elapsed() + COMPARE_FIRST_MS : 0
     this.#cycle = new Cycle(
@@ -210,6 +235,8 @@ class Engine implements FolderEngine {
         emit,
         merge: mergeText,
         dirty: this.#dirty,
+        damage: this.#upkeep.damage,
+        onShown: paths => this.#upkeep.keepAll.keep(paths, { signal: this.#stop.signal }),
         fetcher: this.#fetcher,
         watch: () => this.#watch,
         rootIsGood: () => this.#rootIsGood(),
