@@ -236,6 +236,11 @@ export class SharedTree {
     }
   }
 
+  /** Who deleted a node, or took away what it showed beside its winner; undefined where nobody is known to have. */
+  deleterOf(id: NodeId): ActorId | undefined {
+    return this.#index.held(id).at(-1)?.client as ActorId | undefined
+  }
+
   actors(): ReadonlyMap<ActorId, ActorFacts> {
     return this.#index.actors
   }

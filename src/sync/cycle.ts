@@ -15,6 +15,7 @@ import { makePlan, type Plan, type Want } from './plan.ts'
 import { Publisher } from './publisher.ts'
 import type { Replica } from './replica.ts'
 import { Judge } from './stale.ts'
+import { Doers } from './standing.ts'
 import { TextMerger } from './text-merger.ts'
 
 /** A refused step is tried again after this, or when something changes. */
@@ -75,6 +76,7 @@ export class Cycle {
       watch: deps.watch,
       lookLater: (path, ms, options) => deps.dirty.addLater(path, ms, options),
     })
+    const doers = new Doers({ rows, tree, device })
     this.#publisher = new Publisher({
       rows,
       tree,
@@ -82,6 +84,7 @@ export class Cycle {
       now,
       elapsed: () => clock.elapsed(),
       device,
+      authorOf: row => doers.ofContent(row),
       commit: async ({ noted, ...batch }) => {
         await replica.commit({
           ...batch,
@@ -94,14 +97,14 @@ export class Cycle {
       onHashed: stat => this.#observer.hashed(stat),
       onAdopted: directory => this.#directories.add(directory),
     })
-    this.#merger = new TextMerger({ folder, device, rows, tree, disk, store, now, commit, merge: deps.merge, emit })
-    const deviceOf = (node: NodeId): DeviceId => lastWriter(replica, node) ?? device
+    this.#merger = new TextMerger({ folder, rows, tree, disk, store, commit, merge: deps.merge, emit })
     this.#judge = new Judge({
       rows,
       tree,
       disk,
       now,
-      deviceOf,
+      device,
+      doers,
       past: deps.past,
       commit: batch =>
         commit({ ...batch, dots: batch.dots.flatMap(({ row, content }) => dotsOf(replica, row, content)) }),
@@ -117,7 +120,7 @@ export class Cycle {
       fetcher,
       now,
       commit,
-      deviceOf,
+      doers,
       isUnsure: stat => this.#observer.isUnsure(stat),
       onWrote: (path, stat) => this.#observer.wrote(path, stat),
       onDirectory: path => {
@@ -336,11 +339,4 @@ function dotsOf(
       .filter(v => v.content === content)
       .map(({ dot }) => ({ node: ref.id, actor: dot.actor, seq: dot.seq, content })),
   )
-}
-
-function lastWriter(replica: Replica, node: NodeId): DeviceId | undefined {
-  let newest: { actor: ActorId; seq: number } | undefined
-  for (const { dot } of replica.tree.node(node)?.versions ?? [])
-    if (newest === undefined || dot.seq > newest.seq) newest = dot
-  return newest && replica.tree.actors().get(newest.actor)?.device
 }

@@ -4,7 +4,8 @@
 import type { Entry } from '../core/entry.ts'
 import type { ContentId, NodeId } from '../core/ids.ts'
 import { NO_CONTENT, ROOT_NODE, ROOT_ROW } from '../core/ids.ts'
-import type { FolderStore, JournalEntry, PastQuery, Waiting } from '../core/ports.ts'
+import type { JournalEntry } from '../core/past.ts'
+import type { FolderStore, PastQuery, Waiting } from '../core/ports.ts'
 import type { Row, RowTable } from '../core/rows.ts'
 import type { TreeView } from './tree.ts'
 
@@ -133,8 +134,8 @@ class Reading {
   async answer(): Promise<readonly boolean[]> {
     for (const { content } of this.#queries) if (content !== NO_CONTENT) this.#nodesWith.set(content, new Set())
     await this.#each(entry => {
-      if (entry.content === NO_CONTENT) this.#directories.note(entry)
-      else this.#nodesWith.get(entry.content)?.add(entry.node)
+      if (entry.kind === 'directory') this.#directories.note(entry)
+      else this.#nodesWith.get(entry.facts.content)?.add(entry.node)
     })
     const known = this.#queries.map(() => false)
     const open = new Map<string, number[]>()
