@@ -17,6 +17,7 @@ import { NodeIndex } from './node-index.ts'
 import { Operations } from './operations.ts'
 import { type Changes, Projection } from './projection.ts'
 import { encodeActor, encodeNode } from './record.ts'
+import type { Revision } from './revise.ts'
 import type { Merged } from './slots.ts'
 import { type Group, groupsOf } from './versions.ts'
 import { primaryOf, View } from './view.ts'
@@ -289,6 +290,11 @@ export class SharedTree {
 
   merge(node: NodeId, dots: readonly Dot[], facts: Facts): Version {
     return this.#operations.merge(node, dots, facts)
+  }
+
+  /** What a person asks for without touching the disk, in one go; the rows stay as they are, and the disk follows. */
+  revise(revisions: readonly Revision[]): void {
+    this.#operations.revise(revisions)
   }
 
   /** Drops records that others say too. Changes nothing that shows. Returns how many went. */
