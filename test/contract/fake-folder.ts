@@ -7,6 +7,7 @@ import { contentOf, sha256 } from '../../src/core/content-list.ts'
 import { KithError } from '../../src/core/errors.ts'
 import type { ContentId, DeviceId, DocId, FolderId, Hash } from '../../src/core/ids.ts'
 import { bytesOf, hexOf } from '../../src/core/ids.ts'
+import type { HistoryQuery, JournalEntry } from '../../src/core/past.ts'
 import type { DocUpdate, FolderNetwork, FolderState, PastQuery, SharedFolder } from '../../src/core/ports.ts'
 
 type Op = readonly [actor: number, number: number, payload: Uint8Array]
@@ -33,6 +34,10 @@ export class FakeFolder implements SharedFolder {
   /** It cannot answer. */
   forgetful = false
   remembers: (query: PastQuery) => boolean = () => false
+  /** Asked for its history, or what it holds. */
+  readonly histories: HistoryQuery[] = []
+  readonly holdsAsked: (readonly ContentId[])[] = []
+  journal: readonly JournalEntry[] = []
   /** Awaited before every answer with content. */
   reading: () => Promise<unknown> = () => Promise.resolve()
   /** Changes chunks and contents on their way out. */
@@ -190,6 +195,20 @@ export class FakeFolder implements SharedFolder {
     await this.reading()
     if (this.forgetful) throw new KithError('store-failed', 'The journal cannot be read.')
     return queries.map(query => this.remembers(query))
+  }
+
+  async history(query: HistoryQuery): Promise<readonly JournalEntry[]> {
+    this.histories.push(query)
+    await this.reading()
+    if (this.forgetful) throw new KithError('store-failed', 'The journal cannot be read.')
+    return this.journal.filter(({ path, node }) => path === query.path || query.nodes.includes(node))
+  }
+
+  async holds(contents: readonly ContentId[]): Promise<readonly boolean[]> {
+    this.holdsAsked.push(contents)
+    await this.reading()
+    if (this.forgetful) throw new KithError('store-failed', 'The versions cannot be read.')
+    return contents.map(content => this.#contents.has(content))
   }
 
   #log(doc: DocId, actor: number): Uint8Array[] {
