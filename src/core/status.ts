@@ -139,4 +139,6 @@ export interface FolderArchive {
   read(content: ContentId, size: number, options: Waiting): AsyncIterable<Uint8Array>
   verify(options: Waiting & { onProgress(checked: number, bytes: number): void }): Promise<VerifyOutcome>
   copies(path: string, options: Waiting): Promise<CopiesStatus>
+  /** Of which, as far as is known, no other device than that one holds the newest content. */
+  onlyOn(device: DeviceId, options: Waiting): Promise<readonly { readonly path: string; readonly size: number }[]>
 }

@@ -91,8 +91,8 @@ export class Operations {
     for (const row of rows) this.#deps.rows.delete(row.id)
   }
 
-  /** What a person asked for without touching the disk: the rows stay as they are. What settles, and conflict copies, become files first. */
-  revise(revisions: readonly Revision[]): void {
+  /** What a person asked for without touching the disk: the rows stay as they are. Returns the nodes that it wrote. */
+  revise(revisions: readonly Revision[]): readonly NodeId[] {
     for (const revision of revisions) {
       if (revision.do === 'create') legal(revision.name)
       if (revision.do === 'create' || revision.do === 'remove') continue
@@ -125,6 +125,7 @@ export class Operations {
       owned,
     )
     this.#commit(batch, settled)
+    return [...batch.writes.keys()]
   }
 
   #now(row: Row): Row {

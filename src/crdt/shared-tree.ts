@@ -292,9 +292,9 @@ export class SharedTree {
     return this.#operations.merge(node, dots, facts)
   }
 
-  /** What a person asks for without touching the disk, in one go; the rows stay as they are, and the disk follows. */
-  revise(revisions: readonly Revision[]): void {
-    this.#operations.revise(revisions)
+  /** What a person asks for without touching the disk, in one go; the rows stay as they are, and the disk follows. Returns the nodes. */
+  revise(revisions: readonly Revision[]): readonly NodeId[] {
+    return this.#operations.revise(revisions)
   }
 
   /** Drops records that others say too. Changes nothing that shows. Returns how many went. */

@@ -167,8 +167,14 @@ export class MemoryStore implements FolderStore {
   async *journal(filter: { node?: NodeId; since?: number }): AsyncIterable<JournalEntry> {
     this.#alive()
     const { node, since = Number.NEGATIVE_INFINITY } = filter
-    for (const entry of [...this.#stored.journal].reverse()) {
-      if ((node === undefined || entry.node === node) && entry.time >= since) yield entry
+    let latest = Number.NEGATIVE_INFINITY
+    const all = this.#stored.journal.map(entry => {
+      latest = Math.max(latest, entry.time)
+      return { entry, latest }
+    })
+    for (const { entry, latest: until } of all.reverse()) {
+      if (until < since) return
+      if (node === undefined || entry.node === node) yield entry
     }
   }
 
