@@ -11,6 +11,7 @@ import type { Stat } from '../core/ports.ts'
 import type { Row, RowTable } from '../core/rows.ts'
 import { Batch, type BatchDeps } from './batch.ts'
 import { compareText } from './join.ts'
+import { type Resolution, scopeOf, writeResolution } from './resolve.ts'
 import { type Revision, writeRevisions } from './revise.ts'
 import { revive, type Scope, type Settled, settle } from './settle.ts'
 import { inheritedBase, originOf } from './versions.ts'
@@ -170,6 +171,27 @@ export class Operations {
     })
     this.#commit(batch, [])
     return version
+  }
+
+  /** What a person decided of a conflict. The rows stay as they are, but for those of copies that become files. */
+  resolve(resolution: Resolution): void {
+    const batch = this.#batch()
+    const versions = (id: NodeId): readonly Version[] => this.#deps.index.state(id)?.versions ?? []
+    const settled = this.#settle(
+      batch,
+      scopeOf(resolution, ({ node, dots }) =>
+        this.ref(
+          node,
+          versions(node).filter(v => hasDot(dots, v.dot)),
+        ),
+      ),
+    )
+    writeResolution(batch, resolution, settled)
+    const written = settled.map(each => {
+      const [version] = batch.get(each.to)?.versions ?? []
+      return version === undefined ? each : { ...each, version }
+    })
+    this.#commit(batch, written)
   }
 
   /** What a row keeps of a node. */

@@ -17,6 +17,7 @@ import { documentOf, NodeIndex } from './node-index.ts'
 import { Operations } from './operations.ts'
 import { type Changes, Projection } from './projection.ts'
 import { deletedId, encodeActor, encodeDeletion, encodeNode, MAX_DELETED } from './record.ts'
+import type { Resolution } from './resolve.ts'
 import type { Revision } from './revise.ts'
 import type { Merged } from './slots.ts'
 import { type Group, groupsOf } from './versions.ts'
@@ -295,6 +296,10 @@ export class SharedTree {
   /** What a person asks for without touching the disk, in one go; the rows stay as they are, and the disk follows. Returns the nodes. */
   revise(revisions: readonly Revision[]): readonly NodeId[] {
     return this.#operations.revise(revisions)
+  }
+
+  resolve(resolution: Resolution): void {
+    this.#operations.resolve(resolution)
   }
 
   /** Drops records that others say too. Changes nothing that shows. Returns how many went. */

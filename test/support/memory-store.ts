@@ -159,6 +159,11 @@ export class MemoryStore implements FolderStore {
     return this.#stored.bases.keys()
   }
 
+  /** As if the room for them had run out. */
+  forgetBases(): void {
+    this.#stored.bases.clear()
+  }
+
   contentOfDot(node: NodeId, actor: ActorId, seq: number): ContentId | null {
     this.#alive()
     return this.#stored.dots.get(dotKey(node, actor, seq)) ?? null
