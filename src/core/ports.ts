@@ -358,6 +358,8 @@ export interface FolderState {
   readonly settled: boolean
   /** It waits itself for another device's documents: nothing can be learnt from it yet. */
   readonly pulling: boolean
+  /** It does not sync until somebody answers there: `paused`, or the code of its halt. */
+  readonly stopped: string | null
 }
 
 export interface Need {

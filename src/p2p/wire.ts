@@ -116,6 +116,8 @@ const SYNC_MESSAGES = {
     needBytes: count,
     settled: z.boolean(),
     pulling: z.boolean(),
+    /** Older versions do not say it. */
+    stopped: text(64).nullable().default(null),
   }),
   /** One blob: content ids or segment hashes, one after the other. The answer (`items`) covers as many from the front as fit into `limit`. */
   get: z.object({ id: count, folder, kind: z.enum(['whole', 'segment']), limit: count }),

@@ -491,7 +491,8 @@ class Engine implements FolderEngine {
     for (const want of this.#cycle?.wants.values() ?? []) needBytes += want.size
     const digest = this.#cycle?.replica.tree.digest() ?? ''
     const pulling = this.#cycle?.replica.pulling ?? true
-    return { digest, needFiles: this.#cycle?.wants.size ?? 0, needBytes, settled: this.#settled(), pulling }
+    const stopped = this.#paused ? 'paused' : (this.#halt?.code ?? null)
+    return { digest, needFiles: this.#cycle?.wants.size ?? 0, needBytes, settled: this.#settled(), pulling, stopped }
   }
 
   onPeerState(device: DeviceId, state: FolderState | null): void {
@@ -571,7 +572,13 @@ class Engine implements FolderEngine {
 
   *entries(): Iterable<Shown> {
     const tree = this.#cycle?.replica.tree
-    for (const entry of tree?.allEntries() ?? []) if (tree !== undefined) yield { path: entryPath(tree, entry), entry }
+    if (tree === undefined) return
+    const actors = tree.actors()
+    for (const entry of tree.allEntries()) {
+      const [dot] = entry.dots
+      const device = dot === undefined ? null : (actors.get(dot.actor)?.device ?? null)
+      yield { path: entryPath(tree, entry), entry, device }
+    }
   }
 
   /** Why nobody can change the shared tree now but by the disk. */
@@ -641,6 +648,7 @@ class Engine implements FolderEngine {
     if (next === this.#activity) return
     this.#activity = next
     this.#deps.emit({ type: 'folder:state', folder: this.id, state: next })
+    this.#network?.stateChanged()
     this.#changed.fire()
   }
 

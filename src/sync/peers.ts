@@ -92,7 +92,8 @@ export class Peers {
     return [...this.#peers].map(([id, peer]) => {
       const linked = peer.state !== null
       const need = peer.state === null ? NOTHING : { files: peer.state.needFiles, bytes: peer.state.needBytes }
-      return { id, inSync: linked ? agrees(peer, mine) : peer.inSync, asOf: linked ? null : peer.asOf, need }
+      const stopped = peer.state?.stopped ?? null
+      return { id, inSync: linked ? agrees(peer, mine) : peer.inSync, asOf: linked ? null : peer.asOf, need, stopped }
     })
   }
 

@@ -28,6 +28,7 @@ export class FakeFolder implements SharedFolder {
   loseNext = false
   failing: Error | null = null
   needFiles = 0
+  stopped: string | null = null
   reads = 0
   /** What was asked of the past. */
   readonly pasts: (readonly PastQuery[])[] = []
@@ -152,7 +153,7 @@ export class FakeFolder implements SharedFolder {
   }
 
   state(): FolderState {
-    return { digest: this.digest, needFiles: this.needFiles, needBytes: 0, settled: true, pulling: false }
+    return { digest: this.digest, needFiles: this.needFiles, needBytes: 0, settled: true, pulling: false, stopped: this.stopped }
   }
 
   onPeerState(device: DeviceId, state: FolderState | null): void {

@@ -138,9 +138,12 @@ export function networkContract(name: string, open: (count: number) => Promise<N
       await start(2)
       share(0, 1)
       at(0).folder.needFiles = 5
+      at(0).folder.stopped = 'paused'
       await network.link(0, 1)
       await network.until('first', () => at(1).folder.peerStates.get(at(0).id)?.needFiles === 5)
+      expect(at(1).folder.peerStates.get(at(0).id)?.stopped).to.equal('paused')
       at(0).folder.needFiles = 0
+      at(0).folder.stopped = null
       at(0).network.stateChanged()
       await network.until('second', () => at(1).folder.peerStates.get(at(0).id)?.needFiles === 0)
       expect(at(1).folder.peerStates.get(at(0).id)).to.deep.equal(at(0).folder.state())
