@@ -30,6 +30,7 @@ export type ProblemCode =
   | 'failed' // any other error of the disk, retried
   | 'degraded' // watching is limited here; polled instead
   | 'held'
+  | 'damaged' // its bytes changed though nobody wrote to it, and no device that was asked has them
 
 // ------------------------------------------------------------------------------------------------ the user's folder (disk/)
 
@@ -235,7 +236,7 @@ export interface FolderDisk {
   look(path: string): Promise<Observed | null>
   /** Hashes, chunks and reads in workers. Results come in any order. */
   hash(requests: readonly HashRequest[], options: Waiting): AsyncIterable<HashResult>
-  /** Bytes of a content from where it lies; null if it is not there any more as said (stat changed, version swept). */
+  /** Bytes of a content from where it lies, fewer where it ends; null if it is not there any more as said (stat changed, version swept). */
   read(place: ContentPlace, offset: number, length: number, options: Waiting): Promise<Uint8Array | null>
   hasVersion(content: ContentId): boolean
   /** Keeps bytes as a version (a base whose row moved on). Durable when it resolves. */

@@ -83,7 +83,7 @@ function read(task: HashTask & { do: 'read' }): Movable<Uint8Array> | Uint8Array
   try {
     const { place, offset, length } = task
     const bytes = withSource(task.root, place, source =>
-      offset + length <= source.size ? source.read(offset, length) : null,
+      offset <= source.size ? source.read(offset, Math.min(length, source.size - offset)) : null,
     )
     return bytes === null || bytes.length === 0 ? bytes : new Movable(bytes, [bytes.buffer])
   } catch {

@@ -7,6 +7,7 @@ import { ROOT_NODE } from '../core/ids.ts'
 import type { FolderDisk, FolderStore, PastQuery, Problem, Waiting, Watch } from '../core/ports.ts'
 import type { RowTable } from '../core/rows.ts'
 import { Applier, lookAfter } from './applier.ts'
+import type { Damage } from './damage.ts'
 import type { Dirty } from './dirty.ts'
 import type { Fetcher } from './fetcher.ts'
 import { joinPath, parentPath } from './local-changes.ts'
@@ -35,6 +36,7 @@ export interface CycleDeps {
   readonly emit: Emit
   readonly merge: (base: Uint8Array, a: Uint8Array, b: Uint8Array, options: Waiting) => Promise<Uint8Array | null>
   readonly dirty: Dirty
+  readonly damage: Damage
   readonly fetcher: Fetcher
   readonly watch: () => Watch | null
   /** Is the root still the one this folder was added with? Asked again before anything is called gone. */
@@ -96,6 +98,7 @@ export class Cycle {
         for (const { action, path } of batch.journal) emit({ type: 'file:published', folder, path, action })
       },
       onProblem: problem => this.#stepProblems.set(problem.path, problem),
+      isRot: (row, found) => deps.damage.isRot(row, found),
       onHashed: stat => this.#observer.hashed(stat),
       onAdopted: directory => this.#directories.add(directory),
     })
@@ -169,7 +172,8 @@ export class Cycle {
   }
 
   problems(): readonly Problem[] {
-    return [...this.#observer.problems(), ...this.#stepProblems.values()]
+    const damaged = this.#deps.damage.problems(this.replica.rows)
+    return [...this.#observer.problems(), ...this.#stepProblems.values(), ...damaged]
   }
 
   /** Compare everything: at the start, and after a halt was answered. */

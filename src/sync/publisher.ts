@@ -43,6 +43,8 @@ export interface PublisherDeps extends AdoptDeps {
   /** Stores what the tree and the rows changed since the last call, with this batch, atomically. */
   readonly commit: (batch: PublishBatch) => Promise<void>
   readonly onProblem: (problem: Problem) => void
+  /** Are these bytes the row's own, known to be damaged? Then nobody wrote them, whatever time the file has now. */
+  readonly isRot: (row: Row, found: ContentId) => boolean
   /** The content of what has this stat was just read. */
   readonly onHashed: (stat: Stat) => void
 }
@@ -341,6 +343,7 @@ class PublishRun {
     const row = this.#deps.rows.get(before.id)
     // It was removed or changed hands meanwhile (a settled copy keeps its id, so this is rare): look again.
     if (row === undefined || row.kind !== found.observed.kind) return this.#askAgain(found.parent, 0)
+    if (this.#deps.isRot(row, hashed.list.content)) return this.#deps.rows.put({ ...row, stat: found.observed.stat })
     const facts = factsOf(row, found.observed.stat, hashed)
     if (facts.content === row.content && facts.mode === row.mode && facts.mtime === row.mtime) {
       if (!sameStat(row.stat, found.observed.stat)) this.#deps.rows.put({ ...row, stat: found.observed.stat })

@@ -95,6 +95,18 @@ export function versionsContract(name: string, open: () => Promise<VersionsSubje
       expect([...(await all()).keys()]).to.deep.equal([content])
     })
 
+    it('gives what there is where more is asked for', async () => {
+      const bytes = Buffer.from('short')
+      const content = await keep(bytes)
+      expect(await whole(content, 1000)).to.deep.equal(bytes)
+      const end = await disk.read({ at: 'version', content }, 3, 1000, waiting)
+      expect(Buffer.from(end ?? []).toString()).to.equal('rt')
+      expect(await disk.read({ at: 'version', content }, 6, 1, waiting)).to.equal(null)
+      const large = noise(8)
+      const shared = await packed(large)
+      expect((await whole(shared, 2 * LARGE_BYTES))?.equals(large)).to.equal(true)
+    })
+
     it('keeps the target of a symlink', async () => {
       subject.person.symlink('link', 'some/target')
       const found = await disk.look('link')
