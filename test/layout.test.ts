@@ -29,7 +29,7 @@ const OWNERS = [
   ['chokidar', 'disk'],
   ['node-diff3', 'sync'],
   ['hono|@hono/[^/]+|pino|smol-toml', 'daemon'],
-  ['commander|cli-table3|picocolors|qr|env-paths', 'cli'],
+  ['commander|cli-table3|picocolors|qr|env-paths|diff', 'cli'],
 ] as const
 
 const rules: IForbiddenRuleType[] = [

@@ -9,6 +9,7 @@ const API = '/api/v1'
 
 export interface Call {
   readonly signal?: AbortSignal
+  readonly query?: Readonly<Record<string, string>>
 }
 
 export class Client {
@@ -19,7 +20,9 @@ export class Client {
   }
 
   get<T>(path: string, options: Call = {}): Promise<T> {
-    return this.#json<T>('GET', path, undefined, options)
+    const { query } = options
+    const asked = query === undefined ? path : `${path}?${new URLSearchParams(query).toString()}`
+    return this.#json<T>('GET', asked, undefined, options)
   }
 
   post<T>(path: string, body: unknown, options: Call = {}): Promise<T> {
@@ -27,8 +30,13 @@ export class Client {
   }
 
   /** The lines of an answer that comes bit by bit; ends when the daemon ends it. */
-  async *lines(method: 'GET' | 'POST', path: string, options: Call = {}): AsyncGenerator<string, void, undefined> {
-    const response = await this.#send(method, path, method === 'POST' ? {} : undefined, options)
+  async *lines(
+    method: 'GET' | 'POST',
+    path: string,
+    options: Call & { readonly body?: object } = {},
+  ): AsyncGenerator<string, void, undefined> {
+    const { body = {} } = options
+    const response = await this.#send(method, path, method === 'POST' ? body : undefined, options)
     if (response.statusCode !== 200) throw failure(await readAll(response))
     try {
       yield* createInterface({ input: response, crlfDelay: Number.POSITIVE_INFINITY })

@@ -114,6 +114,11 @@ export function ago(time: string, now: number): string {
   return `${Math.floor(seconds / 86_400)} d ago`
 }
 
+/** To the second, in the time of this machine. */
+export function localTime(time: string): string {
+  return new Date(time).toLocaleString('sv-SE')
+}
+
 function isTerminal(stream: NodeJS.WritableStream): boolean {
   return (stream as Partial<NodeJS.WriteStream>).isTTY === true
 }

@@ -7,6 +7,7 @@ import { Client } from './client.ts'
 import type { Context, Surroundings } from './context.ts'
 import { Output } from './output.ts'
 import { findHome } from './place.ts'
+import { parseTime } from './time.ts'
 import { ownVersion } from './version.ts'
 
 const FAILED = 1
@@ -17,28 +18,54 @@ interface GlobalOptions {
   readonly json?: boolean
 }
 
-type Run<O> = (context: Context, args: readonly (string | undefined)[], options: O) => Promise<void>
+/** What it resolves with is the exit code; 0 where it is nothing. */
+type Run<O> = (
+  context: Context,
+  args: readonly (string | undefined)[],
+  options: O,
+  // biome-ignore lint/suspicious/noConfusingVoidType: most commands have nothing to say but that they are done
+) => Promise<number | void>
 
 /** Runs one command line; resolves with its exit code. */
 export async function runCli(args: readonly string[], surroundings: Surroundings): Promise<number> {
-  const program = createProgram(surroundings)
+  let exit = 0
+  const program = createProgram(surroundings, code => {
+    exit = code
+  })
   if (args.length === 0) {
     program.outputHelp()
     return 0
   }
+  if (asksVersion(args)) {
+    surroundings.stdout.write(`${ownVersion()}\n`)
+    return 0
+  }
   try {
     await program.parseAsync(args, { from: 'user' })
-    return 0
+    return exit
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : WRONG_USAGE
-    return report(error, program.opts<GlobalOptions>().json === true, surroundings)
+    return report(error, program.opts<GlobalOptions>(), surroundings)
   }
 }
 
-function report(error: unknown, json: boolean, { stdout, stderr, env }: Surroundings): number {
+/** Not an option of commander's: after a command `--version` names a version of a file. */
+function asksVersion(args: readonly string[]): boolean {
+  let at = 0
+  while (args[at] === '--json' || args[at] === '--home' || args[at]?.startsWith('--home=') === true) {
+    at += args[at] === '--home' ? 2 : 1
+  }
+  return args[at] === '--version' || args[at] === '-V'
+}
+
+function report(error: unknown, options: GlobalOptions, { stdout, stderr, env, cwd }: Surroundings): number {
+  const json = options.json === true
   const known = isKithError(error)
   const code = known ? error.code : 'internal'
-  const message = known ? error.message : error instanceof Error ? error.message : String(error)
+  const said = known ? error.message : error instanceof Error ? error.message : String(error)
+  // The daemon does not know how a person gets at its home.
+  const { command } = findHome(options.home, env, cwd)
+  const message = said.replace(/"kith (?!--home )/g, () => `"${command} `)
   const out = new Output({ stdout, stderr }, { json, env })
   if (json) out.documentLine({ error: { code, message } })
   out.note(`kith: ${printable(message)}`)
@@ -49,11 +76,10 @@ function report(error: unknown, json: boolean, { stdout, stderr, env }: Surround
   return known ? ERRORS[error.code].exit : FAILED
 }
 
-export function createProgram(surroundings: Surroundings): Command {
+export function createProgram(surroundings: Surroundings, onExit: (code: number) => void = () => undefined): Command {
   const program = new Command('kith')
   program
     .description('Keeps folders the same on all your devices, and keeps their past. No account, no cloud, no server.')
-    .version(ownVersion())
     .option('--home <dir>', "the device's own directory (default: $KITH_HOME, else the platform's place)")
     .option('--json', 'print JSON for scripts, and nothing else on stdout')
     .exitOverride()
@@ -65,22 +91,25 @@ export function createProgram(surroundings: Surroundings): Command {
       outputError: (text, write) => write(text.replace(/^error: /, 'kith: ')),
     })
     .helpCommand('help [command]', 'help for a command')
+    .addHelpText('after', '\nkith --version prints the version.')
 
   const run =
     <O>(load: () => Promise<Run<O>>) =>
     async (...given: unknown[]): Promise<void> => {
       const options = given.at(-2) as O
-      const args = given.slice(0, -2) as (string | undefined)[]
+      const args = given.slice(0, -2).flat() as (string | undefined)[]
       const { home, json } = program.opts<GlobalOptions>()
       const place = findHome(home, surroundings.env, surroundings.cwd)
       const out = new Output(surroundings, { json: json === true, env: surroundings.env })
       const run = await load()
-      await run({ place, client: new Client(place), out, surroundings }, args, options)
+      const code = await run({ place, client: new Client(place), out, surroundings }, args, options)
+      onExit(code ?? 0)
     }
 
   addDaemonCommands(program, run)
   addDeviceCommands(program, run)
   addFolderCommands(program, run)
+  addPastCommands(program, run)
   addOtherCommands(program, run)
   return program
 }
@@ -152,7 +181,8 @@ function addDeviceCommands(program: Command, run: Runner): void {
     .command('remove')
     .description('revoke it: all other devices refuse it from the moment they hear of it')
     .argument('<name>')
-    .option('--force', 'do not ask')
+    .option('--yes', 'do not ask; where no terminal is there, nothing is asked anyway')
+    .option('--force', 'do not ask, and give up what lies on that device alone')
     .action(run(async () => (await import('./commands/devices.ts')).remove))
 }
 
@@ -188,10 +218,91 @@ function addFolderCommands(program: Command, run: Runner): void {
       .argument('<name>')
       .action(run(async () => (await import('./commands/folders.ts'))[verb]))
   }
+  folder
+    .command('set')
+    .description('change its settings on this device; without any, show them')
+    .argument('<name>')
+    .argument('[settings...]', 'versions=standard|all, version-limit=SIZE|default, min-copies=NUMBER')
+    .action(run(async () => (await import('./commands/folders.ts')).set))
+}
+
+const TIME_HELP = 'TIME is like "2h ago", "yesterday 14:00", "2026-11-20 14:00", "14:00", or RFC 3339.'
+
+function addPastCommands(program: Command, run: Runner): void {
+  program
+    .command('history')
+    .description('every known version of a file or directory, deleted ones too')
+    .argument('<path>')
+    .action(run(async () => (await import('./commands/history.ts')).history))
+  program
+    .command('explain')
+    .description('the story of a file, in words')
+    .argument('<path>')
+    .action(run(async () => (await import('./commands/history.ts')).explain))
+  program
+    .command('ls')
+    .description('the tree as it is, or was')
+    .argument('[path]', 'a file or directory (default: the current directory)')
+    .option('--at <time>', 'as it was then', pastTime)
+    .addHelpText('after', `\n${TIME_HELP}`)
+    .action(run(async () => (await import('./commands/history.ts')).ls))
+  program
+    .command('diff')
+    .description('what changed between two versions of a text file, or two states of a directory')
+    .argument('<path>')
+    .option('--version <id>', 'this version and the newest; twice: these two', collected)
+    .option('--at <time>', 'what was then and the newest; twice: then and then', pastTimes)
+    .addHelpText('after', `\nWithout options: the newest version of a file, and the one before it.\n${TIME_HELP}`)
+    .action(run(async () => (await import('./commands/diff.ts')).diff))
+  program
+    .command('restore')
+    .description(
+      'bring back a file, a directory or a whole folder as it was; without options what is gone, as it was last',
+    )
+    .argument('<path>')
+    .option('--version <id>', 'that version of a file, as "history" shows it; its beginning will do', nonEmpty)
+    .option('--at <time>', 'as it stood then', pastTime)
+    .option('--to <path>', 'write a copy there, where nothing is yet, and change nothing')
+    .option('--keep-new', 'leave what came later')
+    .option('--dry-run', 'only show what would change')
+    .addHelpText(
+      'after',
+      `\nIn place it is an ordinary change: it syncs, and another restore takes it back.\n${TIME_HELP}`,
+    )
+    .action(run(async () => (await import('./commands/restore.ts')).restore))
+  program
+    .command('undo')
+    .description('take back what one device did, keeping what others did')
+    .requiredOption('--device <name>', 'the device, or this one')
+    .requiredOption('--since <time>', 'by the clock of this device', pastTime)
+    .option('--folder <name>', 'only in this folder')
+    .option('--dry-run', 'only show what would change')
+    .addHelpText('after', `\n${TIME_HELP}`)
+    .action(run(async () => (await import('./commands/restore.ts')).undo))
   program
     .command('conflicts')
     .description('files of which versions of several devices are kept beside one another')
     .action(run(async () => (await import('./commands/conflicts.ts')).conflicts))
+  program
+    .command('resolve')
+    .description('settle a conflict, on all devices')
+    .argument('<path>')
+    .requiredOption(
+      '--keep <version>',
+      'a version as "conflicts" shows it (its beginning will do), or "both"',
+      nonEmpty,
+    )
+    .action(run(async () => (await import('./commands/restore.ts')).resolve))
+  program
+    .command('verify')
+    .description('read every file and kept version again; what is damaged is repaired from another device')
+    .argument('[name]', 'only this folder')
+    .action(run(async () => (await import('./commands/restore.ts')).verify))
+  program
+    .command('copies')
+    .description('on how many devices the newest version of each file is held, and what would be lost with this one')
+    .argument('[path]', 'a file or directory (default: all folders)')
+    .action(run(async () => (await import('./commands/history.ts')).copies))
 }
 
 function addOtherCommands(program: Command, run: Runner): void {
@@ -213,6 +324,25 @@ function addOtherCommands(program: Command, run: Runner): void {
         return (context, [shell]) => completion(context, shell, program)
       }),
     )
+}
+
+function pastTime(text: string): Date {
+  const time = parseTime(text, new Date())
+  if (time === null) throw new InvalidArgumentError(TIME_HELP)
+  return time
+}
+
+function pastTimes(text: string, before: readonly Date[] | undefined): readonly Date[] {
+  return [...(before ?? []), pastTime(text)]
+}
+
+function nonEmpty(text: string): string {
+  if (text.trim() === '') throw new InvalidArgumentError('It is empty.')
+  return text
+}
+
+function collected(text: string, before: readonly string[] | undefined): readonly string[] {
+  return [...(before ?? []), nonEmpty(text)]
 }
 
 function seconds(text: string): number {

@@ -25,6 +25,14 @@ export const ERRORS = {
   'device-unknown': { status: 404, exit: 1, retry: false },
   'device-ambiguous': failed,
   'config-invalid': failed,
+  'path-outside': { status: 404, exit: 1, retry: false },
+  'path-exists': failed,
+  // the past
+  'not-found': { status: 404, exit: 1, retry: false },
+  'no-such-version': { status: 404, exit: 1, retry: false },
+  'version-ambiguous': failed,
+  'content-missing': { status: 404, exit: 1, retry: true },
+  'only-copy': failed,
   // pairing and membership
   'pairing-wrong-code': failed,
   'pairing-not-found': failed,

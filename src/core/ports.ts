@@ -295,8 +295,11 @@ export interface PastQuery {
   readonly kind: Kind
 }
 
-/** `sweep`: versions marked to go and the clock of retention; `verify`: how far and what was found; `peers`: when each was last in sync. */
-export type NoteName = 'sweep' | 'verify' | 'peers'
+/**
+ * `sweep`: versions marked to go and the clock of retention; `verify`: how far and what was found; `peers`: when each was last in sync;
+ * `restored`: nodes that were brought back and that the disk does not show yet.
+ */
+export type NoteName = 'sweep' | 'verify' | 'peers' | 'restored'
 
 /** Everything of one commit; atomic, and on the platter when it resolves. */
 export interface FolderBatch {
@@ -333,7 +336,10 @@ export interface FolderStore {
   base(content: ContentId): Promise<Uint8Array | null>
   /** The content of a dot that this device once showed or published. */
   contentOfDot(node: NodeId, actor: ActorId, seq: number): ContentId | null
-  /** Newest first. */
+  /**
+   * Newest first, by the order in which they were stored: a clock that was set back changes nothing of it. `since`: down to the oldest that was
+   * stored when some time at or after that had been noted already.
+   */
   journal(filter: { node?: NodeId; since?: number }): AsyncIterable<JournalEntry>
   /** What the sweep of versions, verification and copies remember; small. Undefined: never stored. */
   note(name: NoteName): Promise<Uint8Array | undefined>
@@ -353,6 +359,8 @@ export interface FolderState {
   readonly settled: boolean
   /** It waits itself for another device's documents: nothing can be learnt from it yet. */
   readonly pulling: boolean
+  /** It does not sync until somebody answers there: `paused`, or the code of its halt. */
+  readonly stopped: string | null
 }
 
 export interface Need {

@@ -12,6 +12,8 @@ export interface PeerStatus {
   readonly inSync: boolean
   readonly asOf: number | null
   readonly need: Need
+  /** Of a linked device: why the folder does not sync there, `paused` or the code of its halt. */
+  readonly stopped: string | null
 }
 
 export interface FolderStatus {
@@ -50,6 +52,8 @@ export interface Conflict {
 export interface Shown {
   readonly path: string
   readonly entry: Entry
+  /** Who wrote what it shows; null for directories, and where nobody is known. */
+  readonly device: DeviceId | null
 }
 
 /** One folder's engine as the daemon sees it. */
@@ -141,4 +145,6 @@ export interface FolderArchive {
   read(content: ContentId, size: number, options: Waiting): AsyncIterable<Uint8Array>
   verify(options: Waiting & { onProgress(checked: number, bytes: number): void }): Promise<VerifyOutcome>
   copies(path: string, options: Waiting): Promise<CopiesStatus>
+  /** Of which, as far as is known, no other device than that one holds the newest content. */
+  onlyOn(device: DeviceId, options: Waiting): Promise<readonly { readonly path: string; readonly size: number }[]>
 }

@@ -17,6 +17,8 @@ import { documentOf, NodeIndex } from './node-index.ts'
 import { Operations } from './operations.ts'
 import { type Changes, Projection } from './projection.ts'
 import { deletedId, encodeActor, encodeDeletion, encodeNode, MAX_DELETED } from './record.ts'
+import type { Resolution } from './resolve.ts'
+import type { Revision } from './revise.ts'
 import type { Merged } from './slots.ts'
 import { type Group, groupsOf } from './versions.ts'
 import { primaryOf, View } from './view.ts'
@@ -289,6 +291,15 @@ export class SharedTree {
 
   merge(node: NodeId, dots: readonly Dot[], facts: Facts): Version {
     return this.#operations.merge(node, dots, facts)
+  }
+
+  /** What a person asks for without touching the disk, in one go; the rows stay as they are, and the disk follows. Returns the nodes. */
+  revise(revisions: readonly Revision[]): readonly NodeId[] {
+    return this.#operations.revise(revisions)
+  }
+
+  resolve(resolution: Resolution): void {
+    this.#operations.resolve(resolution)
   }
 
   /** Drops records that others say too. Changes nothing that shows. Returns how many went. */

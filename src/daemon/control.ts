@@ -3,21 +3,24 @@
 import { KithError } from '../core/errors.ts'
 import { type DeviceId, hexOf } from '../core/ids.ts'
 import type { DeviceState, FolderOffer, Network, PairingOffer, Waiting } from '../core/ports.ts'
-import type { FolderStatus } from '../core/status.ts'
+import type { FolderSettings, FolderStatus } from '../core/status.ts'
 import type {
   ConflictsBody,
   DeviceBody,
   FolderBody,
   OfferBody,
   PairedBody,
+  SettingsRequest,
   StatusBody,
   WaitRequest,
   WaitResultBody,
 } from './api/schema.ts'
 import type { EventHub, Listener } from './events.ts'
-import type { FolderRecord } from './folder-list.ts'
+import { DEFAULT_SETTINGS, type FolderRecord } from './folder-list.ts'
 import type { Folders } from './folders.ts'
+import { refuseLastCopies } from './last-copies.ts'
 import { findDevice, nameOffers } from './names.ts'
+import { Past } from './past.ts'
 import { waitForSync } from './wait.ts'
 
 export interface ControlDeps {
@@ -47,10 +50,12 @@ export interface ControlOptions {
 }
 
 export class Control {
+  readonly past: Past
   readonly #deps: ControlDeps
   readonly #options: ControlOptions
 
   constructor(deps: ControlDeps, options: ControlOptions) {
+    this.past = new Past(deps)
     this.#deps = deps
     this.#options = options
   }
@@ -73,7 +78,9 @@ export class Control {
 
   folders(): FolderBody[] {
     const devices = this.#others()
-    return this.#deps.folders.statuses().map(status => folderBody(status, devices))
+    const { folders } = this.#deps
+    const settings = new Map(folders.records().map(record => [record.id, record.settings]))
+    return folders.statuses().map(status => folderBody(status, settings.get(status.id) ?? DEFAULT_SETTINGS, devices))
   }
 
   /** What other devices offer and this one does not have. */
@@ -102,12 +109,15 @@ export class Control {
 
   async renameDevice(name: string, to: string): Promise<DeviceBody> {
     const { network } = this.#deps
-    const own = this.status().device
-    if (name === own.name || name === own.id) {
-      await network.renameDevice(network.device, to)
-      return { id: own.id, name: to, connected: true, address: null, lastSeen: null, sighted: false }
+    const self = {
+      id: network.device,
+      name: network.name,
+      connected: true,
+      address: null,
+      lastSeen: null,
+      sighted: false,
     }
-    const device = findDevice(name, this.#others())
+    const device = findDevice(name, [self, ...this.#others()])
     await network.renameDevice(device.id, to)
     return { ...deviceBody(device), name: to }
   }
@@ -118,8 +128,9 @@ export class Control {
     return deviceBody(device)
   }
 
-  async removeDevice(name: string): Promise<{ id: string; name: string }> {
+  async removeDevice(name: string, options: Waiting & { force: boolean }): Promise<{ id: string; name: string }> {
     const device = findDevice(name, this.#others())
+    if (!options.force) await refuseLastCopies(this.#deps.folders.engines(), device, options)
     await this.#deps.network.removeDevice(device.id)
     return { id: device.id, name: device.name }
   }
@@ -155,6 +166,11 @@ export class Control {
     return this.#folder(this.#deps.folders.record(name))
   }
 
+  async setFolder(name: string, settings: SettingsRequest): Promise<FolderBody> {
+    const given = Object.entries(settings).filter(([, value]) => value !== undefined)
+    return this.#folder(await this.#deps.folders.set(name, Object.fromEntries(given) as Partial<FolderSettings>))
+  }
+
   async removeFolder(name: string): Promise<{ id: string; name: string; path: string }> {
     const { id, name: called, path } = await this.#deps.folders.remove(name)
     return { id, name: called, path }
@@ -188,7 +204,13 @@ export class Control {
     }
     const limits = { timeoutMs: request.timeoutMs ?? null, signal: options.signal }
     const { absent } = await waitForSync(deps, { engines, device }, limits)
-    return { inSync: true, folders: engines.map(engine => engine.name), absent: [...absent] }
+    const paused = request.folder === undefined ? folders.records().filter(record => record.paused) : []
+    return {
+      inSync: true,
+      folders: engines.map(engine => engine.name),
+      absent: [...absent],
+      paused: paused.map(record => record.name),
+    }
   }
 
   listen(listener: Listener): () => void {
@@ -237,13 +259,14 @@ function deviceBody(device: DeviceState): DeviceBody {
   }
 }
 
-function folderBody(status: FolderStatus, devices: readonly DeviceState[]): FolderBody {
+function folderBody(status: FolderStatus, settings: FolderSettings, devices: readonly DeviceState[]): FolderBody {
   const known = new Map(devices.map(device => [device.id, device]))
   return {
     id: status.id,
     name: status.name,
     path: status.path,
     mode: 'two-way',
+    settings: { ...settings },
     state: status.state,
     error: status.error,
     problems: status.problems.map(({ code, path, message }) => ({ code, path, message })),
@@ -258,7 +281,7 @@ function folderBody(status: FolderStatus, devices: readonly DeviceState[]): Fold
       if (device === undefined) return []
       const asOf = peer.asOf === null ? null : new Date(peer.asOf).toISOString()
       const { id, name, connected } = device
-      return [{ id, name, connected, inSync: peer.inSync, asOf, need: { ...peer.need } }]
+      return [{ id, name, connected, inSync: peer.inSync, asOf, need: { ...peer.need }, stopped: peer.stopped }]
     }),
   }
 }

@@ -5,12 +5,21 @@ import { z } from 'zod'
 import { printable } from '../core/display.ts'
 import { KithError, systemCode } from '../core/errors.ts'
 import type { FolderId } from '../core/ids.ts'
+import type { FolderSettings } from '../core/status.ts'
 import { writeAtomic } from './atomic-file.ts'
 
 const folderIdSchema = z
   .string()
   .regex(/^[0-9a-f]{32}$/)
   .transform(id => id as FolderId)
+
+const settingsSchema = z.strictObject({
+  versions: z.enum(['standard', 'all']).default('standard'),
+  versionLimit: z.int().min(1).nullable().default(null),
+  minCopies: z.int().min(1).max(100).default(1),
+})
+
+export const DEFAULT_SETTINGS: FolderSettings = settingsSchema.parse({})
 
 const recordSchema = z.strictObject({
   id: folderIdSchema,
@@ -24,6 +33,7 @@ const recordSchema = z.strictObject({
   foldsCase: z.boolean(),
   /** Its marker was written: from then on a root without it is not this folder. */
   marked: z.boolean(),
+  settings: settingsSchema.prefault({}),
 })
 
 const listSchema = z.strictObject({

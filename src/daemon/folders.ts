@@ -9,8 +9,8 @@ import type { Emit } from '../core/events.ts'
 import type { DeviceId, FolderId } from '../core/ids.ts'
 import type { Log } from '../core/log.ts'
 import type { FolderOffer, Network } from '../core/ports.ts'
-import type { FolderEngine, FolderStatus } from '../core/status.ts'
-import type { FolderListFile, FolderRecord } from './folder-list.ts'
+import type { FolderEngine, FolderSettings, FolderStatus } from '../core/status.ts'
+import { DEFAULT_SETTINGS, type FolderListFile, type FolderRecord } from './folder-list.ts'
 import { findFolder, nameOffers, resolveOffer } from './names.ts'
 import { makeRoot, planRoot, type RootPlan, type TakenRoot, unmakeRoot } from './roots.ts'
 
@@ -165,13 +165,25 @@ export class Folders {
     })
   }
 
+  /** Written down before it takes effect. */
+  set(name: string, change: Partial<FolderSettings>): Promise<FolderRecord> {
+    return this.#inTurn(async () => {
+      const before = this.record(name)
+      const record = { ...before, settings: { ...before.settings, ...change } }
+      await this.#replaceRecord(record)
+      this.#folders.get(record.id)?.opened?.engine.configure(record.settings)
+      return record
+    })
+  }
+
   // -- making and unmaking
 
   async #make(from: Pick<FolderRecord, 'id' | 'name' | 'taken'>, plan: RootPlan): Promise<FolderRecord> {
     try {
       await makeRoot(plan)
       const { foldsCase } = await this.#deps.inspect(plan.path)
-      const record = { ...from, path: plan.path, paused: false, foldsCase, marked: false }
+      const settings = DEFAULT_SETTINGS
+      const record = { ...from, path: plan.path, paused: false, foldsCase, marked: false, settings }
       return await this.#install(record)
     } catch (error) {
       await unmakeRoot(plan)
@@ -230,6 +242,7 @@ export class Folders {
     let opened: OpenFolder | null = null
     try {
       opened = await this.#deps.open(record)
+      opened.engine.configure(record.settings)
       await opened.engine.start()
       if (record.paused) await opened.engine.pause()
       return { record: { ...record, marked: true }, opened, fault: null }

@@ -126,6 +126,9 @@ function missingIn(
   for (const device of new Set([...peers.keys(), ...offering])) {
     if (!linked.has(device)) continue
     const peer = peers.get(device)
+    if (peer?.stopped === 'paused') return { text: 'it is paused on ', device }
+    if (peer?.stopped != null)
+      return { text: `it does not sync until it is answered (${printable(peer.stopped)}) on `, device }
     if (peer === undefined || !peer.inSync) {
       const files = peer?.need.files ?? 0
       return { text: files > 0 ? `${files} files are still to go to ` : 'it is not yet compared equal with ', device }

@@ -147,8 +147,8 @@ export class FolderLink {
         this.stop()
         return
       case 'state': {
-        const { digest, needFiles, needBytes, settled, pulling } = message
-        this.#peerState = { digest, needFiles, needBytes, settled, pulling }
+        const { digest, needFiles, needBytes, settled, pulling, stopped } = message
+        this.#peerState = { digest, needFiles, needBytes, settled, pulling, stopped }
         this.#folder.onPeerState(this.#peer.device, this.#peerState)
         if (this.#differs()) void this.#doubt()
         return
@@ -174,8 +174,8 @@ export class FolderLink {
   #nextState(): Outgoing | null {
     if (!this.#stateDue) return null
     this.#stateDue = false
-    const { digest, needFiles, needBytes, settled, pulling } = this.#folder.state()
-    const state = { digest, needFiles, needBytes, settled, pulling }
+    const { digest, needFiles, needBytes, settled, pulling, stopped } = this.#folder.state()
+    const state = { digest, needFiles, needBytes, settled, pulling, stopped }
     const told = JSON.stringify(state)
     if (told === this.#toldState) return null
     this.#toldState = told

@@ -24,6 +24,8 @@ export class Outbox {
   #postedBytes = 0
   #turn = 0
   #closing = false
+  /** Something came since the last look. */
+  #woken = false
   #wake: (() => void) | null = null
 
   constructor(sink: Sink) {
@@ -43,6 +45,7 @@ export class Outbox {
   }
 
   wake(): void {
+    this.#woken = true
     this.#wake?.()
     this.#wake = null
   }
@@ -60,11 +63,14 @@ export class Outbox {
   /** Sends until `finish` or the signal; rejects when the stream ends. */
   async run(options: Waiting): Promise<void> {
     for (;;) {
+      this.#woken = false
       const pieces = await this.#gather()
       if (pieces.length > 0) {
         await this.#sink.write(pieces, options)
         continue
       }
+      // What came while `gather` resolved with nothing has woken nobody.
+      if (this.#woken) continue
       if (this.#closing) return
       await this.#sleep(options.signal)
     }

@@ -1,23 +1,21 @@
-// What linked devices' journals know of the past: asked of all of them in bounded batches, and answered to them. It promises that a device
-// is told only of a folder that both share right now, that few questions of one link wait here at a time, and that a device that
-// cannot answer (an older version, a link that ended, a folder it does not share) counts as one that was not there.
-import type { ContentId, DeviceId, FolderId, NodeId } from '../core/ids.ts'
-import { binary } from '../core/ids.ts'
+// What linked devices know and hold of the past: asked of all of them at once, in bounded batches. It promises that one that cannot
+// answer (an older version, a link that ended, a folder it does not share, too slow) counts as one that was not there.
+import type { ContentId, DeviceId, FolderId } from '../core/ids.ts'
 import type { Log } from '../core/log.ts'
+import type { HistoryQuery, Holding, JournalEntry } from '../core/past.ts'
 import type { FolderNetwork, PastQuery, SharedFolder, Waiting } from '../core/ports.ts'
-import { broken } from './frame.ts'
+import { PastLink } from './past-link.ts'
 import type { PartLink, Peer, SessionPart } from './peer.ts'
-import type { Blobs, SyncMessage } from './wire.ts'
-import { CONTENT_ID_BYTES, MAX_PAST_PATH, MAX_QUERIES, NODE_BYTES, onlyBlob } from './wire.ts'
+import { MAX_PAST_PATH, MAX_QUERIES } from './wire.ts'
 
 /** Batches on the way to one device at one time: it answers those that wait together. */
 const ASKING = 4
 /** Paths of one batch, in UTF-16 units: all of them travel in one header. */
 const BATCH_PATHS = 64 * 1024
-/** Questions of one link not yet answered; an honest peer stays far below. */
-const MAX_WAITING = 16
-const ANSWER_TIMEOUT_MS = 120_000
-const QUERY_BYTES = NODE_BYTES + CONTENT_ID_BYTES
+/** For what a device must know before it goes on. */
+const PAST_TIMEOUT_MS = 120_000
+/** For what a person waits for. */
+const HISTORY_TIMEOUT_MS = 10_000
 
 export interface PastExchangeDeps {
   readonly log: Log
@@ -27,193 +25,139 @@ export interface PastExchangeDeps {
 
 export class PastExchange implements SessionPart {
   readonly #deps: PastExchangeDeps
+  readonly #historyTimeoutMs: number
   readonly #links = new Set<PastLink>()
 
-  constructor(deps: PastExchangeDeps) {
+  constructor(deps: PastExchangeDeps, options: { readonly historyTimeoutMs?: number } = {}) {
     this.#deps = deps
+    this.#historyTimeoutMs = options.historyTimeoutMs ?? HISTORY_TIMEOUT_MS
   }
 
   attach(peer: Peer): PartLink {
-    const link = new PastLink(peer, this.#deps, gone => this.#links.delete(gone))
+    const { log, sharedWith } = this.#deps
+    const link = new PastLink(peer, { log, sharedWith, onDetached: gone => void this.#links.delete(gone) })
     this.#links.add(link)
     return link
   }
 
-  share(folder: FolderId): Pick<FolderNetwork, 'past'> {
-    return { past: (queries, options) => this.#past(folder, queries, options) }
+  share(folder: FolderId): Pick<FolderNetwork, 'past' | 'history' | 'holders'> {
+    return {
+      past: (queries, options) => this.#past(folder, queries, options),
+      history: (query, options) => this.#history(folder, query, options),
+      holders: (contents, options) => this.#holders(folder, contents, options),
+    }
   }
 
   async #past(folder: FolderId, queries: readonly PastQuery[], options: Waiting): Promise<readonly boolean[] | null> {
+    const batches = queryBatches(queries)
+    const asking = { ...options, timeoutMs: PAST_TIMEOUT_MS }
+    const answers = await this.#each(folder, options, link =>
+      inBatches(batches, batch => link.past(folder, batch.items, asking)),
+    )
+    if (answers.length === 0) return null
+    const known = queries.map(() => false)
+    for (const { answer } of answers) for (const at of answer) known[at] = true
+    return known
+  }
+
+  async #history(
+    folder: FolderId,
+    query: HistoryQuery,
+    options: Waiting,
+  ): Promise<readonly { readonly device: DeviceId; readonly entries: readonly JournalEntry[] }[]> {
+    const asked = {
+      path: query.path.length > MAX_PAST_PATH ? '' : query.path,
+      nodes: query.nodes.slice(0, MAX_QUERIES),
+    }
+    const asking = { ...options, timeoutMs: this.#historyTimeoutMs }
+    const answers = await this.#each(folder, options, link => link.history(folder, asked, asking))
+    return answers.map(({ device, answer }) => ({ device, entries: answer }))
+  }
+
+  async #holders(folder: FolderId, contents: readonly ContentId[], options: Waiting): Promise<readonly Holding[]> {
+    const batches = slices(contents)
+    const asking = { ...options, timeoutMs: this.#historyTimeoutMs }
+    const answers = await this.#each(folder, options, link =>
+      inBatches(batches, batch => link.holds(folder, batch.items, asking)),
+    )
+    return answers.map(({ device, answer }) => {
+      const held = new Set(answer)
+      return { device, holds: contents.map((_content, at) => held.has(at)) }
+    })
+  }
+
+  /** Those that answered. */
+  async #each<T>(
+    folder: FolderId,
+    options: Waiting,
+    ask: (link: PastLink) => Promise<T | null>,
+  ): Promise<{ device: DeviceId; answer: T }[]> {
     options.signal.throwIfAborted()
     const byDevice = new Map<DeviceId, PastLink>()
     for (const link of this.#links)
       if (this.#deps.sharedWith(folder, link.device) !== undefined) byDevice.set(link.device, link)
-    const batches = batchesOf(queries)
-    const answers = await Promise.all([...byDevice.values()].map(link => link.askAll(folder, batches, options)))
+    const answers = await Promise.all(
+      [...byDevice].map(async ([device, link]) => ({ device, answer: await ask(link) })),
+    )
     options.signal.throwIfAborted()
-    const known = queries.map(() => false)
-    let answered = false
-    for (const answer of answers) {
-      if (answer === null) continue
-      answered = true
-      for (const at of answer) known[at] = true
-    }
-    return answered ? known : null
+    return answers.flatMap(({ device, answer }) => (answer === null ? [] : [{ device, answer }]))
   }
 }
 
-interface Batch {
+interface Batch<T> {
   /** Where they stand among all. */
   readonly at: readonly number[]
-  readonly queries: readonly PastQuery[]
+  readonly items: readonly T[]
+}
+
+/** The places of what the device said yes to; null where it did not answer all. */
+async function inBatches<T>(
+  batches: readonly Batch<T>[],
+  ask: (batch: Batch<T>) => Promise<readonly boolean[] | null>,
+): Promise<readonly number[] | null> {
+  const found: number[] = []
+  for (let from = 0; from < batches.length; from += ASKING) {
+    const some = batches.slice(from, from + ASKING)
+    const answers = await Promise.all(some.map(ask))
+    for (const [n, answer] of answers.entries()) {
+      if (answer === null) return null
+      for (const [place, yes] of answer.entries()) {
+        const at = some[n]?.at[place]
+        if (yes && at !== undefined) found.push(at)
+      }
+    }
+  }
+  return found
 }
 
 /** A path that is longer than any message takes is not asked about: nobody knows it. */
-function batchesOf(queries: readonly PastQuery[]): Batch[] {
-  const batches: Batch[] = []
+function queryBatches(queries: readonly PastQuery[]): Batch<PastQuery>[] {
+  const batches: Batch<PastQuery>[] = []
   let at: number[] = []
-  let some: PastQuery[] = []
+  let items: PastQuery[] = []
   let length = 0
   const flush = (): void => {
-    if (some.length > 0) batches.push({ at, queries: some })
+    if (items.length > 0) batches.push({ at, items })
     at = []
-    some = []
+    items = []
     length = 0
   }
   for (const [index, query] of queries.entries()) {
     if (query.path.length > MAX_PAST_PATH) continue
-    if (some.length === MAX_QUERIES || length + query.path.length > BATCH_PATHS) flush()
+    if (items.length === MAX_QUERIES || length + query.path.length > BATCH_PATHS) flush()
     at.push(index)
-    some.push(query)
+    items.push(query)
     length += query.path.length
   }
   flush()
   return batches
 }
 
-class PastLink implements PartLink {
-  readonly device: DeviceId
-  readonly #peer: Peer
-  readonly #deps: PastExchangeDeps
-  readonly #onDetached: (link: PastLink) => void
-  /** Null: no answer. */
-  readonly #waiting = new Map<number, (known: readonly boolean[] | null) => void>()
-  #ids = 0
-  #answering = 0
-  #refused = false
-
-  constructor(peer: Peer, deps: PastExchangeDeps, onDetached: (link: PastLink) => void) {
-    this.device = peer.device
-    this.#peer = peer
-    this.#deps = deps
-    this.#onDetached = onDetached
+function slices<T>(all: readonly T[]): Batch<T>[] {
+  const batches: Batch<T>[] = []
+  for (let from = 0; from < all.length; from += MAX_QUERIES) {
+    const items = all.slice(from, from + MAX_QUERIES)
+    batches.push({ at: items.map((_item, n) => from + n), items })
   }
-
-  /** The places of what the device knows; null where it did not answer. */
-  async askAll(folder: FolderId, batches: readonly Batch[], options: Waiting): Promise<readonly number[] | null> {
-    const known: number[] = []
-    for (let from = 0; from < batches.length; from += ASKING) {
-      const some = batches.slice(from, from + ASKING)
-      const answers = await Promise.all(some.map(({ queries }) => this.#ask(folder, queries, options)))
-      for (const [n, answer] of answers.entries()) {
-        if (answer === null) return null
-        for (const [place, yes] of answer.entries()) {
-          const at = some[n]?.at[place]
-          if (yes && at !== undefined) known.push(at)
-        }
-      }
-    }
-    return known
-  }
-
-  #ask(folder: FolderId, queries: readonly PastQuery[], options: Waiting): Promise<readonly boolean[] | null> {
-    const id = ++this.#ids
-    if (this.#refused || this.#peer.signal.aborted || options.signal.aborted) return Promise.resolve(null)
-    const signal = AbortSignal.any([options.signal, AbortSignal.timeout(ANSWER_TIMEOUT_MS)])
-    return new Promise(resolve => {
-      const finish = (known: readonly boolean[] | null): void => {
-        this.#waiting.delete(id)
-        signal.removeEventListener('abort', late)
-        resolve(known?.length === queries.length ? known : null)
-      }
-      const late = (): void => finish(null)
-      signal.addEventListener('abort', late, { once: true })
-      this.#waiting.set(id, finish)
-      this.#peer.post({ type: 'past', id, folder, queries: queries.map(({ path, kind }) => ({ path, kind })) }, [
-        packed(queries),
-      ])
-    })
-  }
-
-  receive(message: SyncMessage, blobs: Blobs): boolean {
-    switch (message.type) {
-      case 'past':
-        if (++this.#answering > MAX_WAITING) throw broken('more questions than allowed')
-        void this.#answer(message.id, message.folder, unpacked(message.queries, onlyBlob(blobs)))
-        return true
-      case 'known':
-        this.#waiting.get(message.id)?.(message.known)
-        return true
-      default:
-        return false
-    }
-  }
-
-  next(): null {
-    return null
-  }
-
-  onFolders(): void {}
-
-  refused(what: string): void {
-    if (what !== 'past') return
-    this.#refused = true
-    this.#giveUp()
-  }
-
-  detach(): void {
-    this.#giveUp()
-    this.#onDetached(this)
-  }
-
-  #giveUp(): void {
-    for (const finish of [...this.#waiting.values()]) finish(null)
-  }
-
-  /** Without an answer for each question there is none. */
-  async #answer(id: number, folder: FolderId, queries: readonly PastQuery[]): Promise<void> {
-    let known: readonly boolean[] = []
-    try {
-      const shared = this.#deps.sharedWith(folder, this.device)
-      if (shared !== undefined) known = await shared.past(queries, { signal: this.#peer.signal })
-    } catch (error) {
-      this.#deps.log.debug({ folder, error: String(error) }, 'the past that was asked for could not be read')
-    } finally {
-      this.#answering--
-    }
-    this.#peer.post({ type: 'known', id, known: [...known] })
-  }
-}
-
-function packed(queries: readonly PastQuery[]): Uint8Array {
-  const out = Buffer.alloc(queries.length * QUERY_BYTES)
-  for (const [at, { node, content }] of queries.entries()) {
-    out.write(node ?? '', at * QUERY_BYTES, 'latin1')
-    out.write(content, at * QUERY_BYTES + NODE_BYTES, 'latin1')
-  }
-  return out
-}
-
-/** All zeros stand for no node (the root is never asked about) and no content. */
-function unpacked(queries: readonly Pick<PastQuery, 'path' | 'kind'>[], blob: Uint8Array): PastQuery[] {
-  if (blob.byteLength !== queries.length * QUERY_BYTES) throw broken('questions of a wrong length')
-  const text = (from: number, length: number): string => {
-    const bytes = blob.subarray(from, from + length)
-    return bytes.some(byte => byte !== 0) ? binary(bytes) : ''
-  }
-  return queries.map(({ path, kind }, at) => {
-    const node = text(at * QUERY_BYTES, NODE_BYTES)
-    const content = text(at * QUERY_BYTES + NODE_BYTES, CONTENT_ID_BYTES) as ContentId
-    return { path, kind, node: node === '' ? null : (node as NodeId), content }
-  })
+  return batches
 }

@@ -4,7 +4,7 @@
 import { z } from 'zod'
 import { MAX_CHUNK_BYTES } from '../core/content.ts'
 import { MAX_TOP_BYTES } from '../core/content-list.ts'
-import type { ContentId, DeviceId, DocId, FolderId, Hash } from '../core/ids.ts'
+import type { ContentId, DeviceId, DocId, FolderId, Hash, NodeId } from '../core/ids.ts'
 import { binary, DOC_COUNT } from '../core/ids.ts'
 import type { Frame } from './frame.ts'
 import { broken } from './frame.ts'
@@ -23,6 +23,8 @@ export const HASH_BYTES = 32
 export const NODE_BYTES = 16
 /** Questions about the past in one request. */
 export const MAX_QUERIES = 1_000
+/** Entries of a history in one frame. */
+export const MAX_ENTRIES = 500
 /** In UTF-16 units. */
 export const MAX_PAST_PATH = 16 * 1024
 
@@ -43,6 +45,18 @@ const doc = z
 const docs = z.array(doc).max(DOC_COUNT)
 const text = (max: number) => z.string().max(max)
 const has = z.array(z.boolean()).max(MAX_KEYS)
+const kind = z.enum(['file', 'directory', 'symlink'])
+const facts = z.object({ size: count, mtime: z.int(), mode: count.max(0o777) })
+/** Data about the past: who it names is shown, and trusted with nothing. */
+const entry = z.object({
+  time: z.int(),
+  device: text(128).transform(id => id as DeviceId),
+  action: z.enum(['created', 'edited', 'moved', 'deleted', 'merged', 'restored']),
+  kind,
+  path: text(MAX_PAST_PATH),
+  facts,
+  was: z.object({ path: text(MAX_PAST_PATH), facts }).nullable(),
+})
 
 /** Fields of the sync stream's messages, by type. */
 const SYNC_MESSAGES = {
@@ -83,12 +97,18 @@ const SYNC_MESSAGES = {
   past: z.object({
     id: count,
     folder,
-    queries: z
-      .array(z.object({ path: text(MAX_PAST_PATH), kind: z.enum(['file', 'directory', 'symlink']) }))
-      .max(MAX_QUERIES),
+    queries: z.array(z.object({ path: text(MAX_PAST_PATH), kind })).max(MAX_QUERIES),
   }),
   /** Yes or no for each query; none at all where the folder is not shared or could not be asked. */
   known: z.object({ id: count, known: z.array(z.boolean()).max(MAX_QUERIES) }),
+  /** What does the journal have of this path, or of these nodes? One blob: the nodes' ids. */
+  history: z.object({ id: count, folder, path: text(MAX_PAST_PATH) }),
+  /** Newest first. One blob: of each entry the node's id, the content, and the content before (zeros for none). `failed`: no answer. */
+  events: z.object({ id: count, failed: z.boolean(), more: z.boolean(), entries: z.array(entry).max(MAX_ENTRIES) }),
+  /** One blob: content ids. Do they lie there, whole? */
+  holds: z.object({ id: count, folder }),
+  /** Yes or no for each; none at all where the folder is not shared or could not be asked. */
+  held: z.object({ id: count, holds: z.array(z.boolean()).max(MAX_KEYS) }),
   state: z.object({
     folder,
     digest: z.string().regex(/^[0-9a-f]{64}$/),
@@ -96,6 +116,8 @@ const SYNC_MESSAGES = {
     needBytes: count,
     settled: z.boolean(),
     pulling: z.boolean(),
+    /** Older versions do not say it. */
+    stopped: text(64).nullable().default(null),
   }),
   /** One blob: content ids or segment hashes, one after the other. The answer (`items`) covers as many from the front as fit into `limit`. */
   get: z.object({ id: count, folder, kind: z.enum(['whole', 'segment']), limit: count }),
@@ -157,7 +179,7 @@ export function onlyBlob(blobs: Blobs): Uint8Array {
 }
 
 /** Splits a blob of keys of equal length, as latin1 strings. */
-export function keysOf<K extends ContentId | Hash>(blob: Uint8Array, keyBytes: number): K[] {
+export function keysOf<K extends ContentId | Hash | NodeId>(blob: Uint8Array, keyBytes: number): K[] {
   const keys: K[] = []
   if (blob.byteLength % keyBytes !== 0 || blob.byteLength > keyBytes * MAX_KEYS) throw broken('keys of a wrong length')
   for (let at = 0; at < blob.byteLength; at += keyBytes) keys.push(binary(blob.subarray(at, at + keyBytes)) as K)

@@ -56,7 +56,7 @@ export class Journal {
     const since = filter.since ?? Number.NEGATIVE_INFINITY
     for await (const { entry, latest } of filter.node === undefined ? this.#all() : this.#of(filter.node)) {
       if (latest < since) return
-      if (entry.time >= since) yield entry
+      yield entry
     }
   }
 

@@ -24,6 +24,8 @@ export interface ApplierDeps {
   readonly now: () => number
   readonly commit: (batch: FolderBatch) => Promise<void>
   readonly doers: Pick<Doers, 'ofContent' | 'ofMove' | 'ofDeletion'>
+  /** Did a person on this device bring it back? */
+  readonly isRestored: (row: Row, doer: DeviceId) => boolean
   /** May what stands there differ from its row without showing it? Then it is looked at before it is replaced or removed. */
   readonly isUnsure: (stat: Stat) => boolean
   /** A file or symlink stands there now, with this stat, by this device's own hand. */
@@ -140,7 +142,9 @@ export class Applier {
     const here = shown ?? was
     if (planned.action === null || row === undefined || here === null || sameStanding(was, shown)) return
     const action = actionOf(before, after, was?.path === shown?.path)
-    const entry = transition(row, { time: now(), device: doerOf(before, row, action, doers), action }, here, was)
+    const device = doerOf(before, row, action, doers)
+    const told = action !== 'deleted' && this.#deps.isRestored(row, device) ? 'restored' : action
+    const entry = transition(row, { time: now(), device, action: told }, here, was)
     if (entry === null) return
     journal.push(entry)
     emit({ type: 'file:applied', folder, path: here.path, action: planned.action })

@@ -15,6 +15,7 @@ import { Observer } from './observer.ts'
 import { makePlan, type Plan, type Want } from './plan.ts'
 import { Publisher } from './publisher.ts'
 import type { Replica } from './replica.ts'
+import type { Restored } from './restored.ts'
 import { Judge } from './stale.ts'
 import { Doers } from './standing.ts'
 import { TextMerger } from './text-merger.ts'
@@ -42,6 +43,7 @@ export interface CycleDeps {
   readonly watch: () => Watch | null
   /** Is the root still the one this folder was added with? Asked again before anything is called gone. */
   readonly rootIsGood: () => Promise<boolean>
+  readonly restored: Pick<Restored, 'has'>
   /** What the journals of this device and of those linked know; null where nobody else could be asked. */
   readonly past: (queries: readonly PastQuery[], options: Waiting) => Promise<readonly boolean[] | null>
 }
@@ -130,6 +132,7 @@ export class Cycle {
         await deps.onShown((batch.journal ?? []).map(({ path }) => path))
       },
       doers,
+      isRestored: (row, doer) => doer === device && row.nodes.some(ref => deps.restored.has(ref.id)),
       isUnsure: stat => this.#observer.isUnsure(stat),
       onWrote: (path, stat) => this.#observer.wrote(path, stat),
       onDirectory: path => {

@@ -8,6 +8,7 @@ import type { Emit } from '../core/events.ts'
 import type { ContentId, DeviceId, DocId, FolderId, Hash } from '../core/ids.ts'
 import { ROOT_ROW } from '../core/ids.ts'
 import type { Log } from '../core/log.ts'
+import type { HistoryQuery, JournalEntry } from '../core/past.ts'
 import type {
   DocUpdate,
   FolderDisk,
@@ -19,18 +20,33 @@ import type {
   Waiting,
   Watch,
 } from '../core/ports.ts'
-import type { Conflict, FolderActivity, FolderEngine, FolderStatus, Shown } from '../core/status.ts'
+import type {
+  Conflict,
+  FolderActivity,
+  FolderArchive,
+  FolderEngine,
+  FolderSettings,
+  FolderStatus,
+  Shown,
+} from '../core/status.ts'
+import { Archive } from './archive.ts'
 import { entryPath, listConflicts } from './conflicts.ts'
 import { ContentServer } from './content-server.ts'
 import { Cycle } from './cycle.ts'
 import { Dirty } from './dirty.ts'
 import { Fetcher } from './fetcher.ts'
+import { History } from './history.ts'
+import { Holdings } from './holdings.ts'
 import { parentPath } from './local-changes.ts'
-import { isCurrent, Past } from './past.ts'
+import { askEverybody, isCurrent, Past } from './past.ts'
 import { Peers } from './peers.ts'
 import { Replica } from './replica.ts'
+import { Restore } from './restore.ts'
+import { Restored } from './restored.ts'
 import { type Halt, haltOf } from './safety.ts'
 import { Signal } from './signal.ts'
+
+import { type Refusal, Turns } from './turns.ts'
 import { Upkeep } from './upkeep.ts'
 
 const RESCAN_MIN_MS = 10 * 60_000
@@ -82,6 +98,12 @@ class Engine implements FolderEngine {
   readonly #peers = new Peers()
   readonly #past: Past
   readonly #upkeep: Upkeep
+  readonly #restored = new Restored()
+  readonly #holdings: Holdings
+  readonly #history: History
+  readonly #turns: Turns
+  readonly archive: FolderArchive
+  #settings: FolderSettings = { versions: 'standard', versionLimit: null, minCopies: 1 }
   readonly #watchProblems = new Map<string, Problem>()
   readonly #wake = new Signal({ sticky: true })
   readonly #changed = new Signal({ sticky: false })
@@ -122,7 +144,9 @@ class Engine implements FolderEngine {
     const { disk, store, clock, log } = deps
     // Everything that waits listens to it; none of them stays.
     setMaxListeners(0, this.#stop.signal)
-    const rows = (): Replica['rows'] => this.#live().replica.rows
+    const replica = (): Replica => this.#live().replica
+    const rows = (): Replica['rows'] => replica().rows
+    const network = (): FolderNetwork | null => this.#network
     this.#dirty = new Dirty(clock)
     this.#fetcher = new Fetcher({
       disk,
@@ -130,7 +154,7 @@ class Engine implements FolderEngine {
       clock,
       log,
       rows,
-      network: () => this.#network,
+      network,
       onStaged: contents => {
         this.#untidy = true
         this.#cycle?.onStaged(contents)
@@ -139,7 +163,24 @@ class Engine implements FolderEngine {
       },
       onNoSpace: message => this.#setHalt({ code: 'disk-full', message, person: false }),
     })
-    this.#past = new Past({ store, nameKey: name => this.#live().replica.tree.nameKey(name) })
+    const nameKey = (name: string): string => replica().tree.nameKey(name)
+    const { device } = options
+    this.#past = new Past({ store, nameKey })
+    this.#holdings = new Holdings({ rows, disk, store, network })
+    const holdings = this.#holdings
+    this.#history = new History({ device, store, holdings, network, nameKey })
+    this.#turns = new Turns({ wake: () => this.#wake.fire(), stopped: this.#stop.signal })
+    const turns = this.#turns
+    const refusal = (): Refusal => this.#refusal()
+    this.archive = new Archive({
+      ...{ device, disk, store, log, network, replica, holdings, turns, refusal },
+      history: this.#history,
+      restore: new Restore({ replica, holdings, restored: this.#restored, turns, refusal }),
+      absent: () => this.#peers.absent(),
+      onRevised: () => this.#news(),
+      onUntidy: () => this.#hint(() => (this.#untidy = true)),
+      verify: verifying => this.#upkeep.verify(verifying),
+    })
     const onStale = (path: string): void =>
       this.#hint(() => this.#dirty.addLater(parentPath(path), STALE_MS, { quiet: true }))
     this.#upkeep = this.#newUpkeep(rows)
@@ -163,11 +204,11 @@ class Engine implements FolderEngine {
       log,
       network: () => this.#network,
       commit: batch => this.#live().replica.commit(batch),
-      alone: (work, options) => this.#alone(work, options),
+      alone: (work, options) => this.#turns.take(work, () => this.#refusal(), options),
       isUnsure: stat => this.#live().isUnsure(stat),
       onDirty: path => this.#hint(() => this.#dirty.add(path)),
       onWrote: (path, stat) => this.#live().wrote(path, stat),
-      isOn: () => false,
+      isOn: () => this.#settings.versions === 'all',
     })
   }
 
@@ -223,6 +264,8 @@ class Engine implements FolderEngine {
       { ...this.#options, folder: id },
     )
     await this.#upkeep.load()
+    await this.#restored.load(store)
+    this.#peers.load(await store.note('peers'))
     // What was never stored is no older than what others know.
     this.#compareFirstUntil = replica.old ? clock.elapsed() + COMPARE_FIRST_MS : 0
     this.#cycle = new Cycle(
@@ -240,7 +283,8 @@ class Engine implements FolderEngine {
         fetcher: this.#fetcher,
         watch: () => this.#watch,
         rootIsGood: () => this.#rootIsGood(),
-        past: (queries, options) => this.#askPast(queries, options),
+        restored: this.#restored,
+        past: (queries, options) => askEverybody(this.#past, this.#network, queries, options),
       },
       replica,
     )
@@ -268,6 +312,7 @@ class Engine implements FolderEngine {
         this.#cycled.fire()
         this.#stateChanged()
       }
+      await this.#turns.run()
       if (waitMs > 0) await this.#idle(waitMs)
     }
   }
@@ -280,8 +325,30 @@ class Engine implements FolderEngine {
     if (this.#halt !== null) return this.#wake.wait(Math.min(ms, RETRY_MS), clock, this.#stop.signal)
     const untilRescan = this.#scanned ? Math.max(0, this.#nextRescanAt - clock.elapsed()) : ms
     const due = Math.min(this.#dirty.nextDueMs() ?? ms, this.#cycle?.nextDueMs() ?? ms)
-    await this.#wake.wait(Math.min(ms, due, untilRescan), clock, this.#stop.signal)
+    const waitMs = Math.min(ms, due, untilRescan)
+    const restMs = this.#settled() && this.#cycle?.wants.size === 0 ? this.#upkeep.nextMs() : waitMs
+    if (restMs <= 0) await this.#keepUp(waitMs)
+    else await this.#wake.wait(Math.min(waitMs, restMs), clock, this.#stop.signal)
     if (this.#scanned && clock.elapsed() >= this.#nextRescanAt) this.#dirty.addAll()
+  }
+
+  /** One piece of what is done in quiet moments; whatever wakes the folder, or is due, ends it. */
+  async #keepUp(mostMs: number): Promise<void> {
+    const { clock, log } = this.#deps
+    const work = new AbortController()
+    const end = (): void => work.abort(new KithError('stopped', 'The folder has something to do.'))
+    const deaf = this.#wake.listen(end)
+    this.#stop.signal.addEventListener('abort', end, { once: true })
+    clock.sleep(mostMs, { signal: work.signal }).then(end, () => undefined)
+    try {
+      await this.#upkeep.idle({ signal: work.signal })
+    } catch (error) {
+      log.warn({ err: error }, 'the upkeep of the past failed and is tried again')
+    } finally {
+      deaf()
+      this.#stop.signal.removeEventListener('abort', end)
+      end()
+    }
   }
 
   /** One cycle; returns how long to wait for a wake before the next (0: more to do at once), in ms. */
@@ -316,19 +383,6 @@ class Engine implements FolderEngine {
     if (this.#scanned || this.#peers.anyLinkCompared()) return 0
     if (this.#network !== null && this.#network.peers().length === 0) return 0
     return Math.max(0, this.#compareFirstUntil - this.#deps.clock.elapsed())
-  }
-
-  async #askPast(queries: readonly PastQuery[], options: Waiting): Promise<readonly boolean[] | null> {
-    const known = [...(await this.#past.ask(queries, options))]
-    const open = queries.flatMap((query, at) => (known[at] === true ? [] : [{ query, at }]))
-    if (open.length === 0) return known
-    const theirs = await this.#network?.past(
-      open.map(({ query }) => query),
-      options,
-    )
-    if (theirs === null || theirs === undefined) return null
-    for (const [n, { at }] of open.entries()) known[at] = theirs[n] === true
-    return known
   }
 
   /** Writes of this device came back that it does not know: what lies here is judged before anything more is published. */
@@ -373,10 +427,15 @@ class Engine implements FolderEngine {
   /** A quiet moment: long logs become snapshots, and what was staged for nothing goes. */
   async #tidy(cycle: Cycle): Promise<void> {
     await cycle.replica.compact()
+    const { clock, disk } = this.#deps
+    const peers = this.#peers.due(this.state(), clock.now(), clock.elapsed())
+    if (peers !== null) await cycle.replica.commit(peers)
+    const isShown = !cycle.unfinished && cycle.wants.size === 0
+    if (isShown && !this.#restored.empty) await cycle.replica.commit(this.#restored.clear())
     if (!this.#untidy || cycle.unfinished) return
     // What is staged and still wanted may be wanted no more by the next quiet moment, and nothing would say so.
     this.#untidy = cycle.wants.size > 0
-    await this.#deps.disk.stage.sweep(new Set(cycle.wants.keys()))
+    await disk.stage.sweep(new Set([...cycle.wants.keys(), ...this.#holdings.pinned]))
   }
 
   /** A commit failed: nothing that is only in memory counts. Load again, look at everything. */
@@ -473,11 +532,16 @@ class Engine implements FolderEngine {
   ): Promise<{ gaps: readonly DocId[]; refused: string | null }> {
     this.#received = true
     const result = await this.#live().replica.receive(updates, from)
+    this.#news()
+    return result
+  }
+
+  /** The shared tree says something that the disk was not compared with. */
+  #news(): void {
     this.#received = true
     this.#untidy = true
     this.#wake.fire()
     this.#stateChanged()
-    return result
   }
 
   state(): FolderState {
@@ -485,7 +549,8 @@ class Engine implements FolderEngine {
     for (const want of this.#cycle?.wants.values() ?? []) needBytes += want.size
     const digest = this.#cycle?.replica.tree.digest() ?? ''
     const pulling = this.#cycle?.replica.pulling ?? true
-    return { digest, needFiles: this.#cycle?.wants.size ?? 0, needBytes, settled: this.#settled(), pulling }
+    const stopped = this.#paused ? 'paused' : (this.#halt?.code ?? null)
+    return { digest, needFiles: this.#cycle?.wants.size ?? 0, needBytes, settled: this.#settled(), pulling, stopped }
   }
 
   onPeerState(device: DeviceId, state: FolderState | null): void {
@@ -524,6 +589,14 @@ class Engine implements FolderEngine {
     return queries.map((query, at) => known[at] === true && !isCurrent(rows, tree, query))
   }
 
+  history(query: HistoryQuery, options: Waiting): Promise<readonly JournalEntry[]> {
+    return this.#history.answer(query, options)
+  }
+
+  holds(contents: readonly ContentId[], options: Waiting): Promise<readonly boolean[]> {
+    return this.#holdings.answer(contents, options)
+  }
+
   // ------------------------------------------------------------------------------------------------ what a person asks
 
   status(): FolderStatus {
@@ -557,7 +630,27 @@ class Engine implements FolderEngine {
 
   *entries(): Iterable<Shown> {
     const tree = this.#cycle?.replica.tree
-    for (const entry of tree?.allEntries() ?? []) if (tree !== undefined) yield { path: entryPath(tree, entry), entry }
+    if (tree === undefined) return
+    const actors = tree.actors()
+    for (const entry of tree.allEntries()) {
+      const [dot] = entry.dots
+      const device = dot === undefined ? null : (actors.get(dot.actor)?.device ?? null)
+      yield { path: entryPath(tree, entry), entry, device }
+    }
+  }
+
+  /** Why nobody can change the shared tree now but by the disk. */
+  #refusal(): Refusal {
+    if (this.#paused) return pausedError(this.name)
+    if (this.#halt !== null) return new KithError('folder-halted', this.#halt.message)
+    const [problem] = this.#pullProblem()
+    if (problem !== undefined) return new KithError('folder-halted', problem.message)
+    return this.#scanned && this.#cycle?.replica.broken === null ? null : 'later'
+  }
+
+  configure(settings: FolderSettings): void {
+    this.#settings = settings
+    this.#wake.fire()
   }
 
   async pause(): Promise<void> {
@@ -577,8 +670,7 @@ class Engine implements FolderEngine {
     this.#hint(() => this.#dirty.addAll())
     while (this.#fullScans < target || this.#working) {
       if (this.#halt !== null) throw new KithError('folder-halted', this.#halt.message)
-      if (this.#paused)
-        throw new KithError('folder-paused', `${this.name} is paused: run kith folder resume ${this.name}.`)
+      if (this.#paused) throw pausedError(this.name)
       await this.#cycled.wait(null, this.#deps.clock, AbortSignal.any([signal, this.#stop.signal]))
       signal.throwIfAborted()
       this.#stop.signal.throwIfAborted()
@@ -614,6 +706,7 @@ class Engine implements FolderEngine {
     if (next === this.#activity) return
     this.#activity = next
     this.#deps.emit({ type: 'folder:state', folder: this.id, state: next })
+    this.#network?.stateChanged()
     this.#changed.fire()
   }
 
@@ -626,4 +719,8 @@ class Engine implements FolderEngine {
     this.#lastState = state
     this.#changed.fire()
   }
+}
+
+function pausedError(name: string): KithError {
+  return new KithError('folder-paused', `${name} is paused: run kith folder resume ${name}.`)
 }

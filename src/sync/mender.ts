@@ -1,5 +1,6 @@
 // What is read again and compared with its hash, and what becomes of what is wrong: damage is mended from where the content lies sound, by
 // an ordinary checked step that keeps the damaged bytes under what they are; what nobody has stays as it is, known as damaged.
+import { isKithError } from '../core/errors.ts'
 import type { Emit } from '../core/events.ts'
 import type { ContentId, FolderId } from '../core/ids.ts'
 import { ROOT_ROW } from '../core/ids.ts'
@@ -97,6 +98,10 @@ export class Mender {
 
   async #mendFile(row: Checked, path: string, found: ContentId, options: Work): Promise<boolean> {
     if (!(await bring(this.#deps, row, options))) return false
+    return notWhileHalted(() => this.#putBack(row, path, found, options))
+  }
+
+  #putBack(row: Checked, path: string, found: ContentId, options: Work): Promise<boolean> {
     return options.alone(async () => {
       const { disk, rows, onWrote, onDirty } = this.#deps
       const now = rows().get(row.id)
@@ -163,4 +168,14 @@ export class Mender {
 
 export function isChecked(row: Row): row is Checked {
   return row.id !== ROOT_ROW && row.kind !== 'directory'
+}
+
+/** A folder that stands still is not mended now: what is damaged in it is told, and mended later. */
+async function notWhileHalted(mend: () => Promise<boolean>): Promise<boolean> {
+  try {
+    return await mend()
+  } catch (error) {
+    if (isKithError(error) && (error.code === 'folder-halted' || error.code === 'folder-paused')) return false
+    throw error
+  }
 }

@@ -19,6 +19,11 @@ export function isText(bytes: Uint8Array): boolean {
   return decode(bytes) !== null
 }
 
+/** The text without its byte order mark; null where it is none, or too long. */
+export function readText(bytes: Uint8Array): string | null {
+  return decode(bytes)?.lines.join('') ?? null
+}
+
 /**
  * The merge, or null where both sides changed the same or adjoining lines, or any of the three is not text of one encoding.
  * Sides are ordered by content first: merge(base, a, b) equals merge(base, b, a).

@@ -5,7 +5,7 @@ import type { Entry } from '../core/entry.ts'
 import type { ContentId, NodeId } from '../core/ids.ts'
 import { NO_CONTENT, ROOT_NODE, ROOT_ROW } from '../core/ids.ts'
 import type { JournalEntry } from '../core/past.ts'
-import type { FolderStore, PastQuery, Waiting } from '../core/ports.ts'
+import type { FolderNetwork, FolderStore, PastQuery, Waiting } from '../core/ports.ts'
 import type { Row, RowTable } from '../core/rows.ts'
 import type { TreeView } from './tree.ts'
 
@@ -81,6 +81,25 @@ export class Past {
       for (const { reject, signal } of group) reject(signal.aborted ? signal.reason : error)
     }
   }
+}
+
+/** This device's journal, and where it does not know, those of the others. Null: nobody else could be asked. */
+export async function askEverybody(
+  past: Past,
+  network: Pick<FolderNetwork, 'past'> | null,
+  queries: readonly PastQuery[],
+  options: Waiting,
+): Promise<readonly boolean[] | null> {
+  const known = [...(await past.ask(queries, options))]
+  const open = queries.flatMap((query, at) => (known[at] === true ? [] : [{ query, at }]))
+  if (open.length === 0) return known
+  const theirs = await network?.past(
+    open.map(({ query }) => query),
+    options,
+  )
+  if (theirs === null || theirs === undefined) return null
+  for (const [n, { at }] of open.entries()) known[at] = theirs[n] === true
+  return known
 }
 
 /** Does this device show that very content at that very path, and the tree too? Rows are looked up: cheap for thousands. */

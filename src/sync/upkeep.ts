@@ -65,7 +65,11 @@ export class Upkeep {
         this.#verifyAt = this.#clock.elapsed() + (await this.#verifier.idle({ signal }))
       }
     } catch (error) {
-      if (!signal.aborted) throw error
+      if (signal.aborted) return
+      // Whatever it was, it is not tried again at once.
+      this.#packAt = this.#clock.elapsed() + PACK_EVERY_MS
+      this.#verifyAt = this.#packAt
+      throw error
     }
   }
 }

@@ -82,7 +82,15 @@ describe('cli', () => {
     const [folder] = status.folders
     expect(folder).to.deep.include({ name: 'notes', path: join(directory.path, 'notes'), mode: 'two-way', error: null })
     expect(folder?.devices).to.deep.equal([
-      { id: OTHER, name: 'desktop', connected: true, inSync: false, asOf: null, need: { files: 1, bytes: 5 } },
+      {
+        id: OTHER,
+        name: 'desktop',
+        connected: true,
+        inSync: false,
+        asOf: null,
+        need: { files: 1, bytes: 5 },
+        stopped: null,
+      },
     ])
     const { stdout } = await run('status')
     expect(stdout).to.contain('laptop').and.contain('desktop: syncing, 1 file (5 B) to go').and.contain('idle')
@@ -248,6 +256,7 @@ describe('cli', () => {
         inSync: true,
         folders: ['notes'],
         absent: [],
+        paused: [],
       })
       daemon.network.setDevice(OTHER, { name: 'desktop', connected: false, sighted: false })
       daemon.engine('notes').peer(OTHER)

@@ -7,6 +7,7 @@ import { contentOf, sha256 } from '../../src/core/content-list.ts'
 import { KithError } from '../../src/core/errors.ts'
 import type { ContentId, DeviceId, DocId, FolderId, Hash } from '../../src/core/ids.ts'
 import { bytesOf, hexOf } from '../../src/core/ids.ts'
+import type { HistoryQuery, JournalEntry } from '../../src/core/past.ts'
 import type { DocUpdate, FolderNetwork, FolderState, PastQuery, SharedFolder } from '../../src/core/ports.ts'
 
 type Op = readonly [actor: number, number: number, payload: Uint8Array]
@@ -27,12 +28,17 @@ export class FakeFolder implements SharedFolder {
   loseNext = false
   failing: Error | null = null
   needFiles = 0
+  stopped: string | null = null
   reads = 0
   /** What was asked of the past. */
   readonly pasts: (readonly PastQuery[])[] = []
   /** It cannot answer. */
   forgetful = false
   remembers: (query: PastQuery) => boolean = () => false
+  /** Asked for its history, or what it holds. */
+  readonly histories: HistoryQuery[] = []
+  readonly holdsAsked: (readonly ContentId[])[] = []
+  journal: readonly JournalEntry[] = []
   /** Awaited before every answer with content. */
   reading: () => Promise<unknown> = () => Promise.resolve()
   /** Changes chunks and contents on their way out. */
@@ -147,7 +153,7 @@ export class FakeFolder implements SharedFolder {
   }
 
   state(): FolderState {
-    return { digest: this.digest, needFiles: this.needFiles, needBytes: 0, settled: true, pulling: false }
+    return { digest: this.digest, needFiles: this.needFiles, needBytes: 0, settled: true, pulling: false, stopped: this.stopped }
   }
 
   onPeerState(device: DeviceId, state: FolderState | null): void {
@@ -190,6 +196,20 @@ export class FakeFolder implements SharedFolder {
     await this.reading()
     if (this.forgetful) throw new KithError('store-failed', 'The journal cannot be read.')
     return queries.map(query => this.remembers(query))
+  }
+
+  async history(query: HistoryQuery): Promise<readonly JournalEntry[]> {
+    this.histories.push(query)
+    await this.reading()
+    if (this.forgetful) throw new KithError('store-failed', 'The journal cannot be read.')
+    return this.journal.filter(({ path, node }) => path === query.path || query.nodes.includes(node))
+  }
+
+  async holds(contents: readonly ContentId[]): Promise<readonly boolean[]> {
+    this.holdsAsked.push(contents)
+    await this.reading()
+    if (this.forgetful) throw new KithError('store-failed', 'The versions cannot be read.')
+    return contents.map(content => this.#contents.has(content))
   }
 
   #log(doc: DocId, actor: number): Uint8Array[] {

@@ -3,7 +3,8 @@ import { expect } from 'chai'
 import { matches, sha256 } from '../../src/core/content-list.ts'
 import type { ContentId, DeviceId, FolderId, NodeId } from '../../src/core/ids.ts'
 import { binary, NO_CONTENT } from '../../src/core/ids.ts'
-import type { FolderNetwork, PastQuery, SharedFolder } from '../../src/core/ports.ts'
+import type { JournalEntry } from '../../src/core/past.ts'
+import { type FolderNetwork, MAX_HISTORY, type PastQuery, type SharedFolder } from '../../src/core/ports.ts'
 import { FakeFolder } from './fake-folder.ts'
 
 export interface NetworkDevice {
@@ -137,9 +138,12 @@ export function networkContract(name: string, open: (count: number) => Promise<N
       await start(2)
       share(0, 1)
       at(0).folder.needFiles = 5
+      at(0).folder.stopped = 'paused'
       await network.link(0, 1)
       await network.until('first', () => at(1).folder.peerStates.get(at(0).id)?.needFiles === 5)
+      expect(at(1).folder.peerStates.get(at(0).id)?.stopped).to.equal('paused')
       at(0).folder.needFiles = 0
+      at(0).folder.stopped = null
       at(0).network.stateChanged()
       await network.until('second', () => at(1).folder.peerStates.get(at(0).id)?.needFiles === 0)
       expect(at(1).folder.peerStates.get(at(0).id)).to.deep.equal(at(0).folder.state())
@@ -288,6 +292,114 @@ export function networkContract(name: string, open: (count: number) => Promise<N
       expect(await failed).to.equal(reason)
     })
 
+    it('asks all for a history: what each has, newest first', async () => {
+      await start(3)
+      const node = binary(pseudorandom(16, 1)) as NodeId
+      at(1).folder.journal = journal(2_500, node)
+      at(2).folder.journal = journal(3, node).slice(1)
+      share(0, 1, 2)
+      const query = { path: 'entry 0', nodes: [node] }
+      expect(await at(0).network.history(query, { signal })).to.deep.equal([])
+      await network.link(0, 1)
+      await network.link(0, 2)
+      await network.until('linked', () => at(0).network.peers().length === 2)
+      const told = new Map((await at(0).network.history(query, { signal })).map(each => [each.device, each.entries]))
+      expect(told).to.deep.equal(
+        new Map([
+          [at(1).id, at(1).folder.journal],
+          [at(2).id, at(2).folder.journal],
+        ]),
+      )
+      expect(at(1).folder.histories).to.deep.equal([query])
+      const byPath = await at(0).network.history({ path: 'entry 0', nodes: [] }, { signal })
+      expect(new Map(byPath.map(each => [each.device, each.entries.length]))).to.deep.equal(
+        new Map([
+          [at(1).id, 1],
+          [at(2).id, 0],
+        ]),
+      )
+    })
+
+    it('brings a history of as many entries as one may have', async () => {
+      await start(2)
+      const node = binary(pseudorandom(16, 1)) as NodeId
+      at(1).folder.journal = journal(MAX_HISTORY, node)
+      share(0, 1)
+      await network.link(0, 1)
+      await network.until('linked', () => at(0).network.peers().length === 1)
+      const [told] = await at(0).network.history({ path: '', nodes: [node] }, { signal })
+      expect(told?.entries).to.deep.equal(at(1).folder.journal)
+    })
+
+    it('asks all who holds what', async () => {
+      await start(3)
+      const wanted = contents(2_500, 9).map((bytes, n) => {
+        const holders = [at(1).folder, at(2).folder].filter((_folder, device) => (n & (1 << device)) !== 0)
+        for (const folder of holders) folder.addContent(bytes)
+        return at(0).folder.addContent(bytes)
+      })
+      share(0, 1, 2)
+      expect(await at(0).network.holders(wanted, { signal })).to.deep.equal([])
+      await network.link(0, 1)
+      await network.link(0, 2)
+      await network.until('linked', () => at(0).network.peers().length === 2)
+      const told = new Map((await at(0).network.holders(wanted, { signal })).map(each => [each.device, each.holds]))
+      expect(told).to.deep.equal(
+        new Map([
+          [at(1).id, wanted.map((_content, n) => (n & 1) !== 0)],
+          [at(2).id, wanted.map((_content, n) => (n & 2) !== 0)],
+        ]),
+      )
+      for (const index of [1, 2]) {
+        expect(at(index).folder.holdsAsked.flat()).to.deep.equal(wanted)
+        for (const each of at(index).folder.holdsAsked) expect(each.length).to.be.at.most(network.queriesAtOnce)
+      }
+    })
+
+    it('leaves out of a history, and of the holders, who cannot answer, or not in time', async () => {
+      await start(3)
+      const node = binary(pseudorandom(16, 1)) as NodeId
+      const content = at(1).folder.addContent(pseudorandom(10, 1))
+      for (const index of [1, 2]) at(index).folder.journal = journal(2, node)
+      share(0, 1, 2)
+      await network.link(0, 1)
+      await network.link(0, 2)
+      await network.until('linked', () => at(0).network.peers().length === 2)
+      const ask = async (): Promise<unknown[]> => [
+        (await at(0).network.history({ path: '', nodes: [node] }, { signal })).map(each => each.device),
+        await at(0).network.holders([content], { signal }),
+      ]
+      const one = [[at(1).id], [{ device: at(1).id, holds: [true] }]]
+      at(2).folder.forgetful = true
+      expect(await ask()).to.deep.equal(one)
+      at(2).folder.forgetful = false
+      at(2).folder.reading = () => new Promise(() => undefined)
+      expect(await ask()).to.deep.equal(one)
+    })
+
+    it('ends the question for a history with the signal, and with the link', async () => {
+      await start(2)
+      share(0, 1)
+      await network.link(0, 1)
+      await network.until('linked', () => at(0).network.peers().length === 1)
+      at(1).folder.reading = () => new Promise(() => undefined)
+      const abort = new AbortController()
+      const reason = new Error('enough')
+      const failed = at(0)
+        .network.history({ path: 'a', nodes: [] }, { signal: abort.signal })
+        .then(
+          () => null,
+          (error: unknown) => error,
+        )
+      await network.until('asked', () => at(1).folder.histories.length > 0)
+      abort.abort(reason)
+      expect(await failed).to.equal(reason)
+      const answer = at(0).network.holders([at(0).folder.addContent(pseudorandom(5, 5))], { signal })
+      await network.until('asked again', () => at(1).folder.holdsAsked.length > 0)
+      await network.unlink(0, 1)
+      expect(await answer).to.deep.equal([])
+    })
+
     it('ends a fetch with the signal', async () => {
       await start(2)
       const wanted = contents(10, 6).map(bytes => at(1).folder.addContent(bytes))
@@ -313,9 +425,23 @@ function pastQueries(many: number): PastQuery[] {
   return Array.from({ length: many }, (_, at): PastQuery => {
     const kind = at % 5 === 0 ? 'directory' : 'file'
     const node = at % 2 === 0 ? (binary(pseudorandom(16, at)) as NodeId) : null
-    const content = kind === 'directory' ? NO_CONTENT : (`\x01${sha256(Buffer.from([at & 255, at >> 8]))}` as ContentId)
+    const content = kind === 'directory' ? NO_CONTENT : contentAt(at)
     return { path: `ü/${'long '.repeat(at % 300)}${at}`, node, content, kind }
   })
+}
+
+function journal(many: number, node: NodeId): JournalEntry[] {
+  return Array.from({ length: many }, (_, at): JournalEntry => {
+    const facts = { content: contentAt(at), size: at, mtime: 1_000_000 - at * 1_000, mode: 0o644 }
+    const path = at % 2 === 0 ? `entry ${at}` : `ü/${'long '.repeat(at % 40)}${at}`
+    const was = at % 3 === 0 ? null : { path: `was ${at}`, facts: { ...facts, content: contentAt(at + 1) } }
+    const device = `12D3KooW${at % 7}` as DeviceId
+    return { time: 1_800_000_000_000 - at, device, action: 'edited', node, kind: 'file', path, facts, was }
+  })
+}
+
+function contentAt(at: number): ContentId {
+  return `\x01${sha256(Buffer.from([at & 255, at >> 8]))}` as ContentId
 }
 
 async function count(items: AsyncIterable<unknown>): Promise<number> {

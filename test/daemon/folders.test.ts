@@ -272,6 +272,7 @@ describe('daemon/folders', () => {
         paused: false,
         foldsCase: false,
         marked: true,
+        settings: { versions: 'standard', versionLimit: null, minCopies: 1 },
       })
       await refuses(() => take('photos', at('again')), 'folder-exists', /here already/)
     })
@@ -313,6 +314,7 @@ describe('daemon/folders', () => {
         paused: false,
         foldsCase: false,
         marked: true,
+        settings: { versions: 'standard', versionLimit: null, minCopies: 1 },
       })
       expect(daemon.erased).to.deep.equal([mine.id])
       expect(daemon.folders.records()).to.deep.equal([joined])

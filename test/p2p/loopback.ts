@@ -89,10 +89,10 @@ export class Device implements MembershipPort {
       log: silentLog,
       sharedWith: (folder, device) => this.replication.sharedWith(folder, device),
     })
-    this.past = new PastExchange({
-      log: silentLog,
-      sharedWith: (folder, device) => this.replication.sharedWith(folder, device),
-    })
+    this.past = new PastExchange(
+      { log: silentLog, sharedWith: (folder, device) => this.replication.sharedWith(folder, device) },
+      { historyTimeoutMs: 2_000 },
+    )
   }
 
   static async start(clock: Clock = realClock): Promise<Device> {

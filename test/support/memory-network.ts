@@ -4,6 +4,7 @@
 import type { Chunk, ContentList } from '../../src/core/content.ts'
 import { buildList } from '../../src/core/content-list.ts'
 import type { ContentId, DeviceId, Hash } from '../../src/core/ids.ts'
+import type { HistoryQuery, Holding, JournalEntry } from '../../src/core/past.ts'
 import type { FolderNetwork, PastQuery, SharedFolder, Waiting } from '../../src/core/ports.ts'
 import { decodeTopHashes, MemoryLink } from './memory-link.ts'
 import type { Random } from './random.ts'
@@ -21,6 +22,9 @@ export interface NetworkFaults {
 }
 
 export const NO_FAULTS: NetworkFaults = { delayMs: 0, loss: 0, repeat: 0, reorder: 0 }
+
+/** As the real network's. */
+const HISTORY_TIMEOUT_MS = 10_000
 
 interface Deps {
   readonly clock: VirtualClock
@@ -166,6 +170,8 @@ export class MemoryNetwork {
         this.#links.get(pair(device, from))?.reportBad(device)
       },
       past: (queries, options) => (alive() ? this.#past(device, queries, options) : Promise.resolve(null)),
+      history: (query, options) => (alive() ? this.#history(device, query, options) : Promise.resolve([])),
+      holders: (contents, options) => (alive() ? this.#holders(device, contents, options) : Promise.resolve([])),
     }
   }
 
@@ -210,19 +216,51 @@ export class MemoryNetwork {
   }
 
   async #past(device: DeviceId, queries: readonly PastQuery[], options: Waiting): Promise<readonly boolean[] | null> {
+    const answers = await this.#askAll(device, options, null, folder => folder.past(queries, options))
+    if (answers.length === 0) return null
+    return queries.map((_query, at) => answers.some(({ answer }) => answer[at] === true))
+  }
+
+  async #history(
+    device: DeviceId,
+    query: HistoryQuery,
+    options: Waiting,
+  ): Promise<readonly { device: DeviceId; entries: readonly JournalEntry[] }[]> {
+    const answers = await this.#askAll(device, options, HISTORY_TIMEOUT_MS, folder => folder.history(query, options))
+    return answers.map(({ from, answer }) => ({ device: from, entries: answer }))
+  }
+
+  async #holders(device: DeviceId, contents: readonly ContentId[], options: Waiting): Promise<readonly Holding[]> {
+    const answers = await this.#askAll(device, options, HISTORY_TIMEOUT_MS, folder => folder.holds(contents, options))
+    return answers.map(({ from, answer }) => ({ device: from, holds: answer }))
+  }
+
+  /** Those that answered, and in time. */
+  async #askAll<T>(
+    device: DeviceId,
+    options: Waiting,
+    timeoutMs: number | null,
+    ask: (folder: SharedFolder) => Promise<T>,
+  ): Promise<{ from: DeviceId; answer: T }[]> {
     const end = watchEnd(options.signal)
+    const answered = new AbortController()
+    const late = timeoutMs === null ? [] : [this.#deps.clock.sleep(timeoutMs, answered).catch(() => undefined)]
+    const enough = Promise.race([end.ended, ...late])
     try {
-      const ask = (link: MemoryLink): Promise<readonly boolean[] | null> =>
-        this.#askNow(device, link, options, end.ended, async folder => {
+      const one = async (link: MemoryLink): Promise<{ from: DeviceId; answer: T | null }> => {
+        const answer = await this.#askNow(device, link, options, enough, async folder => {
           try {
-            return await folder.past(queries, options)
+            return await ask(folder)
           } catch {
             return null // it could not be asked
           }
         })
-      const answers = (await Promise.all(this.#linksOf(device).map(ask))).filter(known => known !== null)
-      return answers.length === 0 ? null : queries.map((_query, at) => answers.some(known => known[at] === true))
+        return { from: link.other(device), answer }
+      }
+      const answers = await Promise.all(this.#linksOf(device).map(one))
+      return answers.flatMap(({ from, answer }) => (answer === null ? [] : [{ from, answer }]))
     } finally {
+      answered.abort()
       end.release()
     }
   }

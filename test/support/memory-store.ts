@@ -159,6 +159,11 @@ export class MemoryStore implements FolderStore {
     return this.#stored.bases.keys()
   }
 
+  /** As if the room for them had run out. */
+  forgetBases(): void {
+    this.#stored.bases.clear()
+  }
+
   contentOfDot(node: NodeId, actor: ActorId, seq: number): ContentId | null {
     this.#alive()
     return this.#stored.dots.get(dotKey(node, actor, seq)) ?? null
@@ -167,8 +172,14 @@ export class MemoryStore implements FolderStore {
   async *journal(filter: { node?: NodeId; since?: number }): AsyncIterable<JournalEntry> {
     this.#alive()
     const { node, since = Number.NEGATIVE_INFINITY } = filter
-    for (const entry of [...this.#stored.journal].reverse()) {
-      if ((node === undefined || entry.node === node) && entry.time >= since) yield entry
+    let latest = Number.NEGATIVE_INFINITY
+    const all = this.#stored.journal.map(entry => {
+      latest = Math.max(latest, entry.time)
+      return { entry, latest }
+    })
+    for (const { entry, latest: until } of all.reverse()) {
+      if (until < since) return
+      if (node === undefined || entry.node === node) yield entry
     }
   }
 

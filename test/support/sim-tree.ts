@@ -70,7 +70,7 @@ export async function loadStored(device: SimDevice): Promise<Stored> {
     const path = above === '' ? entry.name : `${above}/${entry.name}`
     const primary = entry.nodes[0]
     if (entry.kind === 'directory' && primary !== undefined) paths.set(primary, path)
-    shown.push({ path, entry })
+    shown.push({ path, entry, device: null })
   }
   return { tree, rows, shown }
 }

@@ -1,9 +1,9 @@
 // `kith conflicts`: what could not be merged, kept beside one another.
 import type { ConflictsBody } from '../../daemon/api/schema.ts'
 import type { Context } from '../context.ts'
-import { count, name } from '../output.ts'
+import { count, localTime, name } from '../output.ts'
 
-export async function conflicts({ client, out }: Context): Promise<void> {
+export async function conflicts({ client, out, place }: Context): Promise<void> {
   const body = await client.get<ConflictsBody>('/conflicts')
   if (out.json) {
     out.document(body)
@@ -17,12 +17,12 @@ export async function conflicts({ client, out }: Context): Promise<void> {
   for (const conflict of body.conflicts) {
     out.text(`${bold(name(conflict.path))}  ${dim(`in ${name(conflict.folder)}`)}`)
     for (const version of conflict.versions) {
-      const when = new Date(version.time).toLocaleString('sv-SE')
-      out.text(`  ${when}  ${version.device === null ? 'unknown' : name(version.device)}  ${name(version.path)}`)
+      const device = version.device === null ? 'unknown' : name(version.device)
+      out.text(`  ${dim(name(version.id))}  ${localTime(version.time)}  ${device}  ${name(version.path)}`)
     }
   }
   out.text()
   out.text(
-    `${count(body.conflicts.length, 'file')} in conflict. Keep what you want: edit, rename or delete the versions.`,
+    `${count(body.conflicts.length, 'file')} in conflict. Keep what you want:  ${place.command} resolve PATH --keep VERSION|both`,
   )
 }

@@ -44,13 +44,14 @@ export async function address(
 export async function remove(
   context: Context,
   [device]: readonly (string | undefined)[],
-  options: { force?: boolean },
+  options: { force?: boolean; yes?: boolean },
 ): Promise<void> {
   const { client, out } = context
-  if (options.force !== true && !(await agree(context, device ?? ''))) {
+  const force = options.force === true
+  if (!force && options.yes !== true && !(await agree(context, device ?? ''))) {
     throw new KithError('bad-usage', 'Nothing was changed.')
   }
-  const body = await client.post<RemovedDeviceBody>('/devices/remove', { name: device })
+  const body = await client.post<RemovedDeviceBody>('/devices/remove', { name: device, force })
   if (out.json) {
     out.document(body)
     return
@@ -59,10 +60,13 @@ export async function remove(
   out.text('What is on it already stays there: only its own disk encryption protects that.')
 }
 
-/** Asks only where somebody is there to answer. */
-async function agree({ surroundings }: Context, device: string): Promise<boolean> {
+/** Asks only where somebody is there to answer; a script that names a device means it. */
+async function agree({ surroundings, out }: Context, device: string): Promise<boolean> {
   const { stdin, stderr } = surroundings
-  if ((stdin as Partial<NodeJS.ReadStream>).isTTY !== true) return true
+  if ((stdin as Partial<NodeJS.ReadStream>).isTTY !== true) {
+    out.note(`Not asked whether ${name(device)} shall go for ever, since no terminal is there (--yes says so at once).`)
+    return true
+  }
   const lines = createInterface({ input: stdin, output: stderr })
   try {
     const answer = await lines.question(

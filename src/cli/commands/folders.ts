@@ -1,11 +1,19 @@
 // `kith folders`, `add`, `get` and `kith folder …`.
 import { resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { isKithError } from '../../core/errors.ts'
-import type { DevicesBody, FolderResultBody, FoldersBody, RemovedFolderBody } from '../../daemon/api/schema.ts'
+import { isKithError, KithError } from '../../core/errors.ts'
+import type {
+  DevicesBody,
+  FolderBody,
+  FolderResultBody,
+  FoldersBody,
+  RemovedFolderBody,
+  SettingsRequest,
+} from '../../daemon/api/schema.ts'
 import type { Context } from '../context.ts'
 import { offerHints, twinHints } from '../hints.ts'
 import { bytes, name } from '../output.ts'
+import { parseSize } from '../size.ts'
 
 /** How long `get` waits for a device that was paired just now to say what it offers. */
 const OFFER_WAIT_MS = 4000
@@ -97,6 +105,47 @@ export async function remove({ client, out }: Context, [folder]: Arguments): Pro
   const body = await client.post<RemovedFolderBody>('/folders/remove', { name: folder })
   if (out.json) out.document(body)
   else out.text(`"${name(body.removed.name)}" is no longer synced here; its files stay in ${name(body.removed.path)}.`)
+}
+
+/** Without KEY=VALUE it shows them. */
+export async function set({ client, out }: Context, [folder, ...pairs]: Arguments): Promise<void> {
+  const settings: SettingsRequest = Object.assign({}, ...pairs.map(pair => parseSetting(pair ?? '')))
+  const body = await client.post<FolderResultBody>('/folders/set', { name: folder, settings })
+  if (out.json) {
+    out.document(body)
+    return
+  }
+  for (const line of settingLines(body.folder)) out.text(line)
+}
+
+function parseSetting(pair: string): SettingsRequest {
+  const at = pair.indexOf('=')
+  const key = at < 0 ? pair : pair.slice(0, at)
+  const value = at < 0 ? '' : pair.slice(at + 1)
+  switch (key) {
+    case 'versions':
+      if (value === 'standard' || value === 'all') return { versions: value }
+      throw new KithError('bad-usage', 'versions is "standard" or "all".')
+    case 'version-limit': {
+      if (value === 'default') return { versionLimit: null }
+      const size = parseSize(value)
+      if (size !== null && size > 0) return { versionLimit: size }
+      throw new KithError('bad-usage', 'version-limit is a size, like 20GB, or "default" (a tenth of the disk).')
+    }
+    case 'min-copies':
+      if (/^\d+$/.test(value) && Number(value) >= 1 && Number(value) <= 100) return { minCopies: Number(value) }
+      throw new KithError('bad-usage', 'min-copies is a number of devices, from 1 on.')
+    default:
+      throw new KithError(
+        'bad-usage',
+        `"${name(pair)}" is no setting: give versions=standard|all, version-limit=SIZE or min-copies=NUMBER.`,
+      )
+  }
+}
+
+function settingLines({ settings }: FolderBody): string[] {
+  const limit = settings.versionLimit === null ? 'default (a tenth of the disk)' : bytes(settings.versionLimit)
+  return [`versions = ${settings.versions}`, `version-limit = ${limit}`, `min-copies = ${settings.minCopies}`]
 }
 
 async function change(

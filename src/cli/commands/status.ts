@@ -80,7 +80,9 @@ function folderLines(folder: FolderBody, { paint }: Output): string[] {
   if (folder.error !== null) lines.push(`  ${paint.red(name(folder.error.message))}`)
   for (const device of folder.devices) lines.push(`  ${name(device.name)}: ${peerText(device)}`)
   for (const problem of folder.problems.slice(0, MAX_PROBLEMS)) {
-    lines.push(`  ${paint.yellow(`${name(problem.path)}: ${name(problem.message)}`)}`)
+    // About the folder itself there is no path to name.
+    const where = problem.path === '' ? '' : `${name(problem.path)}: `
+    lines.push(`  ${paint.yellow(`${where}${name(problem.message)}`)}`)
   }
   const more = folder.problems.length - MAX_PROBLEMS
   if (more > 0) lines.push(`  ${paint.yellow(`and ${count(more, 'more problem')}: kith status --json`)}`)
@@ -105,6 +107,8 @@ function peerText(device: FolderBody['devices'][number]): string {
   const missing =
     device.need.files > 0 ? `, ${count(device.need.files, 'file')} (${bytes(device.need.bytes)}) to go` : ''
   const asOf = device.asOf === null ? '' : ` (${ago(device.asOf, Date.now())})`
+  if (device.connected && device.stopped === 'paused') return 'paused there'
+  if (device.connected && device.stopped !== null) return `does not sync there (${name(device.stopped)})`
   if (device.connected) return device.inSync ? 'in sync' : `syncing${missing}`
   return device.inSync ? `away; was in sync${asOf}` : `away; was not in sync${missing}${asOf}`
 }

@@ -1,9 +1,8 @@
-// `kith wait`: returns when the daemon has proof that all is in sync; says on stderr who was not there.
+// `kith wait`: returns when the daemon has proof that all is in sync; says on stderr who was not there, and who stands still.
 import type { StatusBody, WaitRequest, WaitResultBody } from '../../daemon/api/schema.ts'
 import type { Context } from '../context.ts'
-import { bytes, count, name, type Output } from '../output.ts'
-
-const PROGRESS_MS = 1000
+import { name } from '../output.ts'
+import { whileShowing } from '../progress.ts'
 
 interface WaitOptions {
   readonly timeout?: number
@@ -19,39 +18,41 @@ export async function wait(context: Context, _: readonly unknown[], options: Wai
     ...(folder === undefined ? {} : { folder }),
     ...(device === undefined ? {} : { device }),
   }
-  const timer = setInterval(() => void showProgress(context, folder), PROGRESS_MS)
-  let result: WaitResultBody
-  try {
-    result = await client.post<WaitResultBody>('/wait', request)
-  } finally {
-    clearInterval(timer)
-    out.endProgress()
-  }
+  const noted = new Set<string>()
+  const result = await whileShowing(
+    context,
+    folder,
+    () => client.post<WaitResultBody>('/wait', request),
+    status => {
+      for (const line of stopped(status, folder)) {
+        if (!noted.has(line)) out.note(line)
+        noted.add(line)
+      }
+    },
+  )
   if (result.absent.length > 0) {
     out.note(`Not here, so not waited for: ${result.absent.map(absent => name(absent.name)).join(', ')}.`)
   }
-  if (out.json) out.document(result)
-  else out.text(result.folders.length === 0 ? 'There is no folder to wait for.' : 'Everything is in sync.')
-}
-
-async function showProgress({ client, out }: Context, folder: string | undefined): Promise<void> {
-  try {
-    const { folders } = await client.get<StatusBody>('/status')
-    out.progress(
-      folders
-        .filter(each => folder === undefined || each.name === folder)
-        .map(each => progressOf(each, out))
-        .join('; '),
+  if (result.paused.length > 0) {
+    out.note(
+      `Paused, so not waited for: ${result.paused.map(name).join(', ')}. "${context.place.command} folder resume NAME" goes on.`,
     )
-  } catch {
-    // Only a courtesy: the wait itself says what is wrong.
   }
+  if (out.json) out.document(result)
+  else if (result.folders.length > 0) out.text('Everything is in sync.')
+  else out.text(result.paused.length > 0 ? 'Every folder is paused.' : 'There is no folder to wait for.')
 }
 
-function progressOf(folder: StatusBody['folders'][number], { paint }: Output): string {
-  const toGo = Math.max(0, ...folder.devices.filter(device => device.connected).map(device => device.need.files))
-  const parts = [folder.state as string]
-  if (folder.need.files > 0) parts.push(`${count(folder.need.files, 'file')} (${bytes(folder.need.bytes)}) to come`)
-  if (toGo > 0) parts.push(`${count(toGo, 'file')} to go`)
-  return `${name(folder.name)}: ${paint.dim(parts.join(', '))}`
+/** What a wait would not end by itself: a folder that stands still on another device. */
+function stopped(status: StatusBody, folder: string | undefined): string[] {
+  return status.folders
+    .filter(each => folder === undefined || each.name === folder)
+    .flatMap(each =>
+      each.devices
+        .filter(device => device.connected && device.stopped !== null)
+        .map(device => {
+          const why = device.stopped === 'paused' ? 'is paused' : `does not sync (${name(device.stopped ?? '')})`
+          return `"${name(each.name)}" ${why} on ${name(device.name)}: it goes on when that is answered there.`
+        }),
+    )
 }

@@ -3,7 +3,6 @@
 import { OpenAPIHono } from '@hono/zod-openapi'
 import { bodyLimit } from 'hono/body-limit'
 import { HTTPException } from 'hono/http-exception'
-import { KithError } from '../../core/errors.ts'
 import type { Log } from '../../core/log.ts'
 import type { Control } from '../control.ts'
 import { API } from './describe.ts'
@@ -11,7 +10,9 @@ import { deviceRoutes } from './devices.ts'
 import { eventRoutes } from './events.ts'
 import { failureOf } from './failure.ts'
 import { folderRoutes } from './folders.ts'
+import { wrongValue } from './lines.ts'
 import { pairingRoutes } from './pairing.ts'
+import { pastRoutes } from './past.ts'
 import { statusRoutes } from './status.ts'
 
 const MAX_BODY_BYTES = 1024 * 1024
@@ -23,10 +24,7 @@ export function createApp(
   const { control, log } = deps
   const app = new OpenAPIHono({
     defaultHook: result => {
-      if (result.success) return
-      const issue = result.error.issues[0]
-      const where = issue === undefined || issue.path.length === 0 ? 'the request' : `"${issue.path.join('.')}"`
-      throw new KithError('bad-usage', `Wrong value for ${where}: ${issue?.message ?? 'not as described'}.`)
+      if (!result.success) throw wrongValue(result.error)
     },
   })
   const answer = (error: unknown): Response => {
@@ -49,6 +47,7 @@ export function createApp(
   deviceRoutes(app, control)
   folderRoutes(app, control)
   pairingRoutes(app, control, log)
+  pastRoutes(app, control.past, log)
   eventRoutes(app, control)
   app.doc(`${API}/openapi.json`, { openapi: '3.0.3', info: { title: 'Kith', version: options.version } })
   return app

@@ -2,7 +2,14 @@
 import { createRoute, type OpenAPIHono } from '@hono/zod-openapi'
 import type { Control } from '../control.ts'
 import { API, answers, takes } from './describe.ts'
-import { addressBody, deviceResultSchema, devicesSchema, nameBody, removedDeviceSchema, renameBody } from './schema.ts'
+import {
+  addressBody,
+  deviceResultSchema,
+  devicesSchema,
+  removeDeviceBody,
+  removedDeviceSchema,
+  renameBody,
+} from './schema.ts'
 
 const list = createRoute({
   method: 'get',
@@ -27,7 +34,7 @@ const address = createRoute({
 const remove = createRoute({
   method: 'post',
   path: `${API}/devices/remove`,
-  request: takes(nameBody),
+  request: takes(removeDeviceBody),
   responses: answers(removedDeviceSchema, 'Revoked: every remaining device refuses it once it hears of it'),
 })
 
@@ -41,5 +48,8 @@ export function deviceRoutes(app: OpenAPIHono, control: Control): void {
     const body = c.req.valid('json')
     return c.json({ device: await control.addAddress(body.name, body.address) }, 200)
   })
-  app.openapi(remove, async c => c.json({ removed: await control.removeDevice(c.req.valid('json').name) }, 200))
+  app.openapi(remove, async c => {
+    const { name, force } = c.req.valid('json')
+    return c.json({ removed: await control.removeDevice(name, { force, signal: c.req.raw.signal }) }, 200)
+  })
 }

@@ -2,7 +2,15 @@
 import { createRoute, type OpenAPIHono } from '@hono/zod-openapi'
 import type { Control } from '../control.ts'
 import { API, answers, takes } from './describe.ts'
-import { addBody, folderResultSchema, foldersSchema, getBody, nameBody, removedFolderSchema } from './schema.ts'
+import {
+  addBody,
+  folderResultSchema,
+  foldersSchema,
+  getBody,
+  nameBody,
+  removedFolderSchema,
+  settingsBody,
+} from './schema.ts'
 
 const list = createRoute({
   method: 'get',
@@ -51,6 +59,13 @@ const remove = createRoute({
   responses: answers(removedFolderSchema, 'No longer synced; the files stay'),
 })
 
+const set = createRoute({
+  method: 'post',
+  path: `${API}/folders/set`,
+  request: takes(settingsBody),
+  responses: answers(folderResultSchema, 'Its settings are changed, at once'),
+})
+
 export function folderRoutes(app: OpenAPIHono, control: Control): void {
   app.openapi(list, c => c.json({ folders: control.folders(), offers: control.offers() }, 200))
   app.openapi(add, async c => {
@@ -66,5 +81,9 @@ export function folderRoutes(app: OpenAPIHono, control: Control): void {
   app.openapi(resume, async c => c.json({ folder: await control.resumeFolder(c.req.valid('json').name) }, 200))
   app.openapi(approve, async c => c.json({ folder: await control.approveFolder(c.req.valid('json').name) }, 200))
   app.openapi(reject, async c => c.json({ folder: await control.rejectFolder(c.req.valid('json').name) }, 200))
+  app.openapi(set, async c => {
+    const { name, settings } = c.req.valid('json')
+    return c.json({ folder: await control.setFolder(name, settings) }, 200)
+  })
   app.openapi(remove, async c => c.json({ removed: await control.removeFolder(c.req.valid('json').name) }, 200))
 }

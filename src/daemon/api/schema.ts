@@ -29,7 +29,20 @@ const folderDeviceSchema = z.object({
   /** For an absent device: when that was so. */
   asOf: time.nullable(),
   need: needSchema,
+  /** Why the folder does not sync there: `paused`, or the code of its halt. */
+  stopped: z.string().nullable(),
 })
+
+const settingsSchema = z
+  .object({
+    /** `all`: a backup device, which keeps every version that passes by, for ever. */
+    versions: z.enum(['standard', 'all']),
+    /** What kept versions may take, in bytes; null: a tenth of the disk. */
+    versionLimit: z.int().min(1).nullable(),
+    /** A warning where fewer devices hold the newest content. */
+    minCopies: z.int().min(1).max(100),
+  })
+  .openapi('FolderSettings')
 
 const folderSchema = z
   .object({
@@ -37,6 +50,7 @@ const folderSchema = z
     name: z.string(),
     path: z.string(),
     mode: z.literal('two-way'),
+    settings: settingsSchema,
     state: z.enum(['idle', 'scanning', 'syncing', 'paused', 'error']),
     error: z.object({ code: z.string(), message: z.string() }).nullable(),
     problems: z.array(z.object({ code: z.string(), path: z.string(), message: z.string() })),
@@ -89,6 +103,8 @@ export const waitResultSchema = z.object({
   inSync: z.literal(true),
   folders: z.array(z.string()),
   absent: z.array(namedDeviceSchema),
+  /** Folders that are paused, and so were not waited for. */
+  paused: z.array(z.string()),
 })
 
 export const conflictsSchema = z
@@ -104,6 +120,145 @@ export const conflictsSchema = z
     ),
   })
   .openapi('Conflicts')
+
+// -- the past; paths are relative to their folder, with `/`
+
+const actionSchema = z.enum(['created', 'edited', 'moved', 'deleted', 'merged', 'restored'])
+const kindSchema = z.enum(['file', 'directory', 'symlink'])
+const bytesSchema = z.number().min(0)
+
+const versionSchema = z
+  .object({
+    /** Opaque; its beginning will do, as far as it tells it apart. */
+    id: z.string(),
+    time,
+    device: z.string(),
+    deviceId: z.string(),
+    action: actionSchema,
+    kind: kindSchema,
+    path: z.string(),
+    /** Of a move: where it came from. */
+    from: z.string().nullable(),
+    size: bytesSchema,
+    hash: z.string(),
+    here: z.boolean(),
+    /** Those that answered and hold its content. */
+    devices: z.array(z.string()),
+  })
+  .openapi('Version')
+
+export const historySchema = z
+  .object({ folder: z.string(), path: z.string(), versions: z.array(versionSchema) })
+  .openapi('History')
+
+export const treeSchema = z
+  .object({
+    folder: z.string(),
+    path: z.string(),
+    /** Null: now. */
+    at: time.nullable(),
+    entries: z.array(
+      z.object({
+        path: z.string(),
+        kind: kindSchema,
+        size: bytesSchema,
+        /** When it was last modified. */
+        time,
+        device: z.string().nullable(),
+        /** Devices that hold its newest content. */
+        copies: z.int().min(0).nullable(),
+      }),
+    ),
+  })
+  .openapi('Tree')
+
+const changeSchema = z
+  .object({
+    folder: z.string(),
+    action: z.enum(['create', 'edit', 'move', 'delete']),
+    kind: kindSchema,
+    path: z.string(),
+    from: z.string().nullable(),
+    size: bytesSchema,
+  })
+  .openapi('Change')
+
+export const outcomeSchema = z
+  .object({
+    /** False: that is what would be changed. */
+    done: z.boolean(),
+    changes: z.array(changeSchema),
+    /** Left as they are: no device that answered holds what they were. */
+    missing: z.array(changeSchema),
+  })
+  .openapi('Outcome')
+
+const diffSideSchema = z.object({
+  id: z.string().nullable(),
+  /** Null: now. */
+  time: time.nullable(),
+  device: z.string().nullable(),
+  size: bytesSchema,
+  /** It did not exist. */
+  gone: z.boolean(),
+})
+
+export const diffSchema = z
+  .object({
+    folder: z.string(),
+    path: z.string(),
+    from: diffSideSchema,
+    to: diffSideSchema,
+    /** Of two texts of at most 2 MB. */
+    text: z.object({ from: z.string(), to: z.string() }).nullable(),
+    /** Of two states of a directory. */
+    changes: z.array(changeSchema).nullable(),
+  })
+  .openapi('Difference')
+
+export const copiedSchema = z
+  .object({
+    folder: z.string(),
+    path: z.string(),
+    to: z.string(),
+    files: z.int().min(0),
+    bytes: bytesSchema,
+    missing: z.array(z.string()),
+  })
+  .openapi('Copied')
+
+export const resolvedSchema = z.object({ folder: z.string(), path: z.string(), kept: z.string() })
+
+export const verifySchema = z
+  .object({
+    checked: z.int().min(0),
+    bytes: bytesSchema,
+    damaged: z.array(
+      z.object({
+        folder: z.string(),
+        path: z.string(),
+        /** A kept version, not a file of the tree. */
+        version: z.boolean(),
+        hash: z.string(),
+        repaired: z.boolean(),
+      }),
+    ),
+  })
+  .openapi('Verified')
+
+export const copiesSchema = z
+  .object({
+    devices: z.int().min(1),
+    files: z.array(z.object({ folder: z.string(), path: z.string(), size: bytesSchema, holders: z.array(z.string()) })),
+    /** Of which no other device is known to hold the newest content. */
+    atRisk: needSchema,
+    /** Not here now: what they hold is what they held then. */
+    stale: z.array(namedDeviceSchema.extend({ asOf: time.nullable() })),
+  })
+  .openapi('Copies')
+
+/** A line of an answer that takes long. */
+export const progressSchema = z.object({ progress: needSchema })
 
 export const stoppingSchema = z.object({ stopping: z.literal(true), pid: z.int() })
 
@@ -123,6 +278,37 @@ export const getBody = z.strictObject({
   path: z.string().min(1).optional(),
   into: z.string().min(1),
 })
+export const removeDeviceBody = nameBody.extend({ force: z.boolean().default(false) })
+export const settingsBody = nameBody.extend({ settings: settingsSchema.partial().strict() })
+
+/** Absolute. */
+const path = z.string().min(1).max(32_768)
+const moment = z.iso.datetime({ offset: true })
+const version = z.string().min(1).max(256)
+const isTrue = z.boolean().default(false)
+
+export const pathQuery = z.strictObject({ path })
+export const treeQuery = pathQuery.extend({ at: moment.optional() })
+export const copiesQuery = pathQuery.partial()
+/** A version or a time each; none: the newest, and the one before it. */
+export const diffQuery = pathQuery.extend({
+  from: version.optional(),
+  to: version.optional(),
+  at: moment.optional(),
+  until: moment.optional(),
+})
+const restored = pathQuery.extend({ version: version.optional(), at: moment.optional() })
+export const restoreBody = restored.extend({ keepNew: isTrue, dryRun: isTrue })
+export const restoreCopyBody = restored.extend({ to: path })
+export const undoBody = z.strictObject({
+  device: z.string().min(1),
+  since: moment,
+  folder: z.string().min(1).optional(),
+  dryRun: isTrue,
+})
+export const resolveBody = pathQuery.extend({ keep: version })
+export const verifyBody = nameBody.partial()
+
 export const waitBody = z.strictObject({
   timeoutMs: z.number().positive().max(2_147_483_647).optional(),
   folder: z.string().min(1).optional(),
@@ -143,5 +329,21 @@ export type PairingOfferBody = z.infer<typeof pairingOfferSchema>
 export type PairedBody = z.infer<typeof pairedSchema>
 export type WaitResultBody = z.infer<typeof waitResultSchema>
 export type ConflictsBody = z.infer<typeof conflictsSchema>
+export type HistoryBody = z.infer<typeof historySchema>
+export type VersionBody = z.infer<typeof versionSchema>
+export type TreeBody = z.infer<typeof treeSchema>
+export type ChangeBody = z.infer<typeof changeSchema>
+export type OutcomeBody = z.infer<typeof outcomeSchema>
+export type DiffBody = z.infer<typeof diffSchema>
+export type CopiedBody = z.infer<typeof copiedSchema>
+export type ResolvedBody = z.infer<typeof resolvedSchema>
+export type VerifyBody = z.infer<typeof verifySchema>
+export type CopiesBody = z.infer<typeof copiesSchema>
+export type ProgressBody = z.infer<typeof progressSchema>
+export type DiffRequest = z.infer<typeof diffQuery>
+export type RestoreRequest = z.infer<typeof restoreBody>
+export type RestoreCopyRequest = z.infer<typeof restoreCopyBody>
+export type UndoRequestBody = z.infer<typeof undoBody>
+export type SettingsRequest = z.infer<typeof settingsBody>['settings']
 export type StoppingBody = z.infer<typeof stoppingSchema>
 export type WaitRequest = z.infer<typeof waitBody>

@@ -1,8 +1,17 @@
 // A folder's engine as the daemon sees it, moved by the test: what it says of itself is set, what is asked of it is remembered.
 import { KithError } from '../../../src/core/errors.ts'
 import type { DeviceId, DocId, FolderId } from '../../../src/core/ids.ts'
+import type { JournalEntry } from '../../../src/core/past.ts'
 import type { FolderNetwork, FolderState } from '../../../src/core/ports.ts'
-import type { Conflict, FolderEngine, FolderStatus, PeerStatus, Shown } from '../../../src/core/status.ts'
+import type {
+  Conflict,
+  FolderEngine,
+  FolderSettings,
+  FolderStatus,
+  PeerStatus,
+  Shown,
+} from '../../../src/core/status.ts'
+import { FakeArchive } from './fake-archive.ts'
 
 export class FakeEngine implements FolderEngine {
   readonly id: FolderId
@@ -11,12 +20,16 @@ export class FakeEngine implements FolderEngine {
   readonly calls: string[] = []
   network: FolderNetwork | null = null
   found: readonly Conflict[] = []
+  shown: readonly Shown[] = []
+  readonly archive = new FakeArchive()
+  settings: FolderSettings | null = null
   /** Thrown by `start`. */
   startError: Error | null = null
   /** Thrown by `rescan`. */
   rescanError: Error | null = null
   #status: FolderStatus
   #settled = true
+  stopped: string | null = null
   #waiting: (() => void)[] = []
 
   constructor(id: FolderId, name: string, path: string) {
@@ -49,7 +62,7 @@ export class FakeEngine implements FolderEngine {
   }
 
   peer(id: DeviceId, change: Partial<PeerStatus> = {}): void {
-    const peer = { id, inSync: true, asOf: null, need: { files: 0, bytes: 0 }, ...change }
+    const peer = { id, inSync: true, asOf: null, need: { files: 0, bytes: 0 }, stopped: null, ...change }
     this.set({ peers: [...this.#status.peers.filter(each => each.id !== id), peer] })
   }
 
@@ -97,15 +110,20 @@ export class FakeEngine implements FolderEngine {
       this.#waiting.push(resolve)
     })
   }
+  configure(settings: FolderSettings): void {
+    this.settings = settings
+  }
   entries(): readonly Shown[] {
-    return []
+    return this.shown
   }
 
   conflicts(): readonly Conflict[] {
     return this.found
   }
   state(): FolderState {
-    return { digest: '00', needFiles: 0, needBytes: 0, settled: this.#settled, pulling: false }
+    const { files, bytes } = this.#status.need
+    const { stopped } = this
+    return { digest: '00', needFiles: files, needBytes: bytes, settled: this.#settled, pulling: false, stopped }
   }
   digests(): ReadonlyMap<DocId, Uint8Array> {
     return new Map()
@@ -134,6 +152,12 @@ export class FakeEngine implements FolderEngine {
     return null
   }
   async past(): Promise<readonly boolean[]> {
+    return []
+  }
+  async history(): Promise<readonly JournalEntry[]> {
+    return []
+  }
+  async holds(): Promise<readonly boolean[]> {
     return []
   }
 }

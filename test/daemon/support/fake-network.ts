@@ -106,6 +106,8 @@ export class FakeNetwork implements Network {
       },
       reportBad: () => undefined,
       past: async () => null,
+      history: async () => [],
+      holders: async () => [],
     }
   }
 

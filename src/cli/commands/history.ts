@@ -1,0 +1,151 @@
+// What was, to look at: `kith history`, `explain`, `ls`, `copies`.
+import { resolve } from 'node:path'
+import type { ConflictsBody, CopiesBody, HistoryBody, TreeBody, VersionBody } from '../../daemon/api/schema.ts'
+import type { Context } from '../context.ts'
+import { bytes, count, localTime, name } from '../output.ts'
+import { quote } from '../place.ts'
+import { storyOf } from '../story.ts'
+
+type Arguments = readonly (string | undefined)[]
+
+/** Of an id, at least. */
+const SHORT_ID = 8
+const MAX_FILES = 40
+
+export async function history({ client, out, place, surroundings }: Context, [path = '']: Arguments): Promise<void> {
+  const body = await client.get<HistoryBody>('/history', { query: { path: resolve(surroundings.cwd, path) } })
+  if (out.json) {
+    out.document(body)
+    return
+  }
+  const length = idLength(body.versions)
+  const { dim } = out.paint
+  const rows = body.versions.map(version => [
+    version.id.slice(0, length),
+    localTime(version.time),
+    name(version.device),
+    what(version, body.path),
+    version.kind === 'directory' ? '' : bytes(version.size),
+    version.kind === 'directory' ? '' : where(version) || dim('nowhere'),
+  ])
+  await out.table(['VERSION', 'WHEN', 'DEVICE', 'WHAT', 'SIZE', 'LIES ON'], rows)
+  const [newest] = body.versions
+  if (newest === undefined) return
+  const line = `${place.command} restore ${quote(path)}`
+  out.text()
+  if (newest.action === 'deleted') out.text(`It is gone. To bring it back:  ${name(line)}`)
+  else if (newest.kind === 'directory') out.text(`To bring back what it was:  ${name(line)} --at TIME`)
+  else out.text(`To bring one back:  ${name(line)} --version VERSION`)
+}
+
+/** As many characters as tell all of them apart. */
+function idLength(versions: readonly VersionBody[]): number {
+  const ids = new Set(versions.map(version => version.id))
+  for (let length = SHORT_ID; ; length++) {
+    const short = new Set([...ids].map(id => id.slice(0, length)))
+    if (short.size === ids.size) return length
+  }
+}
+
+function what(version: VersionBody, path: string): string {
+  if (version.action === 'moved' && version.from !== null) return `moved from ${name(version.from)}`
+  return version.path === path ? version.action : `${version.action} as ${name(version.path)}`
+}
+
+function where(version: VersionBody): string {
+  return version.devices.map(name).join(', ')
+}
+
+export async function explain({ client, out, place, surroundings }: Context, [path = '']: Arguments): Promise<void> {
+  const absolute = resolve(surroundings.cwd, path)
+  const body = await client.get<HistoryBody>('/history', { query: { path: absolute } })
+  const { conflicts } = await client.get<ConflictsBody>('/conflicts')
+  const conflict = conflicts.find(
+    each =>
+      each.folder === body.folder &&
+      (each.path === body.path || each.versions.some(version => version.path === body.path)),
+  )
+  const command = `${place.command} restore ${quote(path)}`
+  const story = storyOf(body, { others: conflict?.versions.map(each => each.path) ?? [], restore: command })
+  if (out.json) {
+    out.document({ folder: body.folder, path: body.path, ...story })
+    return
+  }
+  out.text(`${out.paint.bold(name(body.path))}  ${out.paint.dim(`in ${name(body.folder)}`)}`)
+  for (const { time, text } of story.story) out.text(`  ${out.paint.dim(localTime(time))}  ${name(text)}`)
+  out.text()
+  for (const line of story.now) out.text(name(line))
+}
+
+export async function ls(
+  { client, out, surroundings }: Context,
+  [path = '.']: Arguments,
+  options: { readonly at?: Date },
+): Promise<void> {
+  const { at } = options
+  const query = { path: resolve(surroundings.cwd, path), ...(at === undefined ? {} : { at: at.toISOString() }) }
+  const body = await client.get<TreeBody>('/tree', { query })
+  if (out.json) {
+    out.document(body)
+    return
+  }
+  if (body.entries.length === 0) {
+    out.text('There is nothing in it.')
+    return
+  }
+  const now = body.at === null
+  const rows = body.entries.map(entry => [
+    entry.kind === 'directory' ? '' : bytes(entry.size),
+    localTime(entry.time),
+    ...(now
+      ? [entry.device === null ? '' : name(entry.device), entry.copies === null ? '' : String(entry.copies)]
+      : []),
+    `${name(entry.path)}${entry.kind === 'directory' ? '/' : entry.kind === 'symlink' ? '@' : ''}`,
+  ])
+  await out.table(['SIZE', 'MODIFIED', ...(now ? ['DEVICE', 'COPIES'] : []), 'PATH'], rows)
+}
+
+export async function copies({ client, out, surroundings }: Context, [path]: Arguments): Promise<void> {
+  const query = path === undefined ? {} : { path: resolve(surroundings.cwd, path) }
+  const body = await client.get<CopiesBody>('/copies', { query })
+  if (out.json) {
+    out.document(body)
+    return
+  }
+  const { bold, dim, yellow } = out.paint
+  const { atRisk } = body
+  for (const line of tally(body)) out.text(line)
+  const few = [...body.files].sort((a, b) => a.holders.length - b.holders.length).slice(0, MAX_FILES)
+  const severalFolders = new Set(few.map(file => file.folder)).size > 1
+  if (few.length > 0) out.text()
+  const rows = few.map(file => [
+    String(file.holders.length),
+    bytes(file.size),
+    file.holders.map(name).join(', '),
+    `${severalFolders ? `${dim(`${name(file.folder)}:`)} ` : ''}${name(file.path)}`,
+  ])
+  if (rows.length > 0) await out.table(['COPIES', 'SIZE', 'ON', 'PATH'], rows)
+  if (body.files.length > few.length) out.text(dim(`and ${count(body.files.length - few.length, 'more file')}: --json`))
+  out.text()
+  if (atRisk.files === 0) out.text('Nothing would be lost with this device.')
+  else out.text(yellow(bold(`With this device ${count(atRisk.files, 'file')} (${bytes(atRisk.bytes)}) would be lost.`)))
+  for (const device of body.stale) {
+    const asOf = device.asOf === null ? 'it was never heard of' : `as of ${localTime(device.asOf)}`
+    out.text(dim(`${name(device.name)} is not here: what it holds is ${asOf}.`))
+  }
+}
+
+function tally(body: CopiesBody): string[] {
+  const by = new Map<number, { files: number; bytes: number }>()
+  for (const { holders, size } of body.files) {
+    const sum = by.get(holders.length) ?? { files: 0, bytes: 0 }
+    by.set(holders.length, { files: sum.files + 1, bytes: sum.bytes + size })
+  }
+  const parts = [...by].sort(([a], [b]) => b - a)
+  return [
+    `${count(body.files.length, 'file')} on ${count(body.devices, 'device')}:`,
+    ...parts.map(
+      ([devices, sum]) => `  ${count(sum.files, 'file')} (${bytes(sum.bytes)}) on ${count(devices, 'device')}`,
+    ),
+  ]
+}

@@ -1,0 +1,174 @@
+// Bringing back what was: `kith restore`, `undo`, `resolve`; and `verify`, which finds and mends what is damaged.
+import { resolve as resolvePath } from 'node:path'
+import { KithError } from '../../core/errors.ts'
+import type {
+  ChangeBody,
+  CopiedBody,
+  OutcomeBody,
+  ProgressBody,
+  ResolvedBody,
+  VerifyBody,
+} from '../../daemon/api/schema.ts'
+import { failure } from '../client.ts'
+import type { Context } from '../context.ts'
+import { bytes, count, name } from '../output.ts'
+import { whileShowing } from '../progress.ts'
+import { untilInterrupted } from '../signals.ts'
+
+type Arguments = readonly (string | undefined)[]
+
+const FAILED = 1
+/** Of one list, on a screen. */
+const MAX_LINES = 50
+const PAST = { create: 'brought back', edit: 'changed back', move: 'moved back', delete: 'deleted' } as const
+
+interface RestoreOptions {
+  readonly version?: string
+  readonly at?: Date
+  readonly to?: string
+  readonly dryRun?: boolean
+  readonly keepNew?: boolean
+}
+
+export async function restore(context: Context, [path = '']: Arguments, options: RestoreOptions): Promise<number> {
+  const { client, surroundings } = context
+  const { version, at, to, dryRun = false, keepNew = false } = options
+  if (version !== undefined && at !== undefined)
+    throw new KithError('bad-usage', '--version and --at do not go together: one of them says what is meant.')
+  if (to !== undefined && (dryRun || keepNew))
+    throw new KithError(
+      'bad-usage',
+      '--to makes a copy and changes nothing: --dry-run and --keep-new do not go with it.',
+    )
+  const request = {
+    path: resolvePath(surroundings.cwd, path),
+    ...(version === undefined ? {} : { version }),
+    ...(at === undefined ? {} : { at: at.toISOString() }),
+  }
+  if (to !== undefined) return copy(context, { ...request, to: resolvePath(surroundings.cwd, to) })
+  const body = await whileShowing(context, undefined, () =>
+    client.post<OutcomeBody>('/restore', { ...request, dryRun, keepNew }),
+  )
+  return tell(context, body, 'It is as it was then: nothing to do.')
+}
+
+interface UndoOptions {
+  readonly device: string
+  readonly since: Date
+  readonly folder?: string
+  readonly dryRun?: boolean
+}
+
+export async function undo(context: Context, _: Arguments, options: UndoOptions): Promise<number> {
+  const { device, since, folder, dryRun = false } = options
+  const request = { device, since: since.toISOString(), dryRun, ...(folder === undefined ? {} : { folder }) }
+  const body = await whileShowing(context, folder, () => context.client.post<OutcomeBody>('/undo', request))
+  return tell(context, body, `${name(device)} changed nothing since then that is still so: nothing to do.`)
+}
+
+async function copy(context: Context, request: object): Promise<number> {
+  const { out } = context
+  const body = await work<CopiedBody>(context, '/restore/copy', request, ({ files, bytes: size }) =>
+    [count(files, 'file'), bytes(size)].join(', '),
+  )
+  if (out.json) out.document(body)
+  else out.text(`Wrote ${count(body.files, 'file')} (${bytes(body.bytes)}) to ${name(body.to)}.`)
+  for (const path of body.missing.slice(0, MAX_LINES)) out.note(`Not held by any device that answers: ${name(path)}`)
+  return body.missing.length === 0 ? 0 : FAILED
+}
+
+function tell({ out }: Context, body: OutcomeBody, nothing: string): number {
+  const { changes, missing, done } = body
+  if (out.json) out.document(body)
+  else if (changes.length === 0 && missing.length === 0) out.text(nothing)
+  else {
+    const several = new Set(changes.map(change => change.folder)).size > 1
+    for (const change of changes.slice(0, MAX_LINES)) out.text(lineOf(change, several))
+    if (changes.length > MAX_LINES) out.text(`and ${count(changes.length - MAX_LINES, 'more change')}: --json`)
+    if (changes.length > 0) out.text(`${done ? 'Done' : 'That is what would change'}: ${summary(changes)}.`)
+  }
+  if (missing.length === 0) return 0
+  const paths = missing.slice(0, 5).map(change => name(change.path))
+  const more = missing.length > paths.length ? ` and ${missing.length - paths.length} more` : ''
+  out.note(`Left as they are, since no device that answers holds what they were: ${paths.join(', ')}${more}.`)
+  return FAILED
+}
+
+/** As `diff` and `undo` and `restore` list changes. */
+export function lineOf(change: ChangeBody, withFolder: boolean): string {
+  const sign = { create: '+', edit: '~', move: '>', delete: '-' }[change.action]
+  const folder = withFolder ? `${name(change.folder)}: ` : ''
+  const end = change.kind === 'directory' ? '/' : ''
+  const from = change.from === null ? '' : `${name(change.from)}${end} → `
+  return `  ${sign} ${folder}${from}${name(change.path)}${end}`
+}
+
+function summary(changes: readonly ChangeBody[]): string {
+  const actions = ['create', 'edit', 'move', 'delete'] as const
+  return actions
+    .map(action => [action, changes.filter(change => change.action === action).length] as const)
+    .filter(([, many]) => many > 0)
+    .map(([action, many]) => `${many} ${PAST[action]}`)
+    .join(', ')
+}
+
+export async function resolve(
+  { client, out, surroundings }: Context,
+  [path = '']: Arguments,
+  { keep }: { readonly keep: string },
+): Promise<void> {
+  const body = await client.post<ResolvedBody>('/conflicts/resolve', {
+    path: resolvePath(surroundings.cwd, path),
+    keep,
+  })
+  if (out.json) out.document(body)
+  else if (body.kept === 'both') out.text(`Both are kept, each as a file of its own: ${name(body.path)}.`)
+  else
+    out.text(`${name(body.path)} is the version that was chosen, on every device; the others are kept in its history.`)
+}
+
+export async function verify(context: Context, [folder]: Arguments): Promise<number> {
+  const { out } = context
+  const request = folder === undefined ? {} : { name: folder }
+  const body = await work<VerifyBody>(context, '/verify', request, ({ files, bytes: size }) =>
+    ['checked', count(files, 'file'), bytes(size)].join(' '),
+  )
+  const lost = body.damaged.filter(each => !each.repaired)
+  if (out.json) out.document(body)
+  else {
+    out.text(`Read ${count(body.checked, 'file')} again (${bytes(body.bytes)}).`)
+    for (const each of body.damaged) {
+      const which = each.version ? `a kept version of ${name(each.path)}` : name(each.path)
+      const state = each.repaired ? out.paint.green('repaired') : out.paint.red('no device that answers holds it whole')
+      out.text(`  damaged: ${which} in ${name(each.folder)}: ${state}`)
+    }
+    if (body.damaged.length === 0) out.text('All of it is sound.')
+  }
+  if (lost.length > 0)
+    out.note(`${count(lost.length, 'damaged file')} could not be repaired: switch on a device that has them.`)
+  return lost.length === 0 ? 0 : FAILED
+}
+
+/** Long work of the daemon: shows how far it is; Ctrl-C ends it. */
+async function work<T extends object>(
+  { client, out }: Context,
+  path: string,
+  request: object,
+  show: (progress: ProgressBody['progress']) => string,
+): Promise<T> {
+  let result: T | null = null
+  try {
+    await untilInterrupted(async signal => {
+      for await (const line of client.lines('POST', path, { signal, body: request })) {
+        const told = JSON.parse(line) as T | ProgressBody | { error: unknown }
+        if ('progress' in told) out.progress(show(told.progress))
+        else if ('error' in told) throw failure(line)
+        else result = told as T
+      }
+    })
+  } finally {
+    out.endProgress()
+  }
+  if (result === null) throw new KithError('stopped', 'It was ended before it was done; nothing is left half-done.')
+  return result
+}

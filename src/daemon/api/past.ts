@@ -1,0 +1,113 @@
+// The past: `kith history`, `ls`, `diff`, `copies`, `restore`, `undo`, `verify`, `conflicts`, `resolve`. Paths are absolute; the folder that
+// they lie in is found from them.
+import { createRoute, type OpenAPIHono } from '@hono/zod-openapi'
+import type { Log } from '../../core/log.ts'
+import type { Past } from '../past.ts'
+import { API, answers, takes } from './describe.ts'
+import { lineRoute } from './lines.ts'
+import {
+  copiedSchema,
+  copiesQuery,
+  copiesSchema,
+  diffQuery,
+  diffSchema,
+  historySchema,
+  outcomeSchema,
+  pathQuery,
+  resolveBody,
+  resolvedSchema,
+  restoreBody,
+  restoreCopyBody,
+  treeQuery,
+  treeSchema,
+  undoBody,
+  verifyBody,
+  verifySchema,
+} from './schema.ts'
+
+const history = createRoute({
+  method: 'get',
+  path: `${API}/history`,
+  request: { query: pathQuery },
+  responses: answers(historySchema, 'Every version of a file or directory that a linked device knows, newest first'),
+})
+
+const tree = createRoute({
+  method: 'get',
+  path: `${API}/tree`,
+  request: { query: treeQuery },
+  responses: answers(treeSchema, 'The tree as it is, or was'),
+})
+
+const diff = createRoute({
+  method: 'get',
+  path: `${API}/diff`,
+  request: { query: diffQuery },
+  responses: answers(diffSchema, 'Two versions of a file, or what changed in a directory between two times'),
+})
+
+const copies = createRoute({
+  method: 'get',
+  path: `${API}/copies`,
+  request: { query: copiesQuery },
+  responses: answers(copiesSchema, 'Where the newest content of each file is safely held'),
+})
+
+const restore = createRoute({
+  method: 'post',
+  path: `${API}/restore`,
+  request: takes(restoreBody),
+  responses: answers(outcomeSchema, 'Brought back in place, as a change that syncs'),
+})
+
+const undo = createRoute({
+  method: 'post',
+  path: `${API}/undo`,
+  request: takes(undoBody),
+  responses: answers(outcomeSchema, 'What one device did is taken back; what others did stays'),
+})
+
+const resolve = createRoute({
+  method: 'post',
+  path: `${API}/conflicts/resolve`,
+  request: takes(resolveBody),
+  responses: answers(resolvedSchema, 'The conflict is settled, on all devices'),
+})
+
+export function pastRoutes(app: OpenAPIHono, past: Past, log: Log): void {
+  app.openapi(history, async c => c.json(await past.history(c.req.valid('query').path, c.req.raw), 200))
+  app.openapi(tree, async c => {
+    const { path, at } = c.req.valid('query')
+    return c.json(await past.tree(path, at === undefined ? null : Date.parse(at), c.req.raw), 200)
+  })
+  app.openapi(diff, async c => c.json(await past.diff(c.req.valid('query'), c.req.raw), 200))
+  app.openapi(copies, async c => c.json(await past.copies(c.req.valid('query').path, c.req.raw), 200))
+  app.openapi(restore, async c => c.json(await past.restore(c.req.valid('json'), c.req.raw), 200))
+  app.openapi(undo, async c => c.json(await past.undo(c.req.valid('json'), c.req.raw), 200))
+  app.openapi(resolve, async c => {
+    const { path, keep } = c.req.valid('json')
+    return c.json(await past.resolve(path, keep), 200)
+  })
+  lineRoute(
+    app,
+    log,
+    {
+      path: `${API}/restore/copy`,
+      takes: restoreCopyBody,
+      answers: copiedSchema,
+      description: 'Lines of progress; then what was written to the place that was asked for, or an error',
+    },
+    (body, options) => past.restoreCopy(body, options),
+  )
+  lineRoute(
+    app,
+    log,
+    {
+      path: `${API}/verify`,
+      takes: verifyBody,
+      answers: verifySchema,
+      description: 'Lines of progress; then what was read again and found damaged, or an error',
+    },
+    (body, options) => past.verify(body.name, options),
+  )
+}

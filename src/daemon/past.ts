@@ -1,0 +1,344 @@
+// What the local API can ask about the past, in the API's own shapes: the folder is found from the path, versions by the start of their id,
+// devices get their names. What was, and how it comes back, is decided by each folder's archive.
+import { printable } from '../core/display.ts'
+import { isKithError, KithError } from '../core/errors.ts'
+import { type DeviceId, hexOf } from '../core/ids.ts'
+import type { Change, DamagedFile, FileVersion, RewindOutcome } from '../core/past.ts'
+import type { DeviceState, Network, Waiting } from '../core/ports.ts'
+import type { FolderEngine } from '../core/status.ts'
+import type {
+  ChangeBody,
+  CopiedBody,
+  CopiesBody,
+  DiffBody,
+  DiffRequest,
+  HistoryBody,
+  OutcomeBody,
+  ResolvedBody,
+  RestoreCopyRequest,
+  RestoreRequest,
+  TreeBody,
+  UndoRequestBody,
+  VerifyBody,
+  VersionBody,
+} from './api/schema.ts'
+import { byStart } from './by-start.ts'
+import { type CopyItem, copyOut } from './copy-out.ts'
+import { type DiffSide, findDifference } from './difference.ts'
+import type { Folders } from './folders.ts'
+import { followDisk } from './follow.ts'
+import { locate } from './locate.ts'
+import { findDevice } from './names.ts'
+
+export interface PastDeps {
+  readonly network: Pick<Network, 'device' | 'name' | 'devices'>
+  readonly folders: Folders
+}
+
+interface Spot {
+  readonly engine: FolderEngine
+  /** Relative to the folder. */
+  readonly path: string
+}
+
+export class Past {
+  readonly #deps: PastDeps
+
+  constructor(deps: PastDeps) {
+    this.#deps = deps
+  }
+
+  async history(given: string, options: Waiting): Promise<HistoryBody> {
+    const { engine, path } = await this.#spot(given)
+    const versions = await engine.archive.history(path, options)
+    return { folder: engine.name, path, versions: versions.map(version => this.#version(version)) }
+  }
+
+  /** The tree as it is, or was. */
+  async tree(given: string, at: number | null, options: Waiting): Promise<TreeBody> {
+    const { engine, path } = await this.#spot(given)
+    const entries =
+      at === null ? await this.#now({ engine, path }, options) : await this.#then({ engine, path }, at, options)
+    if (entries.length === 0 && path !== '') throw nothingAt(path, engine, at)
+    return { folder: engine.name, path, at: at === null ? null : timeText(at), entries }
+  }
+
+  async diff(request: DiffRequest, options: Waiting): Promise<DiffBody> {
+    const { engine, path } = await this.#spot(request.path)
+    const found = await findDifference(engine, path, timed(request), options)
+    const side = ({ id, time, device, size, gone }: DiffSide): DiffBody['from'] => {
+      const by = device === null ? null : this.#name(device)
+      return { id, time: time === null ? null : timeText(time), device: by, size, gone }
+    }
+    const { changes, text } = found
+    return {
+      folder: engine.name,
+      path,
+      from: side(found.from),
+      to: side(found.to),
+      text,
+      changes: changes?.map(change => changeBody(engine, change)) ?? null,
+    }
+  }
+
+  async restore(request: RestoreRequest, options: Waiting): Promise<OutcomeBody> {
+    const { engine, path } = await this.#spot(request.path)
+    const at = request.at === undefined ? null : Date.parse(request.at)
+    const version = request.version === undefined ? null : await fileVersion(engine, path, request.version, options)
+    const { keepNew, dryRun } = request
+    const outcome = await engine.archive.restore({
+      path,
+      at,
+      version: version?.id ?? null,
+      keepNew,
+      dryRun,
+      signal: options.signal,
+    })
+    if (outcome.done) await followDisk(engine, options)
+    return outcomeBody([{ engine, outcome }])
+  }
+
+  /** `restore --to`: to a place of its own, as a copy. */
+  async restoreCopy(
+    request: RestoreCopyRequest,
+    options: Waiting & { onProgress(files: number, bytes: number): void },
+  ): Promise<CopiedBody> {
+    const { engine, path } = await this.#spot(request.path)
+    const items = await this.#itemsOf({ engine, path }, request, options)
+    const deps = { read: engine.archive.read.bind(engine.archive) }
+    const { to, files, bytes, missing } = await copyOut(deps, items, request.to, options)
+    return { folder: engine.name, path, to, files, bytes, missing: missing.map(item => item.path) }
+  }
+
+  async undo(request: UndoRequestBody, options: Waiting): Promise<OutcomeBody> {
+    const device = this.#deviceOf(request.device)
+    const { folders } = this.#deps
+    const engines = request.folder === undefined ? folders.engines() : [folders.engine(request.folder)]
+    const since = Date.parse(request.since)
+    const outcomes: { engine: FolderEngine; outcome: RewindOutcome }[] = []
+    for (const engine of engines) {
+      const { dryRun } = request
+      outcomes.push({ engine, outcome: await engine.archive.undo({ device, since, dryRun, signal: options.signal }) })
+    }
+    for (const { engine, outcome } of outcomes) if (outcome.done) await followDisk(engine, options)
+    return outcomeBody(outcomes)
+  }
+
+  async resolve(given: string, keep: string): Promise<ResolvedBody> {
+    const { engine, path } = await this.#spot(given)
+    const conflict = engine
+      .conflicts()
+      .find(each => each.path === path || each.versions.some(version => version.path === path))
+    if (conflict === undefined) {
+      throw new KithError('not-found', `"${printable(path)}" is in no conflict: "kith conflicts" lists them.`)
+    }
+    const kept = keep === 'both' ? keep : byStart(keep, conflict.versions, 'kith conflicts').id
+    await engine.archive.resolve(conflict.path, kept)
+    return { folder: engine.name, path: conflict.path, kept }
+  }
+
+  async verify(
+    name: string | undefined,
+    options: Waiting & { onProgress(checked: number, bytes: number): void },
+  ): Promise<VerifyBody> {
+    const { folders } = this.#deps
+    const total = { checked: 0, bytes: 0, damaged: [] as VerifyBody['damaged'] }
+    for (const engine of name === undefined ? folders.engines() : [folders.engine(name)]) {
+      const onProgress = (checked: number, bytes: number): void =>
+        options.onProgress(total.checked + checked, total.bytes + bytes)
+      const { checked, bytes, damaged } = await engine.archive.verify({ signal: options.signal, onProgress })
+      total.checked += checked
+      total.bytes += bytes
+      total.damaged.push(...damaged.map(file => damagedBody(engine, file)))
+    }
+    return total
+  }
+
+  /** Of one path, or of all folders. */
+  async copies(given: string | undefined, options: Waiting): Promise<CopiesBody> {
+    const engines = this.#deps.folders.engines()
+    const spots = given === undefined ? engines.map(engine => ({ engine, path: '' })) : [await this.#spot(given)]
+    const all: CopiesBody = { devices: this.#others().length + 1, files: [], atRisk: { files: 0, bytes: 0 }, stale: [] }
+    const stale = new Map<DeviceId, number | null>()
+    for (const { engine, path } of spots) {
+      const copies = await engine.archive.copies(path, options)
+      if (copies.files.length === 0 && path !== '') throw nothingAt(path, engine, null)
+      for (const file of copies.files) {
+        const holders = file.holders.map(id => this.#name(id))
+        all.files.push({ folder: engine.name, path: file.path, size: file.size, holders })
+      }
+      all.atRisk.files += copies.atRisk.files
+      all.atRisk.bytes += copies.atRisk.bytes
+      for (const { device, asOf } of copies.stale) {
+        const before = stale.get(device)
+        stale.set(device, before == null || asOf === null ? (before ?? asOf) : Math.min(before, asOf))
+      }
+    }
+    for (const [id, asOf] of stale)
+      all.stale.push({ id, name: this.#name(id), asOf: asOf === null ? null : timeText(asOf) })
+    return all
+  }
+
+  // -- what a restore to elsewhere copies
+
+  async #itemsOf(spot: Spot, request: RestoreCopyRequest, options: Waiting): Promise<readonly CopyItem[]> {
+    const { engine, path } = spot
+    if (request.version !== undefined) {
+      const { kind, facts } = await fileVersion(engine, path, request.version, options)
+      return [{ kind, path: '', facts }]
+    }
+    const changes =
+      request.at === undefined
+        ? await this.#lastOf(spot, options)
+        : await engine.archive.treeAt(path, Date.parse(request.at), options)
+    if (changes.length === 0) throw nothingAt(path, engine, request.at === undefined ? null : Date.parse(request.at))
+    const items = changes.map(({ kind, path: at, facts }) => ({ kind, path: relative(path, at), facts }))
+    // Where it is more than one file, the directory that they are in is made too.
+    const whole = items.some(item => item.path === '')
+    return whole ? items : [{ kind: 'directory' as const, path: '', facts: ROOT_FACTS }, ...items]
+  }
+
+  /** What is gone, as it was before. */
+  async #lastOf({ engine, path }: Spot, options: Waiting): Promise<readonly Change[]> {
+    const { changes } = await engine.archive.restore({
+      path,
+      at: null,
+      version: null,
+      keepNew: true,
+      dryRun: true,
+      signal: options.signal,
+    })
+    return changes.filter(change => change.action !== 'delete' && isWithin(change.path, path))
+  }
+
+  // -- the tree
+
+  async #now({ engine, path }: Spot, options: Waiting): Promise<TreeBody['entries']> {
+    const { files } = await engine.archive.copies(path, options)
+    const copies = new Map(files.map(file => [file.path, file.holders.length]))
+    const entries: TreeBody['entries'] = []
+    for (const { path: at, entry, device } of engine.entries()) {
+      if (!isWithin(at, path)) continue
+      const { kind, facts } = entry
+      const held = kind === 'directory' ? null : (copies.get(at) ?? null)
+      const by = device === null ? null : this.#name(device)
+      entries.push({ path: at, kind, size: facts.size, time: timeText(facts.mtime), device: by, copies: held })
+    }
+    return entries.sort(byPath)
+  }
+
+  async #then({ engine, path }: Spot, at: number, options: Waiting): Promise<TreeBody['entries']> {
+    const changes = await engine.archive.treeAt(path, at, options)
+    return changes
+      .map(({ path: where, kind, facts }) => {
+        return { path: where, kind, size: facts.size, time: timeText(facts.mtime), device: null, copies: null }
+      })
+      .sort(byPath)
+  }
+
+  // -- names
+
+  async #spot(given: string): Promise<Spot> {
+    const { folders } = this.#deps
+    const { record, path } = await locate(given, folders.records())
+    return { engine: folders.engine(record.id), path }
+  }
+
+  #version(version: FileVersion): VersionBody {
+    const { id, action, kind, path, from, facts, here } = version
+    return {
+      id,
+      time: timeText(version.time),
+      device: this.#name(version.device),
+      deviceId: version.device,
+      action,
+      kind,
+      path,
+      from,
+      size: facts.size,
+      hash: hexOf(facts.content),
+      here,
+      devices: version.holders.map(holder => this.#name(holder)),
+    }
+  }
+
+  /** One that is paired, this one, or, by its whole id, one that was. */
+  #deviceOf(name: string): DeviceId {
+    const { device, name: own } = this.#deps.network
+    const self: DeviceState = { id: device, name: own, connected: true, address: null, lastSeen: null, sighted: false }
+    try {
+      return findDevice(name, [self, ...this.#others()]).id
+    } catch (error) {
+      const whole = /^12D3KooW[1-9A-HJ-NP-Za-km-z]{44}$/.test(name)
+      if (whole && isKithError(error) && error.code === 'device-unknown') return name as DeviceId
+      throw error
+    }
+  }
+
+  #others(): readonly DeviceState[] {
+    const { network } = this.#deps
+    return network.devices().filter(device => device.id !== network.device)
+  }
+
+  #name(id: DeviceId): string {
+    if (id === this.#deps.network.device) return this.#deps.network.name
+    return this.#others().find(device => device.id === id)?.name ?? id
+  }
+}
+
+const ROOT_FACTS = { content: '' as CopyItem['facts']['content'], size: 0, mtime: 0, mode: 0o755 }
+
+function outcomeBody(outcomes: readonly { engine: FolderEngine; outcome: RewindOutcome }[]): OutcomeBody {
+  const all = (pick: (outcome: RewindOutcome) => readonly Change[]): ChangeBody[] =>
+    outcomes.flatMap(({ engine, outcome }) => pick(outcome).map(change => changeBody(engine, change)))
+  return {
+    done: outcomes.some(({ outcome }) => outcome.done),
+    changes: all(outcome => outcome.changes),
+    missing: all(outcome => outcome.missing),
+  }
+}
+
+function changeBody(engine: FolderEngine, { action, kind, path, from, facts }: Change): ChangeBody {
+  return { folder: engine.name, action, kind, path, from, size: facts.size }
+}
+
+function damagedBody(
+  engine: FolderEngine,
+  { path, version, content, repaired }: DamagedFile,
+): VerifyBody['damaged'][number] {
+  return { folder: engine.name, path, version, hash: hexOf(content), repaired }
+}
+
+/** A version of a file, by the start of its id. */
+async function fileVersion(engine: FolderEngine, path: string, start: string, options: Waiting): Promise<FileVersion> {
+  const found = byStart(start, await engine.archive.history(path, options), 'kith history')
+  if (found.kind !== 'directory') return found
+  throw new KithError('bad-usage', `"${printable(path)}" is a directory: say with --at as of when.`)
+}
+
+function nothingAt(path: string, engine: FolderEngine, at: number | null): KithError {
+  const when = at === null ? 'is nothing' : `was nothing at ${timeText(at)}`
+  return new KithError('not-found', `There ${when} at "${printable(path)}" in "${printable(engine.name)}".`)
+}
+
+function timed({ from, to, at, until }: DiffRequest) {
+  const pick = (version: string | undefined, time: string | undefined) =>
+    version !== undefined ? { version } : time !== undefined ? { time: Date.parse(time) } : null
+  return { from: pick(from, at), to: pick(to, until) }
+}
+
+function isWithin(path: string, top: string): boolean {
+  return top === '' || path === top || path.startsWith(`${top}/`)
+}
+
+function relative(top: string, path: string): string {
+  return top === '' ? path : path.slice(top.length + 1)
+}
+
+function byPath(a: { path: string }, b: { path: string }): number {
+  return a.path < b.path ? -1 : a.path > b.path ? 1 : 0
+}
+
+function timeText(ms: number): string {
+  return new Date(ms).toISOString()
+}
