@@ -23,6 +23,7 @@ const MEND_AGAIN_MS = 10 * 60_000
 const LONGEST_PAUSE_MS = 6 * 60 * 60_000
 /** Of each, files and versions. */
 const DRILL_ITEMS = 10
+const DRILL_PAUSE_MS = 60_000
 const DRILL_MAX_BYTES = 1024 * 1024 * 1024
 
 export interface VerifierDeps extends MenderDeps {
@@ -100,8 +101,9 @@ export class Verifier {
       const wait = this.#nextAt - clock.elapsed()
       if (wait > 0) return wait
       const report: Report = { checked: 0, bytes: 0, damaged: [] }
-      if (!(await this.#drillOn(options))) await this.#slice(report, options)
-      const pause = this.#pauseAfter(report)
+      const drilled = await this.#drillOn(options)
+      if (!drilled) await this.#slice(report, options)
+      const pause = drilled ? DRILL_PAUSE_MS : this.#pauseAfter(report)
       this.#nextAt = clock.elapsed() + pause
       return pause
     } catch (error) {
