@@ -77,6 +77,11 @@ export function decodeTop(bytes: Uint8Array): { segments: readonly SegmentRef[];
   return { segments, size }
 }
 
+/** Is this the list of segments that a listed content id names? */
+export function isTopOf(content: ContentId, top: Uint8Array): boolean {
+  return topContent(top) === content
+}
+
 /** Throws KithError `content-mismatch` where the bytes are no segment. */
 export function decodeSegment(bytes: Uint8Array): Chunk[] {
   if (bytes.length > MAX_SEGMENT_BYTES) throw malformed('a segment is too long')

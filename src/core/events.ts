@@ -29,6 +29,17 @@ export type KithEvent =
   | { readonly type: 'file:applied'; readonly folder: FolderId; readonly path: string; readonly action: string }
   | { readonly type: 'file:conflicted'; readonly folder: FolderId; readonly path: string }
   | { readonly type: 'file:merged'; readonly folder: FolderId; readonly path: string }
+  /** Its bytes changed though nobody wrote to it. `version`: a kept one, then without a path. */
+  | {
+      readonly type: 'file:damaged'
+      readonly folder: FolderId
+      readonly path: string
+      readonly version: boolean
+      readonly repaired: boolean
+    }
+  | { readonly type: 'folder:verified'; readonly folder: FolderId; readonly checked: number; readonly damaged: number }
+  /** The monthly rehearsal: some files and versions were read as a restore reads them. */
+  | { readonly type: 'folder:drilled'; readonly folder: FolderId; readonly checked: number; readonly damaged: number }
   | {
       readonly type: 'problem:found'
       readonly folder: FolderId

@@ -30,6 +30,7 @@ export type ProblemCode =
   | 'failed' // any other error of the disk, retried
   | 'degraded' // watching is limited here; polled instead
   | 'held'
+  | 'damaged' // its bytes changed though nobody wrote to it, and no device that was asked has them
 
 // ------------------------------------------------------------------------------------------------ the user's folder (disk/)
 
@@ -235,7 +236,7 @@ export interface FolderDisk {
   look(path: string): Promise<Observed | null>
   /** Hashes, chunks and reads in workers. Results come in any order. */
   hash(requests: readonly HashRequest[], options: Waiting): AsyncIterable<HashResult>
-  /** Bytes of a content from where it lies; null if it is not there any more as said (stat changed, version swept). */
+  /** Bytes of a content from where it lies, fewer where it ends; null if it is not there any more as said (stat changed, version swept). */
   read(place: ContentPlace, offset: number, length: number, options: Waiting): Promise<Uint8Array | null>
   hasVersion(content: ContentId): boolean
   /** Keeps bytes as a version (a base whose row moved on). Durable when it resolves. */
@@ -294,8 +295,11 @@ export interface PastQuery {
   readonly kind: Kind
 }
 
-/** `sweep`: versions marked to go and the clock of retention; `verify`: how far and what was found; `peers`: when each was last in sync. */
-export type NoteName = 'sweep' | 'verify' | 'peers'
+/**
+ * `sweep`: versions marked to go and the clock of retention; `verify`: how far and what was found; `peers`: when each was last in sync;
+ * `restored`: nodes that were brought back and that the disk does not show yet.
+ */
+export type NoteName = 'sweep' | 'verify' | 'peers' | 'restored'
 
 /** Everything of one commit; atomic, and on the platter when it resolves. */
 export interface FolderBatch {
@@ -332,7 +336,10 @@ export interface FolderStore {
   base(content: ContentId): Promise<Uint8Array | null>
   /** The content of a dot that this device once showed or published. */
   contentOfDot(node: NodeId, actor: ActorId, seq: number): ContentId | null
-  /** Newest first. */
+  /**
+   * Newest first, by the order in which they were stored: a clock that was set back changes nothing of it. `since`: down to the oldest that was
+   * stored when some time at or after that had been noted already.
+   */
   journal(filter: { node?: NodeId; since?: number }): AsyncIterable<JournalEntry>
   /** What the sweep of versions, verification and copies remember; small. Undefined: never stored. */
   note(name: NoteName): Promise<Uint8Array | undefined>

@@ -124,6 +124,8 @@ export interface VerifyOutcome {
   readonly checked: number
   readonly bytes: number
   readonly damaged: readonly DamagedFile[]
+  /** The last monthly rehearsal of a restore; null: none yet. */
+  readonly drill: { readonly time: number; readonly checked: number; readonly damaged: number } | null
 }
 
 /**

@@ -45,7 +45,10 @@ export class FolderDocs {
   }
 
   remove(node: Pick<Node, 'kind' | 'birth'>, held: Held): void {
-    const doc = documentOf(node, DIRECTORIES_DOC)
+    this.removeFrom(documentOf(node, DIRECTORIES_DOC), held)
+  }
+
+  removeFrom(doc: DocId, held: Held): void {
     this.#digest = null
     this.#written.add(doc)
     this.#open(doc).remove(held)

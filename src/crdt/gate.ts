@@ -165,6 +165,10 @@ function takeRecord(
 ): 0 | 1 {
   const decoded = checkRecord(record)
   if (decoded.type === 'opaque') return 1
+  if (decoded.type === 'deletion') {
+    if (decoded.deletion.doc !== doc) throw new Malformed('a record of another document')
+    return 0
+  }
   if (decoded.type === 'actor') {
     if (doc !== DIRECTORIES_DOC || decoded.actor.actor !== at.client)
       throw new Malformed('a registration by somebody else')

@@ -3,6 +3,7 @@
 import type { Node } from '../core/entry.ts'
 import type { ActorId, DocId, NodeId } from '../core/ids.ts'
 import { isLegalName } from '../core/names.ts'
+import { Deletions } from './deletions.ts'
 import { join } from './join.ts'
 import type { ActorRecord } from './record.ts'
 import { decodeRecord, RecordError } from './record.ts'
@@ -18,6 +19,7 @@ export class NodeIndex {
   #older = new Map<NodeId, Node>()
   readonly #actors = new Map<ActorId, ActorRecord>()
   readonly #registrations = new Map<number, number[]>()
+  readonly deletions = new Deletions()
   #ignored = 0
 
   get size(): number {
@@ -97,6 +99,10 @@ export class NodeIndex {
       this.#ignored++
       return null
     }
+    if (decoded.type === 'deletion') {
+      this.deletions.add(held, decoded.deletion)
+      return null
+    }
     if (decoded.type === 'actor') {
       const { actor } = decoded
       this.#registrations.set(held.client, [...this.registrations(held.client), held.clock])
@@ -133,6 +139,7 @@ export class NodeIndex {
   /** A record left its document. Returns the node it changed. */
   remove(held: Held): NodeId | null {
     const decoded = decode(held.record)
+    if (decoded?.type === 'deletion') this.deletions.remove(held, decoded.deletion)
     if (decoded === null || decoded.type !== 'node' || !legal(decoded.node)) return null
     this.forget(decoded.node.id, held)
     return decoded.node.id

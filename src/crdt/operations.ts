@@ -11,6 +11,8 @@ import type { Stat } from '../core/ports.ts'
 import type { Row, RowTable } from '../core/rows.ts'
 import { Batch, type BatchDeps } from './batch.ts'
 import { compareText } from './join.ts'
+import { type Resolution, scopeOf, writeResolution } from './resolve.ts'
+import { type Revision, writeRevisions } from './revise.ts'
 import { revive, type Scope, type Settled, settle } from './settle.ts'
 import { inheritedBase, originOf } from './versions.ts'
 
@@ -18,6 +20,15 @@ export interface OperationDeps extends Omit<BatchDeps, 'hasRow'> {
   readonly rows: RowTable
   /** Writes the records and brings the projection up to date. */
   commit(writes: ReadonlyMap<NodeId, Node | null>): void
+}
+
+/** What goes with some rows, and what that is near to. */
+interface Removal {
+  readonly kills: ReadonlyMap<NodeId, readonly Dot[]>
+  readonly copies: readonly NodeRef[]
+  readonly gone: ReadonlySet<NodeId>
+  readonly near: ReadonlySet<NodeId>
+  disposes(id: NodeId, dot: Dot): boolean
 }
 
 const NOTHING: readonly Dot[] = []
@@ -73,8 +84,57 @@ export class Operations {
 
   /** All rows that vanished in one scan. */
   remove(rows: readonly Row[]): void {
-    const { view } = this.#deps
     const batch = this.#batch()
+    const { kills, copies, gone, near, disposes } = this.#removal(rows)
+    const settled = this.#settle(batch, { nodes: near, copies, gone, disposes })
+    for (const [id, dots] of kills) batch.drop(id, dots)
+    this.#commit(batch, settled)
+    for (const row of rows) this.#deps.rows.delete(row.id)
+  }
+
+  /** What a person asked for without touching the disk: the rows stay as they are. Returns the nodes that it wrote. */
+  revise(revisions: readonly Revision[]): readonly NodeId[] {
+    for (const revision of revisions) {
+      if (revision.do === 'create') legal(revision.name)
+      if (revision.do === 'create' || revision.do === 'remove') continue
+      const row = this.#now(revision.row)
+      if (row.copy) this.#own(row, row, row.parent, row.name)
+    }
+    const owned = revisions.map(revision =>
+      revision.do === 'create' ? revision : { ...revision, row: this.#now(revision.row) },
+    )
+    const removal = this.#removal(owned.flatMap(revision => (revision.do === 'remove' ? [revision.row] : [])))
+    const changed = new Map<NodeId, Dot[]>()
+    for (const revision of owned) {
+      if (revision.do === 'create' || revision.do === 'remove') continue
+      for (const ref of revision.row.nodes) changed.set(ref.id, dotsOf(ref))
+    }
+    const batch = this.#batch()
+    const settled = this.#settle(batch, {
+      ...removal,
+      nodes: new Set([...removal.near, ...changed.keys()]),
+      disposes: (id, dot) => removal.disposes(id, dot) || hasDot(changed.get(id) ?? NOTHING, dot),
+    })
+    writeRevisions(
+      batch,
+      {
+        directoryOf: smallest,
+        leading,
+        originOf: (row, ref, facts) => this.#origin(row, ref, facts),
+        kills: removal.kills,
+      },
+      owned,
+    )
+    this.#commit(batch, settled)
+    return [...batch.writes.keys()]
+  }
+
+  #now(row: Row): Row {
+    return this.#deps.rows.get(row.id) ?? row
+  }
+
+  #removal(rows: readonly Row[]): Removal {
+    const { view } = this.#deps
     const removed = new Set<RowId>(rows.map(row => row.id))
     const kills = new Map<NodeId, Dot[]>()
     const gone = new Set<NodeId>()
@@ -96,10 +156,7 @@ export class Operations {
       if (winner?.dots.some(dot => disposes(id, dot)) === true) near.add(id)
     }
     const copies = rows.filter(row => row.copy).flatMap(row => row.nodes)
-    const settled = this.#settle(batch, { nodes: near, copies, gone, disposes })
-    for (const [id, dots] of kills) batch.drop(id, dots)
-    this.#commit(batch, settled)
-    for (const row of rows) this.#deps.rows.delete(row.id)
+    return { kills, copies, gone, near, disposes }
   }
 
   /** A text merge: one version instead of exactly these. The row stays as it is: the disk does not show it yet. */
@@ -114,6 +171,27 @@ export class Operations {
     })
     this.#commit(batch, [])
     return version
+  }
+
+  /** What a person decided of a conflict. The rows stay as they are, but for those of copies that become files. */
+  resolve(resolution: Resolution): void {
+    const batch = this.#batch()
+    const versions = (id: NodeId): readonly Version[] => this.#deps.index.state(id)?.versions ?? []
+    const settled = this.#settle(
+      batch,
+      scopeOf(resolution, ({ node, dots }) =>
+        this.ref(
+          node,
+          versions(node).filter(v => hasDot(dots, v.dot)),
+        ),
+      ),
+    )
+    writeResolution(batch, resolution, settled)
+    const written = settled.map(each => {
+      const [version] = batch.get(each.to)?.versions ?? []
+      return version === undefined ? each : { ...each, version }
+    })
+    this.#commit(batch, written)
   }
 
   /** What a row keeps of a node. */

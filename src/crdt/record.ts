@@ -1,10 +1,11 @@
-// The codec of records: the whole state of one node, or the registration of an actor, as a latin1 string of its bytes. Canonical:
+// The codec of records: the whole state of one node, the registration of an actor, or which nodes an actor deleted, as a latin1 string of its bytes. Canonical:
 // one node state has one encoding. The format is final: what this code does not know (flag bits, hash ids) is `opaque`, kept and
 // never rewritten. Decoding never trusts: anything malformed throws RecordError.
 import { hash } from 'node:crypto'
 import { LISTED, SINGLE } from '../core/content.ts'
 import type { Birth, Dot, Kind, Node, Placement, Version } from '../core/entry.ts'
-import type { ActorId, ContentId, DeviceId, NodeId } from '../core/ids.ts'
+import type { ActorId, ContentId, DeviceId, DocId, NodeId } from '../core/ids.ts'
+import { DOC_COUNT } from '../core/ids.ts'
 import { normalName } from '../core/names.ts'
 
 export const MAX_RECORD_BYTES = 64 * 1024
@@ -17,10 +18,14 @@ const MAX_MTIME = 8.64e15
 const ID_BYTES = 16
 const CONTENT_BYTES = 33
 const MAX_TEXT_BYTES = 255
+/** Of the ids in a deletion: enough to tell one from another. */
+const DELETED_ID_BYTES = 8
+export const MAX_DELETED = 4_000
 
 const KINDS = ['file', 'directory', 'symlink'] as const
 const ACTOR = 3
 const PLACED = 4
+const DELETION = ACTOR | PLACED
 const KNOWN_FLAGS = 7
 const MERGED = 1
 const METADATA_ONLY = 2
@@ -36,9 +41,23 @@ export interface ActorRecord {
   readonly foldsCase: boolean
 }
 
+/**
+ * Who deleted what: a file's records go with it, and nothing else would say whose doing that was. Its writer is the actor; it changes
+ * nothing that shows.
+ */
+export interface Deletion {
+  /** A sequence number of the actor, above all versions that went. */
+  readonly time: number
+  /** The document that it stands in, as the records did that went. */
+  readonly doc: DocId
+  /** The first bytes of the ids, ascending. */
+  readonly nodes: readonly string[]
+}
+
 export type Decoded =
   | { readonly type: 'node'; readonly node: Node }
   | { readonly type: 'actor'; readonly actor: ActorRecord }
+  | { readonly type: 'deletion'; readonly deletion: Deletion }
   | { readonly type: 'opaque' }
 
 export class RecordError extends Error {}
@@ -219,12 +238,27 @@ export function encodeActor(record: ActorRecord): string {
   return writer.take()
 }
 
+export function deletedId(id: NodeId): string {
+  return id.slice(0, DELETED_ID_BYTES)
+}
+
+/** At most MAX_DELETED of them. */
+export function encodeDeletion({ time, doc, nodes }: Deletion): string {
+  writer.byte(DELETION)
+  writer.uint(doc)
+  writer.uint(time)
+  writer.uint(nodes.length)
+  for (const id of nodes) writer.raw(id)
+  return writer.take()
+}
+
 /** Throws RecordError. `node.id` is computed, unless the caller knows it. */
 export function decodeRecord(record: string, known: NodeId | null = null): Decoded {
   const reader = new Reader(record)
   const head = reader.byte()
   if ((head & ~KNOWN_FLAGS) !== 0) return OPAQUE
-  if ((head & 3) === ACTOR) return (head & PLACED) === 0 ? readActor(reader) : OPAQUE
+  if (head === DELETION) return readDeletion(reader)
+  if (head === ACTOR) return readActor(reader)
   const kind = KINDS[head & 3]
   if (kind === undefined) throw new RecordError('unknown kind')
   const birth = readBirth(reader)
@@ -244,7 +278,23 @@ export function checkRecord(record: string): Decoded {
   if (decoded.type === 'node' && encodeNode(decoded.node) !== record) throw new RecordError('record is not canonical')
   if (decoded.type === 'actor' && encodeActor(decoded.actor) !== record)
     throw new RecordError('record is not canonical')
+  if (decoded.type === 'deletion' && encodeDeletion(decoded.deletion) !== record)
+    throw new RecordError('record is not canonical')
   return decoded
+}
+
+function readDeletion(reader: Reader): Decoded {
+  const doc = reader.uint(DOC_COUNT - 1) as DocId
+  const time = reader.uint(MAX_TIME)
+  const count = reader.uint(MAX_DELETED)
+  const nodes: string[] = []
+  for (let last = ''; nodes.length < count; nodes.push(last)) {
+    const id = reader.raw(DELETED_ID_BYTES)
+    if (id <= last) throw new RecordError('deletions out of order')
+    last = id
+  }
+  if (!reader.done || count === 0) throw new RecordError('malformed deletion')
+  return { type: 'deletion', deletion: { time, doc, nodes } }
 }
 
 function readActor(reader: Reader): Decoded {

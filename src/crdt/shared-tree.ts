@@ -13,10 +13,12 @@ import { SequenceClock } from './dots.ts'
 import { FolderDocs } from './folder-docs.ts'
 import { judge, scanUpdate, type Verdict } from './gate.ts'
 import { dominated } from './housekeep.ts'
-import { NodeIndex } from './node-index.ts'
+import { documentOf, NodeIndex } from './node-index.ts'
 import { Operations } from './operations.ts'
 import { type Changes, Projection } from './projection.ts'
-import { encodeActor, encodeNode } from './record.ts'
+import { deletedId, encodeActor, encodeDeletion, encodeNode, MAX_DELETED } from './record.ts'
+import type { Resolution } from './resolve.ts'
+import type { Revision } from './revise.ts'
 import type { Merged } from './slots.ts'
 import { type Group, groupsOf } from './versions.ts'
 import { primaryOf, View } from './view.ts'
@@ -236,6 +238,11 @@ export class SharedTree {
     }
   }
 
+  /** Who deleted a node, or took away what it showed beside its winner; undefined where nobody is known to have. */
+  deleterOf(id: NodeId): ActorId | undefined {
+    return this.#index.deletions.actorOf(id) ?? (this.#index.held(id).at(-1)?.client as ActorId | undefined)
+  }
+
   actors(): ReadonlyMap<ActorId, ActorFacts> {
     return this.#index.actors
   }
@@ -286,6 +293,15 @@ export class SharedTree {
     return this.#operations.merge(node, dots, facts)
   }
 
+  /** What a person asks for without touching the disk, in one go; the rows stay as they are, and the disk follows. Returns the nodes. */
+  revise(revisions: readonly Revision[]): readonly NodeId[] {
+    return this.#operations.revise(revisions)
+  }
+
+  resolve(resolution: Resolution): void {
+    this.#operations.resolve(resolution)
+  }
+
   /** Drops records that others say too. Changes nothing that shows. Returns how many went. */
   housekeep(): number {
     let count = 0
@@ -319,15 +335,43 @@ export class SharedTree {
 
   /** Each write replaces every record of its node that is seen here. */
   #commit(writes: ReadonlyMap<NodeId, Node | null>): void {
+    const gone: Node[] = []
     for (const [id, next] of writes) {
       const node = next ?? this.#index.state(id)
       if (node === undefined) continue
+      if (next === null || (next.versions.length === 0 && (this.#index.state(id)?.versions.length ?? 0) > 0))
+        gone.push(node)
       for (const held of this.#index.held(id)) {
         this.#docs.remove(node, held)
         this.#index.forget(id, held)
       }
       if (next !== null) this.#index.put(id, next.kind, this.#docs.add(next, encodeNode(next)))
     }
+    this.#noteDeleted(gone)
     this.#projection.update(writes.keys())
+  }
+
+  /** Says whose doing it was, where the records went, and drops what was said there long ago. */
+  #noteDeleted(gone: readonly Node[]): void {
+    const byDoc = new Map<DocId, Node[]>()
+    for (const node of gone) {
+      const doc = documentOf(node, DIRECTORIES_DOC)
+      const others = byDoc.get(doc)
+      if (others === undefined) byDoc.set(doc, [node])
+      else others.push(node)
+    }
+    const { deletions } = this.#index
+    for (const [doc, nodes] of byDoc) {
+      const time = nodes.reduce((last, node) => Math.max(last, this.#clock.next(node)), 0)
+      const ids = [...new Set(nodes.map(node => deletedId(node.id)))].sort()
+      for (let at = 0; at < ids.length; at += MAX_DELETED) {
+        const deletion = { time, doc, nodes: ids.slice(at, at + MAX_DELETED) }
+        deletions.add(this.#docs.addTo(doc, encodeDeletion(deletion)), deletion)
+      }
+      for (const { held, deletion } of deletions.expired(doc, time)) {
+        this.#docs.removeFrom(doc, held)
+        deletions.remove(held, deletion)
+      }
+    }
   }
 }

@@ -1,7 +1,7 @@
 // `.kith` opened for one batch of the publish worker: handles of the root and of each directory in it, so that every path below starts at
 // a handle and none can be redirected.
 import { closeSync } from 'node:fs'
-import { AREA, PARKED, STAGE, TRANSIT, VERSIONS } from './area.ts'
+import { AREA, DAMAGED, PARKED, RECIPES, STAGE, TRANSIT, VERSIONS } from './area.ts'
 import { type Directory, openBelow, openRoot } from './beneath.ts'
 import type { Root } from './source.ts'
 
@@ -15,6 +15,8 @@ export class AreaHandle {
   readonly versions: Directory
   readonly parked: Directory
   readonly transit: Directory
+  readonly recipes: Directory
+  readonly damaged: Directory
   readonly #opened: Directory[] = []
   #names = 0
 
@@ -26,6 +28,8 @@ export class AreaHandle {
       this.versions = this.#keep(openBelow(this.area, VERSIONS))
       this.parked = this.#keep(openBelow(this.area, PARKED))
       this.transit = this.#keep(openBelow(this.area, TRANSIT))
+      this.recipes = this.#keep(openBelow(this.area, RECIPES))
+      this.damaged = this.#keep(openBelow(this.area, DAMAGED))
     } catch (error) {
       this.close()
       throw error

@@ -15,12 +15,20 @@ export const VERSIONS = 'versions'
 export const PARKED = 'parked'
 /** Things on their way from one place to another for the length of a few calls. */
 export const TRANSIT = 'transit'
-export const AREA_DIRECTORIES = [STAGE, VERSIONS, PARKED, TRANSIT] as const
+/** Chunks of packed versions, and the recipes that say which version is made of which. */
+export const PACKS = 'packs'
+export const RECIPES = 'recipes'
+/** What was kept and is not what it should be any more. */
+export const DAMAGED = 'damaged'
+export const AREA_DIRECTORIES = [STAGE, VERSIONS, PARKED, TRANSIT, PACKS, RECIPES, DAMAGED] as const
 
 export const MARKER_FILE = 'folder.json'
 /** Replaced and removed inodes that a program may still be writing to. */
 export const LATE_FILE = 'late.log'
 export const PART_SUFFIX = '.part'
+export const PACK_SUFFIX = '.pack'
+/** A recipe whose version is being packed: what is packed of it already is not collected. */
+export const WORK_SUFFIX = '.work'
 
 export function areaPath(root: string, ...parts: string[]): string {
   return join(root, AREA, ...parts)

@@ -20,7 +20,7 @@ import type {
   Watch,
   WatchEvents,
 } from '../core/ports.ts'
-import { AREA, areaPath, contentOfName, type Seal, VERSIONS } from './area.ts'
+import { AREA, type Seal } from './area.ts'
 import { identityOf, splitPath, within } from './beneath.ts'
 import { abortable, hashFiles } from './hasher.ts'
 import { LATE_WRITER_MS, type LateReply } from './late-writers.ts'
@@ -30,6 +30,7 @@ import { scanTree } from './scanner.ts'
 import type { Root } from './source.ts'
 import { DiskStage } from './stage.ts'
 import { kindOf, statOf } from './stat.ts'
+import { DiskVersions } from './versions.ts'
 import { DirectoryWatch } from './watcher.ts'
 import { DiskWorkers } from './workers.ts'
 
@@ -67,10 +68,10 @@ export async function openFolderDisk(root: string, options: FolderDiskOptions): 
 class RealFolderDisk implements FolderDisk {
   readonly root: string
   readonly stage: DiskStage
+  readonly versions: DiskVersions
   readonly #options: FolderDiskOptions
   readonly #workers: DiskWorkers
   readonly #ownsWorkers: boolean
-  readonly #versions = new Set<ContentId>()
   readonly #watches = new Set<DirectoryWatch>()
   readonly #events = new Set<WatchEvents>()
   #identity: Root['identity'] = null
@@ -83,16 +84,14 @@ class RealFolderDisk implements FolderDisk {
     this.#options = options
     this.#workers = options.workers ?? new DiskWorkers()
     this.#ownsWorkers = options.workers === undefined
-    this.stage = new DiskStage({ workers: this.#workers, root: () => this.#at() })
+    const deps = { workers: this.#workers, root: () => this.#at() }
+    this.stage = new DiskStage(deps)
+    this.versions = new DiskVersions({ ...deps, stage: this.stage, serially: work => this.#serially(work) })
   }
 
   async load(): Promise<void> {
     this.#identify()
-    this.#versions.clear()
-    for (const name of await namesIn(areaPath(this.root, VERSIONS))) {
-      const content = contentOfName(name)
-      if (content !== undefined) this.#versions.add(content)
-    }
+    await this.versions.load()
     await this.stage.load()
   }
 
@@ -127,8 +126,7 @@ class RealFolderDisk implements FolderDisk {
 
   async recover(): Promise<void> {
     const reply = await this.#serially(() => this.#workers.publish({ do: 'recover', root: this.#at() }))
-    this.#versions.clear()
-    for (const content of reply.versions) this.#versions.add(content)
+    await this.versions.load(reply.versions)
     for (const path of reply.back) this.#options.log.warn({ path }, 'put back what an interrupted run had set aside')
     this.#tookLate(reply.late)
     await this.stage.load()
@@ -165,19 +163,11 @@ class RealFolderDisk implements FolderDisk {
   }
 
   hasVersion(content: ContentId): boolean {
-    return this.#versions.has(content)
+    return this.versions.has(content)
   }
 
-  async keepVersion(content: ContentId, bytes: Uint8Array): Promise<void> {
-    if (this.#versions.has(content)) return
-    const kept = await this.#workers.hash({
-      do: 'version-keep',
-      root: this.#at(),
-      content,
-      bytes: Uint8Array.from(bytes),
-    })
-    if (!kept) throw new KithError('content-mismatch', 'A version to be kept is not what its id says.')
-    this.#versions.add(content)
+  keepVersion(content: ContentId, bytes: Uint8Array): Promise<void> {
+    return this.versions.keepBytes(content, bytes)
   }
 
   apply(steps: readonly DiskStep[], options: Waiting): Promise<readonly StepResult[]> {
@@ -240,7 +230,7 @@ class RealFolderDisk implements FolderDisk {
       if (seal !== null) seals.set(step.content, seal)
     }
     const reply = await this.#workers.publish({ do: 'apply', root: this.#at(), steps, seals, last })
-    for (const content of reply.versions) this.#versions.add(content)
+    this.versions.added(reply.versions)
     for (const content of reply.gone) this.stage.forget(content)
     for (const [content, seal] of reply.seals) this.stage.reseal(content, seal)
     for (const path of reply.back) this.#options.log.debug({ path }, 'put back what a batch left parked')
@@ -268,7 +258,7 @@ class RealFolderDisk implements FolderDisk {
   }
 
   #tookLate(reply: LateReply): void {
-    for (const content of reply.lost) this.#versions.delete(content)
+    this.versions.lost(reply.lost)
     for (const path of reply.back) {
       this.#options.log.warn({ path }, 'a program wrote to a file after it was replaced: its content is beside it')
       const at = path.lastIndexOf('/')
@@ -293,15 +283,6 @@ class RealFolderDisk implements FolderDisk {
       // Not there: nothing is read or written until `check` says ok.
       this.#identity = null
     }
-  }
-}
-
-async function namesIn(path: string): Promise<string[]> {
-  try {
-    return await readdir(path)
-  } catch {
-    // Not there yet, or unreadable: `recover` and `check` tell.
-    return []
   }
 }
 

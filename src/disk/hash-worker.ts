@@ -7,12 +7,16 @@ import type { ContentPlace, HashRequest, Problem } from '../core/ports.ts'
 import { openRegular, readLink, splitPath, Walk } from './beneath.ts'
 import { readContent, textOf } from './content-read.ts'
 import { type Envelope, enveloped } from './envelope.ts'
+import type { PackReplies, PackTask } from './pack-work.ts'
+import { packWork } from './pack-work.ts'
 import { isAbsent, readingProblem } from './problem-of.ts'
 import { type Root, withSource } from './source.ts'
 import type { StageReplies, StageTask } from './stage-work.ts'
 import { stageWork } from './stage-work.ts'
 import { isSame, statOf } from './stat.ts'
 import { Movable } from './transfer.ts'
+import type { VersionReplies, VersionTask } from './version-work.ts'
+import { versionWork } from './version-work.ts'
 
 export type HashTask =
   | { readonly do: 'hash'; readonly root: Root; readonly requests: readonly HashRequest[] }
@@ -24,6 +28,8 @@ export type HashTask =
       readonly length: number
     }
   | StageTask
+  | VersionTask
+  | PackTask
 
 /** A content list without what the main thread can make of the rest itself. */
 export interface PackedList {
@@ -37,7 +43,7 @@ export type Hashed =
   | { readonly ok: true; readonly list: PackedList; readonly text: Uint8Array | null }
   | { readonly ok: false; readonly problem: Problem }
 
-export interface HashReplies extends StageReplies {
+export interface HashReplies extends StageReplies, VersionReplies, PackReplies {
   hash: readonly Hashed[]
   read: Uint8Array | null
 }
@@ -58,6 +64,16 @@ function act(task: HashTask): HashReplies[HashTask['do']] | Movable<HashReplies[
     }
     case 'read':
       return read(task)
+    case 'version-keep':
+    case 'version-copy':
+    case 'version-stat':
+    case 'version-shares':
+    case 'version-verify':
+      return versionWork(task)
+    case 'pack-begin':
+    case 'pack-slice':
+    case 'pack-clear':
+      return packWork(task)
     default:
       return stageWork(task)
   }
@@ -67,7 +83,7 @@ function read(task: HashTask & { do: 'read' }): Movable<Uint8Array> | Uint8Array
   try {
     const { place, offset, length } = task
     const bytes = withSource(task.root, place, source =>
-      offset + length <= source.size ? source.read(offset, length) : null,
+      offset <= source.size ? source.read(offset, Math.min(length, source.size - offset)) : null,
     )
     return bytes === null || bytes.length === 0 ? bytes : new Movable(bytes, [bytes.buffer])
   } catch {

@@ -79,6 +79,11 @@ export function checkLate(area: AreaHandle, now: number): LateReply {
   return { back, lost: gone, waiting }
 }
 
+/** Names in versions of contents of which an inode is still waited for, without what tells twins apart. */
+export function lateNames(area: AreaHandle): ReadonlySet<string> {
+  return new Set(readLate(area).map(({ name }) => name.split(TWIN)[0] ?? name))
+}
+
 /** Under its old name where that is free (it was removed: an edit beats a delete), else as a copy beside what replaced it. */
 function returnToUser(area: AreaHandle, path: string, entry: LateEntry): string {
   const { directory, name } = splitPath(entry.path)

@@ -11,6 +11,7 @@ import { writingProblem } from './problem-of.ts'
 import { PublishBatch, pathOf } from './publish-batch.ts'
 import { ensureArea, settleTransit, settleVersions } from './recover-area.ts'
 import type { Root } from './source.ts'
+import { changeVersions, type VersionChange, type VersionChanged } from './version-changes.ts'
 
 export type PublishTask =
   | {
@@ -23,6 +24,7 @@ export type PublishTask =
     }
   | { readonly do: 'recover'; readonly root: Root }
   | { readonly do: 'late'; readonly root: Root }
+  | { readonly do: 'versions'; readonly root: Root; readonly change: VersionChange }
 
 export interface PublishReplies {
   apply: {
@@ -38,6 +40,7 @@ export interface PublishReplies {
   }
   recover: { readonly versions: readonly ContentId[]; readonly back: readonly string[]; readonly late: LateReply }
   late: LateReply
+  versions: VersionChanged
 }
 
 /** The piscina task of this worker. */
@@ -53,6 +56,8 @@ async function act(task: PublishTask): Promise<PublishReplies[PublishTask['do']]
       return recover(task.root)
     case 'late':
       return withArea(task.root, area => checkLate(area, Date.now()))
+    case 'versions':
+      return withArea(task.root, area => changeVersions(area, task.change))
   }
 }
 

@@ -5,6 +5,8 @@ import type { ContentId } from '../core/ids.ts'
 import type { ContentPlace } from '../core/ports.ts'
 import { AREA, contentName, STAGE, VERSIONS } from './area.ts'
 import { type Directory, openRegular, type RootIdentity, readFully, readLink, splitPath, within } from './beneath.ts'
+import { isAbsent } from './problem-of.ts'
+import { withPacked } from './recipes.ts'
 import { isSame, statOf } from './stat.ts'
 
 export interface Root {
@@ -26,7 +28,7 @@ export function withSource<T>(root: Root, place: ContentPlace, use: (source: Sou
     case 'file':
       return fromUser(root, place, use)
     case 'version':
-      return fromArea(root, VERSIONS, place.content, use)
+      return fromVersion(root, place.content, use)
     case 'stage':
       return fromArea(root, STAGE, place.content, use)
   }
@@ -55,6 +57,20 @@ function linkAsObserved(parent: Directory, name: string, place: ContentPlace & {
   if (!isSame(place.stat, statOf(lstatSync(path, { bigint: true })), 'symlink')) return null
   const target = readLink(parent, name)
   return isSame(place.stat, statOf(lstatSync(path, { bigint: true })), 'symlink') ? target : null
+}
+
+/** Whole, or packed: what is being packed is both for a moment, and whole no more in the next. */
+function fromVersion<T>(root: Root, content: ContentId, use: (source: Source) => T): T | null {
+  let opened = false
+  try {
+    return fromArea(root, VERSIONS, content, source => {
+      opened = true
+      return use(source)
+    })
+  } catch (error) {
+    if (opened || !isAbsent(error)) throw error
+  }
+  return withPacked(root, content, use)
 }
 
 function fromArea<T>(root: Root, area: string, content: ContentId, use: (source: Source) => T): T | null {

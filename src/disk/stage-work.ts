@@ -1,20 +1,20 @@
-// What the workers do in `.kith/stage` and for bytes kept as versions: write, copy, verify. A file there has its content's name only
+// What the workers do in `.kith/stage`: write, copy, verify. A file there has its content's name only
 // after the whole was verified; what is unfinished ends in `.part`. A descriptor whose fsync failed is never synced again: the file goes.
-import { closeSync, constants, fchmodSync, fstatSync, fsyncSync, ftruncateSync, openSync, renameSync } from 'node:fs'
+import { closeSync, constants, fstatSync, ftruncateSync, openSync, renameSync } from 'node:fs'
 import type { Chunk } from '../core/content.ts'
 import { matches, sha256 } from '../core/content-list.ts'
 import type { ContentId, Hash } from '../core/ids.ts'
 import type { ContentPlace } from '../core/ports.ts'
-import { AREA, contentName, PART_SUFFIX, PRIVATE_MODE, type Seal, STAGE, sealOf, VERSIONS } from './area.ts'
-import { type Directory, openForSync, openRegular, readFully, within } from './beneath.ts'
-import { readContent } from './content-read.ts'
+import { AREA, contentName, PART_SUFFIX, type Seal, STAGE, sealOf } from './area.ts'
+import { type Directory, openRegular, readFully, within } from './beneath.ts'
 import { copyHandle, removeIfThere, writeFully } from './own-files.ts'
 import { isAbsent } from './problem-of.ts'
-import { type Root, withSource } from './source.ts'
+import { type Root, type Source, withSource } from './source.ts'
+import { errorCode, verified, writeNew } from './verified-file.ts'
 
-const { O_CREAT, O_EXCL, O_NOFOLLOW, O_RDWR, O_WRONLY } = constants
+const { O_NOFOLLOW, O_RDWR } = constants
 const COPY_SUFFIX = '.copy'
-const NEW_FILE = O_WRONLY | O_CREAT | O_EXCL | (O_NOFOLLOW ?? 0)
+const PIECE_BYTES = 4 * 1024 * 1024
 
 /** A chunk to be had, and where it goes. */
 interface ChunkTarget {
@@ -45,7 +45,6 @@ export type StageTask =
     })
   | (OfContent & { readonly do: 'stage-finish' })
   | (OfContent & { readonly do: 'stage-verify' })
-  | (OfContent & { readonly do: 'version-keep'; readonly bytes: Uint8Array })
 
 export interface StageReplies {
   /** Null for those that were wrong. */
@@ -57,7 +56,6 @@ export interface StageReplies {
   'stage-copy': readonly boolean[]
   'stage-finish': Seal | null
   'stage-verify': Seal | null
-  'version-keep': boolean
 }
 
 export function stageWork(task: StageTask): StageReplies[StageTask['do']] {
@@ -76,8 +74,6 @@ export function stageWork(task: StageTask): StageReplies[StageTask['do']] {
       return inStage(task.root, stage => finish(stage, task.content))
     case 'stage-verify':
       return inStage(task.root, stage => verify(stage, task.content))
-    case 'version-keep':
-      return within(task.root.path, task.root.identity, `${AREA}/${VERSIONS}`, versions => keep(versions, task))
   }
 }
 
@@ -109,9 +105,7 @@ function putLocal(stage: Directory, task: StageTask & { do: 'stage-local' }): Se
     found = withSource(task.root, task.place, source => {
       if (source.size !== task.size) return null
       if (source.fd === null) {
-        const bytes = source.read(0, source.size)
-        if (bytes === null) return null
-        writeNew(path, fd => writeFully(fd, bytes, 0))
+        if (!writeNew(path, fd => writeSource(fd, source))) return null
       } else {
         // The system clones where the disk can, and else copies without the bytes coming here.
         copyHandle(source.fd, path)
@@ -127,6 +121,16 @@ function putLocal(stage: Directory, task: StageTask & { do: 'stage-local' }): Se
   if (found === null) removeIfThere(path)
   else renameSync(path, `${stage.base}/${contentName(task.content)}`)
   return found
+}
+
+/** What is no file of its own: a symlink's target, a packed version. */
+function writeSource(fd: number, source: Source): boolean {
+  for (let at = 0; at < source.size; at += PIECE_BYTES) {
+    const bytes = source.read(at, Math.min(PIECE_BYTES, source.size - at))
+    if (bytes === null) return false
+    writeFully(fd, bytes, at)
+  }
+  return true
 }
 
 function open(stage: Directory, task: StageTask & { do: 'stage-open' }): Uint8Array {
@@ -233,78 +237,9 @@ function verify(stage: Directory, content: ContentId): Seal | null {
   }
 }
 
-/** Reads the whole. The seal is taken before and compared after, so that a write in between is noticed. */
-function verified(path: string, content: ContentId, sync: boolean): Seal | null {
-  const fd = openSync(path, O_RDWR | (O_NOFOLLOW ?? 0))
-  try {
-    fchmodSync(fd, PRIVATE_MODE)
-    const before = sealOf(fstatSync(fd, { bigint: true }))
-    if (readContent(fd, Number(before.size)).list.content !== content) return null
-    if (sync) syncOrRemove(fd, path)
-    const after = sealOf(fstatSync(fd, { bigint: true }))
-    return before.mtimeNs === after.mtimeNs && before.size === after.size ? after : null
-  } finally {
-    closeSync(fd)
-  }
-}
-
-function keep(versions: Directory, task: StageTask & { do: 'version-keep' }): boolean {
-  if (!matches(task.content, task.bytes)) return false
-  const name = contentName(task.content)
-  const path = `${versions.base}/${name}${PART_SUFFIX}`
-  writeNew(path, fd => {
-    writeFully(fd, task.bytes, 0)
-    syncOrRemove(fd, path)
-  })
-  renameSync(path, `${versions.base}/${name}`)
-  const fd = openForSync(versions)
-  try {
-    fsyncSync(fd)
-  } finally {
-    closeSync(fd)
-  }
-  return true
-}
-
-function syncOrRemove(fd: number, path: string): void {
-  try {
-    fsyncSync(fd)
-  } catch (error) {
-    removeIfThere(path)
-    throw error
-  }
-}
-
-function writeNew<T>(path: string, write: (fd: number) => T): T {
-  const fd = openNew(path)
-  try {
-    return write(fd)
-  } catch (error) {
-    removeIfThere(path)
-    throw error
-  } finally {
-    closeSync(fd)
-  }
-}
-
-/** What an earlier run left at that name goes. */
-function openNew(path: string): number {
-  try {
-    return openSync(path, NEW_FILE, PRIVATE_MODE)
-  } catch (error) {
-    if (errorCode(error) !== 'EEXIST') throw error
-    removeIfThere(path)
-    return openSync(path, NEW_FILE, PRIVATE_MODE)
-  }
-}
-
 function isZero(bytes: Uint8Array): boolean {
   if (bytes[0] !== 0 || bytes[bytes.length - 1] !== 0) return false
   return Buffer.compare(bytes, ZEROS.subarray(0, bytes.length)) === 0
 }
 
 const ZEROS = Buffer.alloc(256 * 1024)
-
-function errorCode(error: unknown): unknown {
-  return error instanceof Error && 'code' in error ? error.code : undefined
-}

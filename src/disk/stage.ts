@@ -1,5 +1,5 @@
 // The port `Stage` on `.kith/stage`: remembers what is staged and when it was last verified; the workers do the reading and writing.
-import { readdir, statfs, unlink } from 'node:fs/promises'
+import { readdir, unlink } from 'node:fs/promises'
 import type { ContentList } from '../core/content.ts'
 import { isSingle } from '../core/content.ts'
 import { KithError, systemCode } from '../core/errors.ts'
@@ -7,11 +7,10 @@ import type { ContentId } from '../core/ids.ts'
 import type { ContentPlace, Stage, StageFile, Waiting } from '../core/ports.ts'
 import { areaPath, contentOfName, PART_SUFFIX, type Seal, STAGE } from './area.ts'
 import { abortable } from './hasher.ts'
+import { reserveRoom } from './room.ts'
 import type { Root } from './source.ts'
 import type { DiskWorkers } from './workers.ts'
 
-/** Never filled by Kith: the database and the user need some room. */
-const RESERVE_BYTES = 64 * 1024 * 1024
 const BATCH_FILES = 256
 const BATCH_BYTES = 8 * 1024 * 1024
 
@@ -48,7 +47,10 @@ export class DiskStage implements Stage {
     options: Waiting,
   ): Promise<readonly ContentId[]> {
     const wrong: ContentId[] = []
-    await this.#reserve(items.reduce((sum, item) => sum + item.bytes.length, 0))
+    await reserveRoom(
+      this.#deps.root().path,
+      items.reduce((sum, item) => sum + item.bytes.length, 0),
+    )
     for (const batch of batchesOf(items)) {
       options.signal.throwIfAborted()
       const bytes = Buffer.concat(batch.map(item => item.bytes))
@@ -67,7 +69,7 @@ export class DiskStage implements Stage {
   async putLocal(content: ContentId, size: number, place: ContentPlace, options: Waiting): Promise<boolean> {
     options.signal.throwIfAborted()
     if (this.has(content)) return true
-    await this.#reserve(size)
+    await reserveRoom(this.#deps.root().path, size)
     const task = { do: 'stage-local', root: this.#deps.root(), content, size, place } as const
     const seal = await this.#deps.workers.hash(task)
     if (seal !== null) this.#staged.set(content, seal)
@@ -81,7 +83,7 @@ export class DiskStage implements Stage {
     if (this.has(content)) {
       have = new Uint8Array(chunks.length).fill(1)
     } else {
-      await this.#reserve(size)
+      await reserveRoom(this.#deps.root().path, size)
       const task = { do: 'stage-open', root: this.#deps.root(), content, size, chunks } as const
       have = await abortable(this.#deps.workers.hash(task), options.signal)
     }
@@ -135,12 +137,6 @@ export class DiskStage implements Stage {
       if (systemCode(error) === 'ENOENT' || systemCode(error) === 'ENOTDIR') return []
       throw error
     }
-  }
-
-  async #reserve(bytes: number): Promise<void> {
-    const { bavail, bsize } = await statfs(this.#deps.root().path)
-    if (bavail * bsize - RESERVE_BYTES >= bytes) return
-    throw new KithError('no-space', 'The disk of this folder is full: free some space, and Kith goes on by itself.')
   }
 }
 

@@ -1,9 +1,10 @@
-// What Kith remembers of one folder: documents, rows, lists, bases, journal, meta. A commit is one atomic, synced batch over all of them
+// What Kith remembers of one folder: documents, rows, lists, bases, journal, notes, meta. A commit is one atomic, synced batch over all of them
 // and its sums; reads check what they read. Commits run one after another. Owns no policy: what is stored, when, is the engine's.
 import type { ContentList } from '../core/content.ts'
 import type { ActorId, ContentId, DocId, FolderId, Hash, NodeId, RowId } from '../core/ids.ts'
 import { ROOT_ROW } from '../core/ids.ts'
-import type { DocUpdate, FolderBatch, FolderMeta, FolderStore, JournalEntry } from '../core/ports.ts'
+import type { JournalEntry } from '../core/past.ts'
+import type { DocUpdate, FolderBatch, FolderMeta, FolderStore, NoteName } from '../core/ports.ts'
 import type { RowChanges } from '../core/rows.ts'
 import { RowTable } from '../core/rows.ts'
 import { Bases } from './bases.ts'
@@ -19,6 +20,7 @@ import { type HeadChanges, UpdateLog } from './update-log.ts'
 const ROW_ID_BYTES = 6
 const SEAL_KEY = 'seal'
 const META_KEY = 'meta'
+const NOTE_KEY = 'note '
 /** Bases take at most this part of the free space. */
 const BASES_FREE_PART = 0.05
 
@@ -165,6 +167,11 @@ export class LevelFolderStore implements FolderStore {
     return this.#journal.read(filter)
   }
 
+  async note(name: NoteName): Promise<Uint8Array | undefined> {
+    await this.#ready()
+    return (await this.#folder.find(NOTE_KEY + name))?.payload
+  }
+
   erase(): Promise<void> {
     return this.#engine.exclusive(async () => {
       if (!this.#registry.has(this.folder)) {
@@ -255,6 +262,7 @@ export class LevelFolderStore implements FolderStore {
         const bases = await this.#bases.write(batch, changes.bases ?? [], seal.bases, baseLimit)
         this.#bases.writeDots(batch, changes.dots ?? [])
         const journal = this.#journal.write(batch, changes.journal ?? [], seal.journal)
+        for (const { name, bytes } of changes.notes ?? []) this.#folder.put(batch, NOTE_KEY + name, bytes)
         if (changes.meta !== undefined) {
           const [, value] = this.#folder.put(batch, META_KEY, encodeMeta(changes.meta))
           metaSum = value.readUInt32BE()

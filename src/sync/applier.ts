@@ -3,23 +3,14 @@
 import type { ContentList } from '../core/content.ts'
 import type { Emit } from '../core/events.ts'
 import type { ActorId, ContentId, DeviceId, FolderId, NodeId } from '../core/ids.ts'
-import { NO_CONTENT } from '../core/ids.ts'
-import type {
-  Base,
-  DiskStep,
-  FolderBatch,
-  FolderDisk,
-  JournalEntry,
-  Problem,
-  Stat,
-  StepResult,
-  Waiting,
-} from '../core/ports.ts'
-import type { RowTable } from '../core/rows.ts'
+import type { JournalAction, JournalEntry, Standing } from '../core/past.ts'
+import type { Base, DiskStep, FolderBatch, FolderDisk, Problem, Stat, StepResult, Waiting } from '../core/ports.ts'
+import type { Row, RowTable } from '../core/rows.ts'
 import type { Fetcher } from './fetcher.ts'
 import { parentPath } from './local-changes.ts'
 import { isText, MERGE_LIMIT_BYTES } from './merge-text.ts'
 import type { Plan, PlannedStep } from './plan.ts'
+import { type Doers, sameStanding, standing, transition } from './standing.ts'
 
 /** Contents published per batch: their fsyncs share the directory's and the database's. */
 const PUT_BATCH = 256
@@ -32,7 +23,9 @@ export interface ApplierDeps {
   readonly fetcher: Pick<Fetcher, 'takeList' | 'takeBytes'>
   readonly now: () => number
   readonly commit: (batch: FolderBatch) => Promise<void>
-  readonly deviceOf: (node: NodeId) => DeviceId
+  readonly doers: Pick<Doers, 'ofContent' | 'ofMove' | 'ofDeletion'>
+  /** Did a person on this device bring it back? */
+  readonly isRestored: (row: Row, doer: DeviceId) => boolean
   /** May what stands there differ from its row without showing it? Then it is looked at before it is replaced or removed. */
   readonly isUnsure: (stat: Stat) => boolean
   /** A file or symlink stands there now, with this stat, by this device's own hand. */
@@ -116,6 +109,8 @@ export class Applier {
         failed.push({ planned, problem: result.problem })
         continue
       }
+      const before = rows.get(planned.row)
+      const was = standing(rows, before)
       if (planned.done(result.stat)) done++
       const { step } = planned
       if (result.stat !== null && step.do !== 'mkdir') this.#deps.onWrote(planned.path, result.stat)
@@ -132,28 +127,27 @@ export class Applier {
               dots.push({ node: ref.id, actor: dot.actor, seq: dot.seq, content: step.content })
         }
       }
-      this.#note(planned, journal)
+      this.#note(planned, before, was, journal)
     }
     await this.#deps.commit({ lists, bases, dots, journal })
     return done
   }
 
-  #note(planned: PlannedStep, journal: JournalEntry[]): void {
-    const { action, path, step } = planned
-    if (action === null) return
-    const row = this.#deps.rows.at(path)
-    const node = row?.nodes[0]?.id ?? planned.directory
-    const content = step.do === 'put' || step.do === 'remove' ? step.content : (row?.content ?? NO_CONTENT)
-    journal.push({
-      time: this.#deps.now(),
-      device: this.#deps.deviceOf(node),
-      action,
-      node,
-      path,
-      content,
-      size: row?.size ?? 0,
-    })
-    this.#deps.emit({ type: 'file:applied', folder: this.#deps.folder, path, action })
+  /** What the rows say otherwise after the step, whatever it was meant to do. */
+  #note(planned: PlannedStep, before: Row | undefined, was: Standing | null, journal: JournalEntry[]): void {
+    const { rows, doers, now, emit, folder } = this.#deps
+    const after = rows.get(planned.row)
+    const row = after ?? before
+    const shown = standing(rows, after)
+    const here = shown ?? was
+    if (planned.action === null || row === undefined || here === null || sameStanding(was, shown)) return
+    const action = actionOf(before, after, was?.path === shown?.path)
+    const device = doerOf(before, row, action, doers)
+    const told = action !== 'deleted' && this.#deps.isRestored(row, device) ? 'restored' : action
+    const entry = transition(row, { time: now(), device, action: told }, here, was)
+    if (entry === null) return
+    journal.push(entry)
+    emit({ type: 'file:applied', folder, path: here.path, action: planned.action })
   }
 
   /** The bytes of the texts among what is about to be published: their bases, should both sides edit them. */
@@ -168,6 +162,25 @@ export class Applier {
     }
     return texts
   }
+}
+
+function actionOf(before: Row | undefined, after: Row | undefined, inPlace: boolean): JournalAction {
+  if (after === undefined) return 'deleted'
+  if (before === undefined) return 'created'
+  if (!inPlace) return 'moved'
+  const merged = before.content !== after.content && after.nodes.some(ref => ref.versions.some(v => v.merged))
+  return merged ? 'merged' : 'edited'
+}
+
+function doerOf(
+  before: Row | undefined,
+  row: Row,
+  action: JournalAction,
+  doers: Pick<Doers, 'ofContent' | 'ofMove' | 'ofDeletion'>,
+): DeviceId {
+  if (action === 'deleted') return doers.ofDeletion(row)
+  if (action === 'moved' && before !== undefined) return doers.ofMove(before, row)
+  return doers.ofContent(row)
 }
 
 function isDirectory(step: DiskStep): boolean {

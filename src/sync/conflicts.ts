@@ -1,8 +1,11 @@
 // Conflicts as a person is told of them: every file of which more than one version is kept, the one that has the name first.
+import { printable } from '../core/display.ts'
 import type { Entry } from '../core/entry.ts'
+import { KithError } from '../core/errors.ts'
 import type { NodeId } from '../core/ids.ts'
 import { ROOT_NODE } from '../core/ids.ts'
 import type { Conflict, ConflictVersion } from '../core/status.ts'
+import type { KeptVersion, Resolution } from '../crdt/resolve.ts'
 import type { SharedTree } from '../crdt/shared-tree.ts'
 import { joinPath } from './local-changes.ts'
 
@@ -43,6 +46,36 @@ function winnerVersion(tree: Conflicted, entry: Entry): ConflictVersion | undefi
   if (dot === undefined) return undefined
   const device = tree.actors().get(dot.actor)?.device ?? null
   return { id: versionId(dot), device, time: dot.seq, path: entryPath(tree, entry), content: entry.facts.content }
+}
+
+/** What is to be written when a person keeps one version, or both. Throws KithError `not-found`, `no-such-version`. */
+export function resolutionOf(tree: Conflicted, path: string, keep: string): Resolution {
+  const conflict = listConflicts(tree).find(each => each.path === path || each.versions.some(v => v.path === path))
+  if (conflict === undefined) throw new KithError('not-found', `There is no conflict at ${printable(path)}.`)
+  const ids = new Set(conflict.versions.map(version => version.id))
+  const copies = [...tree.conflicts()].filter(copy => ids.has(versionId(copy.dot)))
+  const [first] = copies
+  const shown = first && tree.entriesOf(first.of)[0]
+  const winner = shown === undefined ? null : kept(shown)
+  const of = (kind: 'virtual' | 'settled'): (KeptVersion & { id: string })[] =>
+    copies.filter(copy => copy.kind === kind).map(copy => ({ ...kept(copy.entry), id: versionId(copy.dot) }))
+  const virtual = of('virtual')
+  const settled = of('settled')
+  const [dot] = shown?.dots ?? []
+  const isWinner = dot !== undefined && versionId(dot) === keep
+  const chosen = keep === 'both' ? keep : isWinner ? winner : [...virtual, ...settled].find(each => each.id === keep)
+  if (chosen === undefined || chosen === null)
+    throw new KithError(
+      'no-such-version',
+      `${printable(keep)} is none of the versions of ${printable(path)}: kith conflicts names them.`,
+    )
+  return { winner, virtual, settled, keep: chosen }
+}
+
+function kept({ nodes, dots, facts }: Entry): KeptVersion {
+  const [node] = nodes
+  if (node === undefined) throw new KithError('internal', 'A file without a node is shown. Please report this.')
+  return { node, dots, facts }
 }
 
 /** A version as scripts name it: actor and sequence number, stable on every device. */

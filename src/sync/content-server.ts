@@ -1,10 +1,10 @@
 // Content of this folder for peers that ask: found by content id or chunk hash, read only where it still lies as the rows say.
-// The receiver verifies every byte; nothing here trusts a hash that somebody sent. A file that no longer is what its row says is told of:
+// Sender and receiver verify every byte; nothing here trusts a hash that somebody sent. A file that no longer is what its row says is told of:
 // others would wait for ever for a content that was overwritten or deleted while no watcher saw it.
 
 import { isSingle, MAX_CHUNK_BYTES, singleContent } from '../core/content.ts'
-import { decodeTop } from '../core/content-list.ts'
-import type { ContentId, Hash } from '../core/ids.ts'
+import { decodeTop, matches, sha256 } from '../core/content-list.ts'
+import type { ContentId, Hash, RowId } from '../core/ids.ts'
 import type { ContentPlace, FolderDisk, FolderStore, Waiting } from '../core/ports.ts'
 import type { RowTable } from '../core/rows.ts'
 
@@ -14,10 +14,14 @@ export interface ContentServerDeps {
   readonly store: Pick<FolderStore, 'list' | 'segment' | 'chunk' | 'base'>
   /** What stands at this path is not what its row says: a change that nobody has looked at. */
   readonly onStale: (path: string) => void
+  /** Its bytes are not what they should be. */
+  readonly onDamaged: (row: RowId) => void
 }
 
 interface Located {
   readonly place: ContentPlace
+  /** Of a file. */
+  readonly row: RowId | null
   readonly size: number
 }
 
@@ -37,9 +41,9 @@ export class ContentServer {
   }
 
   async readWhole(content: ContentId, options: Waiting): Promise<Uint8Array | null> {
-    for (const { place, size } of this.#places(content)) {
-      const bytes = await this.#read(place, 0, Math.min(size, MAX_CHUNK_BYTES), options)
-      if (bytes !== null) return bytes
+    for (const located of this.#places(content)) {
+      const bytes = await this.#read(located, 0, Math.min(located.size, MAX_CHUNK_BYTES), options)
+      if (bytes !== null && this.#isSound(located, matches(content, bytes))) return bytes
     }
     const base = await this.#deps.store.base(content)
     return base !== null && base.byteLength <= MAX_CHUNK_BYTES ? base : null
@@ -57,19 +61,19 @@ export class ContentServer {
 
   async readChunk(hash: Hash, options: Waiting): Promise<Uint8Array | null> {
     const single = singleContent(hash)
-    for (const { place, size } of this.#places(single)) {
-      const bytes = await this.#read(place, 0, Math.min(size, MAX_CHUNK_BYTES), options)
-      if (bytes !== null) return bytes
+    for (const located of this.#places(single)) {
+      const bytes = await this.#read(located, 0, Math.min(located.size, MAX_CHUNK_BYTES), options)
+      if (bytes !== null && this.#isSound(located, sha256(bytes) === hash)) return bytes
     }
     const known = this.#deps.store.chunk(hash)
     if (known === null) return null
-    return (await this.#readAt(known, options)) ?? (await this.#readElsewhere(hash, options))
+    return (await this.#readAt(hash, known, options)) ?? (await this.#readElsewhere(hash, options))
   }
 
-  async #readAt({ content, offset, length }: ChunkPlace, options: Waiting): Promise<Uint8Array | null> {
-    for (const { place } of this.#places(content)) {
-      const bytes = await this.#read(place, offset, length, options)
-      if (bytes !== null && bytes.byteLength === length) return bytes
+  async #readAt(hash: Hash, { content, offset, length }: ChunkPlace, options: Waiting): Promise<Uint8Array | null> {
+    for (const located of this.#places(content)) {
+      const bytes = await this.#read(located, offset, length, options)
+      if (bytes !== null && bytes.byteLength === length && this.#isSound(located, sha256(bytes) === hash)) return bytes
     }
     const base = await this.#deps.store.base(content)
     return base?.subarray(offset, offset + length) ?? null
@@ -81,10 +85,10 @@ export class ContentServer {
    */
   async #readElsewhere(hash: Hash, options: Waiting): Promise<Uint8Array | null> {
     const remembered = this.#elsewhere.get(hash)
-    const bytes = remembered === undefined ? null : await this.#readAt(remembered, options)
+    const bytes = remembered === undefined ? null : await this.#readAt(hash, remembered, options)
     if (bytes !== null) return bytes
     const found = await this.#search(hash, options)
-    return found === undefined ? null : this.#readAt(found, options)
+    return found === undefined ? null : this.#readAt(hash, found, options)
   }
 
   async #search(hash: Hash, { signal }: Waiting): Promise<ChunkPlace | undefined> {
@@ -104,7 +108,13 @@ export class ContentServer {
     return this.#elsewhere.get(hash)
   }
 
-  async #read(place: ContentPlace, offset: number, length: number, options: Waiting): Promise<Uint8Array | null> {
+  /** What is damaged is never sent: it would only be refused, and its sender with it. */
+  #isSound({ row }: Located, sound: boolean): boolean {
+    if (!sound && row !== null) this.#deps.onDamaged(row)
+    return sound
+  }
+
+  async #read({ place }: Located, offset: number, length: number, options: Waiting): Promise<Uint8Array | null> {
     const bytes = await this.#deps.disk.read(place, offset, length, options)
     if (bytes === null && place.at === 'file') this.#deps.onStale(place.path)
     return bytes
@@ -115,9 +125,11 @@ export class ContentServer {
     for (const row of rows.byContent(content)) {
       const path = rows.path(row.id)
       if (path === undefined || row.kind === 'directory') continue
-      yield { place: { at: 'file', path, stat: row.stat, kind: row.kind }, size: row.size }
+      yield { place: { at: 'file', path, stat: row.stat, kind: row.kind }, row: row.id, size: row.size }
     }
-    if (this.#deps.disk.hasVersion(content)) yield { place: { at: 'version', content }, size: Number.MAX_SAFE_INTEGER }
-    if (this.#deps.disk.stage.has(content)) yield { place: { at: 'stage', content }, size: Number.MAX_SAFE_INTEGER }
+    if (this.#deps.disk.hasVersion(content))
+      yield { place: { at: 'version', content }, row: null, size: Number.MAX_SAFE_INTEGER }
+    if (this.#deps.disk.stage.has(content))
+      yield { place: { at: 'stage', content }, row: null, size: Number.MAX_SAFE_INTEGER }
   }
 }

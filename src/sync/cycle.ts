@@ -7,6 +7,7 @@ import { ROOT_NODE } from '../core/ids.ts'
 import type { FolderDisk, FolderStore, PastQuery, Problem, Waiting, Watch } from '../core/ports.ts'
 import type { RowTable } from '../core/rows.ts'
 import { Applier, lookAfter } from './applier.ts'
+import type { Damage } from './damage.ts'
 import type { Dirty } from './dirty.ts'
 import type { Fetcher } from './fetcher.ts'
 import { joinPath, parentPath } from './local-changes.ts'
@@ -14,7 +15,9 @@ import { Observer } from './observer.ts'
 import { makePlan, type Plan, type Want } from './plan.ts'
 import { Publisher } from './publisher.ts'
 import type { Replica } from './replica.ts'
+import type { Restored } from './restored.ts'
 import { Judge } from './stale.ts'
+import { Doers } from './standing.ts'
 import { TextMerger } from './text-merger.ts'
 
 /** A refused step is tried again after this, or when something changes. */
@@ -33,10 +36,12 @@ export interface CycleDeps {
   readonly emit: Emit
   readonly merge: (base: Uint8Array, a: Uint8Array, b: Uint8Array, options: Waiting) => Promise<Uint8Array | null>
   readonly dirty: Dirty
+  readonly damage: Damage
   readonly fetcher: Fetcher
   readonly watch: () => Watch | null
   /** Is the root still the one this folder was added with? Asked again before anything is called gone. */
   readonly rootIsGood: () => Promise<boolean>
+  readonly restored: Pick<Restored, 'has'>
   /** What the journals of this device and of those linked know; null where nobody else could be asked. */
   readonly past: (queries: readonly PastQuery[], options: Waiting) => Promise<readonly boolean[] | null>
 }
@@ -75,6 +80,7 @@ export class Cycle {
       watch: deps.watch,
       lookLater: (path, ms, options) => deps.dirty.addLater(path, ms, options),
     })
+    const doers = new Doers({ rows, tree, device })
     this.#publisher = new Publisher({
       rows,
       tree,
@@ -82,6 +88,7 @@ export class Cycle {
       now,
       elapsed: () => clock.elapsed(),
       device,
+      authorOf: row => doers.ofContent(row),
       commit: async ({ noted, ...batch }) => {
         await replica.commit({
           ...batch,
@@ -91,17 +98,18 @@ export class Cycle {
         for (const { action, path } of batch.journal) emit({ type: 'file:published', folder, path, action })
       },
       onProblem: problem => this.#stepProblems.set(problem.path, problem),
+      isRot: (row, found) => deps.damage.isRot(row, found),
       onHashed: stat => this.#observer.hashed(stat),
       onAdopted: directory => this.#directories.add(directory),
     })
-    this.#merger = new TextMerger({ folder, device, rows, tree, disk, store, now, commit, merge: deps.merge, emit })
-    const deviceOf = (node: NodeId): DeviceId => lastWriter(replica, node) ?? device
+    this.#merger = new TextMerger({ folder, rows, tree, disk, store, commit, merge: deps.merge, emit })
     this.#judge = new Judge({
       rows,
       tree,
       disk,
       now,
-      deviceOf,
+      device,
+      doers,
       past: deps.past,
       commit: batch =>
         commit({ ...batch, dots: batch.dots.flatMap(({ row, content }) => dotsOf(replica, row, content)) }),
@@ -117,7 +125,8 @@ export class Cycle {
       fetcher,
       now,
       commit,
-      deviceOf,
+      doers,
+      isRestored: (row, doer) => doer === device && row.nodes.some(ref => deps.restored.has(ref.id)),
       isUnsure: stat => this.#observer.isUnsure(stat),
       onWrote: (path, stat) => this.#observer.wrote(path, stat),
       onDirectory: path => {
@@ -163,7 +172,8 @@ export class Cycle {
   }
 
   problems(): readonly Problem[] {
-    return [...this.#observer.problems(), ...this.#stepProblems.values()]
+    const damaged = this.#deps.damage.problems(this.replica.rows)
+    return [...this.#observer.problems(), ...this.#stepProblems.values(), ...damaged]
   }
 
   /** Compare everything: at the start, and after a halt was answered. */
@@ -336,11 +346,4 @@ function dotsOf(
       .filter(v => v.content === content)
       .map(({ dot }) => ({ node: ref.id, actor: dot.actor, seq: dot.seq, content })),
   )
-}
-
-function lastWriter(replica: Replica, node: NodeId): DeviceId | undefined {
-  let newest: { actor: ActorId; seq: number } | undefined
-  for (const { dot } of replica.tree.node(node)?.versions ?? [])
-    if (newest === undefined || dot.seq > newest.seq) newest = dot
-  return newest && replica.tree.actors().get(newest.actor)?.device
 }

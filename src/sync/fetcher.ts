@@ -3,13 +3,11 @@
 
 import type { Clock } from '../core/clock.ts'
 import type { ContentList } from '../core/content.ts'
-import { isSingle, SMALL_CONTENT_BYTES } from '../core/content.ts'
-import { singleList } from '../core/content-list.ts'
+import { SMALL_CONTENT_BYTES } from '../core/content.ts'
 import { isKithError } from '../core/errors.ts'
-import type { ContentId, DeviceId, Hash } from '../core/ids.ts'
-import type { Log } from '../core/log.ts'
-import type { ContentPlace, FolderDisk, FolderNetwork, FolderStore, StageFile, Waiting } from '../core/ports.ts'
-import type { RowTable } from '../core/rows.ts'
+import type { ContentId, DeviceId } from '../core/ids.ts'
+import type { FolderNetwork, Waiting } from '../core/ports.ts'
+import { type BringDeps, fetchLarge, stageLocal } from './bring.ts'
 import type { Want } from './plan.ts'
 
 /** One request for small contents names at most this many, and this many bytes. */
@@ -18,22 +16,14 @@ const SMALL_BATCH_BYTES = 8 * 1024 * 1024
 /** Small contents are handed to the stage in pieces of this size, so that publishing starts while the rest arrives. */
 const SMALL_PIECE = 128
 const SMALL_PIECE_BYTES = 2 * 1024 * 1024
-/** Chunks are verified and written in pieces of this many bytes. */
-const WRITE_PIECE_BYTES = 4 * 1024 * 1024
 /** Small contents kept in memory between their arrival and their publishing. */
 const RECENT_BYTES = 16 * 1024 * 1024
 /** After everything failed: the next try, doubling. */
 const RETRY_FIRST_MS = 500
 const RETRY_LAST_MS = 30_000
 
-export interface FetcherDeps {
-  readonly disk: FolderDisk
-  readonly store: Pick<FolderStore, 'list' | 'chunk' | 'base'>
+export interface FetcherDeps extends BringDeps {
   readonly clock: Clock
-  readonly log: Log
-  /** The rows as they are now: the table is replaced when it had to be loaded again. */
-  readonly rows: () => RowTable
-  readonly network: () => FolderNetwork | null
   /** Staged and ready to be published. */
   readonly onStaged: (contents: readonly ContentId[]) => void
   /** The disk has no room: the folder says so and waits. */
@@ -172,38 +162,12 @@ export class Fetcher {
     const staged: ContentId[] = []
     for (const want of missing) {
       options.signal.throwIfAborted()
-      if (await this.#stageLocal(want, options)) staged.push(want.content)
+      if (await stageLocal(this.#deps, want, options)) staged.push(want.content)
       else rest.push(want)
       if (staged.length >= SMALL_PIECE) this.#deps.onStaged(staged.splice(0))
     }
     if (staged.length > 0) this.#deps.onStaged(staged)
     return rest
-  }
-
-  async #stageLocal(want: Want, options: Waiting): Promise<boolean> {
-    const { stage } = this.#deps.disk
-    if (want.size === 0)
-      return (await stage.putWhole([{ content: want.content, bytes: new Uint8Array() }], options)).length === 0
-    for (const place of this.#places(want.content)) {
-      try {
-        if (await stage.putLocal(want.content, want.size, place, options)) return true
-      } catch (error) {
-        if (options.signal.aborted || (isKithError(error) && error.code === 'no-space')) throw error
-        this.#deps.log.warn({ err: error }, 'a local copy could not be used')
-      }
-    }
-    const base = await this.#deps.store.base(want.content)
-    return base !== null && (await stage.putWhole([{ content: want.content, bytes: base }], options)).length === 0
-  }
-
-  *#places(content: ContentId): Iterable<ContentPlace> {
-    const rows = this.#deps.rows()
-    for (const row of rows.byContent(content)) {
-      const path = rows.path(row.id)
-      if (path !== undefined && (row.kind === 'file' || row.kind === 'symlink'))
-        yield { at: 'file', path, stat: row.stat, kind: row.kind }
-    }
-    if (this.#deps.disk.hasVersion(content)) yield { at: 'version', content }
   }
 
   async #fetchSmall(wants: readonly Want[], options: Waiting): Promise<void> {
@@ -252,75 +216,10 @@ export class Fetcher {
     if (network === null) return
     for (const want of wants) {
       if (!this.#wanted.has(want.content)) continue
-      const list = isSingle(want.content)
-        ? singleList(want.content, want.size)
-        : ((await this.#deps.store.list(want.content)) ?? (await network.fetchList(want.content, options)))
+      const list = await fetchLarge(this.#deps, network, want, () => this.#wanted.has(want.content), options)
       if (list === null) continue
-      const file = await this.#deps.disk.stage.open(list, options)
-      try {
-        await this.#fill(file, list, network, options)
-        if (file.missing().length > 0) continue
-        await file.finish(options)
-        this.#lists.set(want.content, list)
-      } finally {
-        await file.close()
-      }
+      this.#lists.set(want.content, list)
       this.#deps.onStaged([want.content])
     }
-  }
-
-  async #fill(file: StageFile, list: ContentList, network: FolderNetwork, options: Waiting): Promise<void> {
-    await this.#copyChunks(file, list, options)
-    const indexes = new Map<Hash, number[]>()
-    for (const index of file.missing()) {
-      const chunk = list.chunks[index]
-      if (chunk === undefined) continue
-      const at = indexes.get(chunk.hash)
-      if (at === undefined) indexes.set(chunk.hash, [index])
-      else at.push(index)
-    }
-    const chunks = [...indexes.values()].flatMap(([first]) => (first === undefined ? [] : (list.chunks[first] ?? [])))
-    if (chunks.length === 0) return
-    let piece: { index: number; bytes: Uint8Array }[] = []
-    let from = new Map<number, DeviceId>()
-    let size = 0
-    const flush = async (): Promise<void> => {
-      if (piece.length === 0) return
-      for (const index of await file.write(piece, options)) {
-        const device = from.get(index)
-        if (device !== undefined) network.reportBad(device)
-      }
-      piece = []
-      from = new Map()
-      size = 0
-    }
-    for await (const { hash, bytes, from: device } of network.fetchChunks(list.content, chunks, options)) {
-      for (const index of indexes.get(hash) ?? []) {
-        piece.push({ index, bytes })
-        from.set(index, device)
-      }
-      size += bytes.byteLength
-      if (size >= WRITE_PIECE_BYTES) await flush()
-      if (!this.#wanted.has(list.content)) return // superseded meanwhile; what is there is kept for a resume until the sweep
-    }
-    await flush()
-  }
-
-  /** Chunks that lie in other contents on this device: an insert or append sends almost nothing. */
-  async #copyChunks(file: StageFile, list: ContentList, options: Waiting): Promise<void> {
-    const copies: { index: number; place: ContentPlace; offset: number }[] = []
-    const places = new Map<ContentId, ContentPlace | null>()
-    for (const index of file.missing()) {
-      const chunk = list.chunks[index]
-      const known = chunk && this.#deps.store.chunk(chunk.hash)
-      if (!known) continue
-      let place = places.get(known.content)
-      if (place === undefined) {
-        place = [...this.#places(known.content)][0] ?? null
-        places.set(known.content, place)
-      }
-      if (place !== null) copies.push({ index, place, offset: known.offset })
-    }
-    if (copies.length > 0) await file.copy(copies, options)
   }
 }

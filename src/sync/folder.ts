@@ -8,6 +8,7 @@ import type { Emit } from '../core/events.ts'
 import type { ContentId, DeviceId, DocId, FolderId, Hash } from '../core/ids.ts'
 import { ROOT_ROW } from '../core/ids.ts'
 import type { Log } from '../core/log.ts'
+import type { HistoryQuery, JournalEntry } from '../core/past.ts'
 import type {
   DocUpdate,
   FolderDisk,
@@ -19,18 +20,24 @@ import type {
   Waiting,
   Watch,
 } from '../core/ports.ts'
-import type { Conflict, FolderActivity, FolderEngine, FolderStatus, Shown } from '../core/status.ts'
+import type { Conflict, FolderActivity, FolderArchive, FolderEngine, FolderSettings, FolderStatus, Shown } from '../core/status.ts'
+import { Archive } from './archive.ts'
 import { entryPath, listConflicts } from './conflicts.ts'
 import { ContentServer } from './content-server.ts'
 import { Cycle } from './cycle.ts'
 import { Dirty } from './dirty.ts'
 import { Fetcher } from './fetcher.ts'
+import { History } from './history.ts'
+import { Holdings } from './holdings.ts'
 import { parentPath } from './local-changes.ts'
-import { isCurrent, Past } from './past.ts'
+import { askEverybody, isCurrent, Past } from './past.ts'
 import { Peers } from './peers.ts'
 import { Replica } from './replica.ts'
+import { Restore } from './restore.ts'
+import { Restored } from './restored.ts'
 import { type Halt, haltOf } from './safety.ts'
 import { Signal } from './signal.ts'
+import { type Refusal, Turns } from './turns.ts'
 
 const RESCAN_MIN_MS = 10 * 60_000
 /** A full rescan may cost this share of the time between two. */
@@ -80,6 +87,12 @@ class Engine implements FolderEngine {
   readonly #server: ContentServer
   readonly #peers = new Peers()
   readonly #past: Past
+  readonly #restored = new Restored()
+  readonly #holdings: Holdings
+  readonly #history: History
+  readonly #turns: Turns
+  readonly archive: FolderArchive
+  #settings: FolderSettings = { versions: 'standard', versionLimit: null, minCopies: 1 }
   readonly #watchProblems = new Map<string, Problem>()
   readonly #wake = new Signal({ sticky: true })
   readonly #changed = new Signal({ sticky: false })
@@ -120,7 +133,9 @@ class Engine implements FolderEngine {
     const { disk, store, clock, log } = deps
     // Everything that waits listens to it; none of them stays.
     setMaxListeners(0, this.#stop.signal)
-    const rows = (): Replica['rows'] => this.#live().replica.rows
+    const replica = (): Replica => this.#live().replica
+    const rows = (): Replica['rows'] => replica().rows
+    const network = (): FolderNetwork | null => this.#network
     this.#dirty = new Dirty(clock)
     this.#fetcher = new Fetcher({
       disk,
@@ -128,7 +143,7 @@ class Engine implements FolderEngine {
       clock,
       log,
       rows,
-      network: () => this.#network,
+      network,
       onStaged: contents => {
         this.#untidy = true
         this.#cycle?.onStaged(contents)
@@ -137,7 +152,24 @@ class Engine implements FolderEngine {
       },
       onNoSpace: message => this.#setHalt({ code: 'disk-full', message, person: false }),
     })
-    this.#past = new Past({ store, nameKey: name => this.#live().replica.tree.nameKey(name) })
+    const nameKey = (name: string): string => replica().tree.nameKey(name)
+    const { device } = options
+    this.#past = new Past({ store, nameKey })
+    this.#holdings = new Holdings({ rows, disk, store, network })
+    const holdings = this.#holdings
+    this.#history = new History({ device, store, holdings, network, nameKey })
+    this.#turns = new Turns({ wake: () => this.#wake.fire(), stopped: this.#stop.signal })
+    const turns = this.#turns
+    const refusal = (): Refusal => this.#refusal()
+    this.archive = new Archive({
+      ...{ device, disk, store, log, network, replica, holdings, turns, refusal },
+      history: this.#history,
+      restore: new Restore({ replica, holdings, restored: this.#restored, turns, refusal }),
+      absent: () => this.#peers.absent(),
+      onRevised: () => this.#news(),
+      onUntidy: () => this.#hint(() => (this.#untidy = true)),
+      verify: () => Promise.reject(new KithError('internal', 'TODO-P4')),
+    })
     const onStale = (path: string): void =>
       this.#hint(() => this.#dirty.addLater(parentPath(path), STALE_MS, { quiet: true }))
     this.#server = new ContentServer({ rows, disk, store, onStale })
@@ -198,6 +230,8 @@ class Engine implements FolderEngine {
       },
       { ...this.#options, folder: id },
     )
+    await this.#restored.load(store)
+    this.#peers.load(await store.note('peers'))
     // What was never stored is no older than what others know.
     this.#compareFirstUntil = replica.old ? clock.elapsed() + COMPARE_FIRST_MS : 0
     this.#cycle = new Cycle(
@@ -213,7 +247,8 @@ class Engine implements FolderEngine {
         fetcher: this.#fetcher,
         watch: () => this.#watch,
         rootIsGood: () => this.#rootIsGood(),
-        past: (queries, options) => this.#askPast(queries, options),
+        restored: this.#restored,
+        past: (queries, options) => askEverybody(this.#past, this.#network, queries, options),
       },
       replica,
     )
@@ -241,6 +276,7 @@ class Engine implements FolderEngine {
         this.#cycled.fire()
         this.#stateChanged()
       }
+      await this.#turns.run()
       if (waitMs > 0) await this.#idle(waitMs)
     }
   }
@@ -291,19 +327,6 @@ class Engine implements FolderEngine {
     return Math.max(0, this.#compareFirstUntil - this.#deps.clock.elapsed())
   }
 
-  async #askPast(queries: readonly PastQuery[], options: Waiting): Promise<readonly boolean[] | null> {
-    const known = [...(await this.#past.ask(queries, options))]
-    const open = queries.flatMap((query, at) => (known[at] === true ? [] : [{ query, at }]))
-    if (open.length === 0) return known
-    const theirs = await this.#network?.past(
-      open.map(({ query }) => query),
-      options,
-    )
-    if (theirs === null || theirs === undefined) return null
-    for (const [n, { at }] of open.entries()) known[at] = theirs[n] === true
-    return known
-  }
-
   /** Writes of this device came back that it does not know: what lies here is judged before anything more is published. */
   #onRolledBack(from: DeviceId): void {
     this.#deps.log.warn(
@@ -346,10 +369,15 @@ class Engine implements FolderEngine {
   /** A quiet moment: long logs become snapshots, and what was staged for nothing goes. */
   async #tidy(cycle: Cycle): Promise<void> {
     await cycle.replica.compact()
+    const { clock, disk } = this.#deps
+    const peers = this.#peers.due(this.state(), clock.now(), clock.elapsed())
+    if (peers !== null) await cycle.replica.commit(peers)
+    const isShown = !cycle.unfinished && cycle.wants.size === 0
+    if (isShown && !this.#restored.empty) await cycle.replica.commit(this.#restored.clear())
     if (!this.#untidy || cycle.unfinished) return
     // What is staged and still wanted may be wanted no more by the next quiet moment, and nothing would say so.
     this.#untidy = cycle.wants.size > 0
-    await this.#deps.disk.stage.sweep(new Set(cycle.wants.keys()))
+    await disk.stage.sweep(new Set([...cycle.wants.keys(), ...this.#holdings.pinned]))
   }
 
   /** A commit failed: nothing that is only in memory counts. Load again, look at everything. */
@@ -446,11 +474,16 @@ class Engine implements FolderEngine {
   ): Promise<{ gaps: readonly DocId[]; refused: string | null }> {
     this.#received = true
     const result = await this.#live().replica.receive(updates, from)
+    this.#news()
+    return result
+  }
+
+  /** The shared tree says something that the disk was not compared with. */
+  #news(): void {
     this.#received = true
     this.#untidy = true
     this.#wake.fire()
     this.#stateChanged()
-    return result
   }
 
   state(): FolderState {
@@ -498,6 +531,14 @@ class Engine implements FolderEngine {
     return queries.map((query, at) => known[at] === true && !isCurrent(rows, tree, query))
   }
 
+  history(query: HistoryQuery, options: Waiting): Promise<readonly JournalEntry[]> {
+    return this.#history.answer(query, options)
+  }
+
+  holds(contents: readonly ContentId[], options: Waiting): Promise<readonly boolean[]> {
+    return this.#holdings.answer(contents, options)
+  }
+
   // ------------------------------------------------------------------------------------------------ what a person asks
 
   status(): FolderStatus {
@@ -540,6 +581,20 @@ class Engine implements FolderEngine {
     }
   }
 
+  /** Why nobody can change the shared tree now but by the disk. */
+  #refusal(): Refusal {
+    if (this.#paused) return pausedError(this.name)
+    if (this.#halt !== null) return new KithError('folder-halted', this.#halt.message)
+    const [problem] = this.#pullProblem()
+    if (problem !== undefined) return new KithError('folder-halted', problem.message)
+    return this.#scanned && this.#cycle?.replica.broken === null ? null : 'later'
+  }
+
+  configure(settings: FolderSettings): void {
+    this.#settings = settings
+    this.#wake.fire()
+  }
+
   async pause(): Promise<void> {
     this.#paused = true
     this.#setActivity()
@@ -557,8 +612,7 @@ class Engine implements FolderEngine {
     this.#hint(() => this.#dirty.addAll())
     while (this.#fullScans < target || this.#working) {
       if (this.#halt !== null) throw new KithError('folder-halted', this.#halt.message)
-      if (this.#paused)
-        throw new KithError('folder-paused', `${this.name} is paused: run kith folder resume ${this.name}.`)
+      if (this.#paused) throw pausedError(this.name)
       await this.#cycled.wait(null, this.#deps.clock, AbortSignal.any([signal, this.#stop.signal]))
       signal.throwIfAborted()
       this.#stop.signal.throwIfAborted()
@@ -607,4 +661,8 @@ class Engine implements FolderEngine {
     this.#lastState = state
     this.#changed.fire()
   }
+}
+
+function pausedError(name: string): KithError {
+  return new KithError('folder-paused', `${name} is paused: run kith folder resume ${name}.`)
 }

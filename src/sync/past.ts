@@ -4,7 +4,8 @@
 import type { Entry } from '../core/entry.ts'
 import type { ContentId, NodeId } from '../core/ids.ts'
 import { NO_CONTENT, ROOT_NODE, ROOT_ROW } from '../core/ids.ts'
-import type { FolderStore, JournalEntry, PastQuery, Waiting } from '../core/ports.ts'
+import type { JournalEntry } from '../core/past.ts'
+import type { FolderNetwork, FolderStore, PastQuery, Waiting } from '../core/ports.ts'
 import type { Row, RowTable } from '../core/rows.ts'
 import type { TreeView } from './tree.ts'
 
@@ -82,6 +83,25 @@ export class Past {
   }
 }
 
+/** This device's journal, and where it does not know, those of the others. Null: nobody else could be asked. */
+export async function askEverybody(
+  past: Past,
+  network: Pick<FolderNetwork, 'past'> | null,
+  queries: readonly PastQuery[],
+  options: Waiting,
+): Promise<readonly boolean[] | null> {
+  const known = [...(await past.ask(queries, options))]
+  const open = queries.flatMap((query, at) => (known[at] === true ? [] : [{ query, at }]))
+  if (open.length === 0) return known
+  const theirs = await network?.past(
+    open.map(({ query }) => query),
+    options,
+  )
+  if (theirs === null || theirs === undefined) return null
+  for (const [n, { at }] of open.entries()) known[at] = theirs[n] === true
+  return known
+}
+
 /** Does this device show that very content at that very path, and the tree too? Rows are looked up: cheap for thousands. */
 export function isCurrent(rows: RowTable, tree: Current, { path, node, content, kind }: PastQuery): boolean {
   // Who asks knows of a directory there: it asks about another one.
@@ -133,8 +153,8 @@ class Reading {
   async answer(): Promise<readonly boolean[]> {
     for (const { content } of this.#queries) if (content !== NO_CONTENT) this.#nodesWith.set(content, new Set())
     await this.#each(entry => {
-      if (entry.content === NO_CONTENT) this.#directories.note(entry)
-      else this.#nodesWith.get(entry.content)?.add(entry.node)
+      if (entry.kind === 'directory') this.#directories.note(entry)
+      else this.#nodesWith.get(entry.facts.content)?.add(entry.node)
     })
     const known = this.#queries.map(() => false)
     const open = new Map<string, number[]>()

@@ -1,6 +1,6 @@
 // What the folder knows of the devices that hold it too: their last word about themselves, and whether all is equal.
 import type { DeviceId } from '../core/ids.ts'
-import type { FolderState } from '../core/ports.ts'
+import type { FolderBatch, FolderState } from '../core/ports.ts'
 import type { PeerStatus } from '../core/status.ts'
 
 interface Peer {
@@ -10,20 +10,31 @@ interface Peer {
   /** The last known verdict, for when it is away. */
   inSync: boolean
   asOf: number | null
+  /** When it was last in sync, by this device's clock. */
+  syncedAt: number | null
 }
+
+type Stored = Pick<Peer, 'inSync' | 'asOf' | 'syncedAt'> & { readonly id: DeviceId }
+
+/** What is known of a linked device is stored no more often than this. */
+const STORE_EVERY_MS = 10 * 60_000
 
 const NOTHING = { files: 0, bytes: 0 }
 
 export class Peers {
   readonly #peers = new Map<DeviceId, Peer>()
+  #storedAt = Number.NEGATIVE_INFINITY
+  #unstored = false
 
   heard(device: DeviceId, state: FolderState | null, mine: FolderState, now: number): void {
     const peer = this.#peer(device)
     if (state === null) {
+      this.#unstored = true
       // The last words of a link: what was true until now stays known.
       if (peer.state !== null) {
         peer.inSync = agrees(peer, mine)
         peer.asOf = now
+        if (peer.inSync) peer.syncedAt = now
       }
       peer.compared = false
     }
@@ -44,6 +55,39 @@ export class Peers {
     return [...this.#peers.values()].some(p => p.compared)
   }
 
+  /** What was known of those that are away, before this process. */
+  load(bytes: Uint8Array | undefined): void {
+    if (bytes === undefined) return
+    // Written by `due` and by nobody else.
+    const stored = JSON.parse(Buffer.from(bytes).toString('utf8')) as readonly Stored[]
+    for (const { id, ...known } of stored) {
+      const peer = this.#peer(id)
+      if (peer.asOf === null) Object.assign(peer, known)
+    }
+  }
+
+  /** What is to be remembered over a restart, where it is due; in a quiet moment. */
+  due(mine: FolderState, now: number, elapsed: number): FolderBatch | null {
+    for (const peer of this.#peers.values()) {
+      if (!agrees(peer, mine)) continue
+      if (peer.syncedAt === null) this.#unstored = true
+      peer.syncedAt = now
+    }
+    const isDue = this.#unstored || (this.#peers.size > 0 && elapsed - this.#storedAt >= STORE_EVERY_MS)
+    if (!isDue) return null
+    this.#unstored = false
+    this.#storedAt = elapsed
+    const known: Stored[] = [...this.#peers].map(([id, { state, inSync, asOf, syncedAt }]) =>
+      state === null ? { id, inSync, asOf, syncedAt } : { id, inSync: syncedAt !== null, asOf: syncedAt, syncedAt },
+    )
+    return { notes: [{ name: 'peers', bytes: Buffer.from(JSON.stringify(known)) }] }
+  }
+
+  /** Those that are not linked. */
+  absent(): { device: DeviceId; syncedAt: number | null }[] {
+    return [...this.#peers].flatMap(([device, { state, syncedAt }]) => (state === null ? [{ device, syncedAt }] : []))
+  }
+
   status(mine: FolderState): PeerStatus[] {
     return [...this.#peers].map(([id, peer]) => {
       const linked = peer.state !== null
@@ -56,7 +100,7 @@ export class Peers {
   #peer(device: DeviceId): Peer {
     let peer = this.#peers.get(device)
     if (peer === undefined) {
-      peer = { state: null, compared: false, inSync: false, asOf: null }
+      peer = { state: null, compared: false, inSync: false, asOf: null, syncedAt: null }
       this.#peers.set(device, peer)
     }
     return peer

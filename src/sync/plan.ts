@@ -5,7 +5,8 @@
 import type { Entry } from '../core/entry.ts'
 import type { ContentId, NodeId, RowId } from '../core/ids.ts'
 import { NO_CONTENT, ROOT_NODE, ROOT_ROW } from '../core/ids.ts'
-import type { DiskStep, JournalAction, Stat } from '../core/ports.ts'
+import type { JournalAction } from '../core/past.ts'
+import type { DiskStep, Stat } from '../core/ports.ts'
 import type { Row, RowTable } from '../core/rows.ts'
 import { Differences, type DifferencesInput, type Structural } from './differences.ts'
 import { PARKED, Shadow } from './shadow.ts'
@@ -14,6 +15,7 @@ import type { TreeView } from './tree.ts'
 export interface PlannedStep {
   readonly step: DiskStep
   readonly path: string
+  readonly row: RowId
   readonly action: JournalAction | null
   /** What the rows become; `stat` is what the disk shows afterwards. False: that is not what was planned, and no step forward. */
   readonly done: (stat: Stat | null) => boolean
@@ -198,6 +200,7 @@ class Planner {
     this.#structure.push({
       step: { do: 'mkdir', path, mode: entry.facts.mode },
       path,
+      row: id,
       action: 'created',
       directory: entry.directory,
       done: stat => {
@@ -234,6 +237,7 @@ class Planner {
         ? { do: 'unpark', token: tokenOf(row), kind: row.kind, to }
         : { do: 'move', path: from ?? '', kind: row.kind, expect: row.stat, to },
       path: to,
+      row: row.id,
       action: 'moved',
       directory: entry.directory,
       done: stat => {
@@ -263,6 +267,7 @@ class Planner {
     this.#structure.push({
       step: { do: 'park', path, kind: row.kind, expect: row.stat, token: tokenOf(row) },
       path,
+      row: row.id,
       action: null,
       directory: row.nodes[0]?.id ?? ROOT_NODE,
       // Parked alone is no step forward: it goes back when the batch ends.
@@ -279,6 +284,7 @@ class Planner {
     this.#structure.push({
       step: { do: 'touch', path, kind: row.kind, expect: row.stat, mode: entry.facts.mode, mtime },
       path,
+      row: row.id,
       action: 'edited',
       directory: entry.directory,
       done: stat => {
@@ -312,6 +318,7 @@ class Planner {
         keep: false,
       },
       path,
+      row: id,
       action: row === null ? 'created' : 'edited',
       directory: entry.directory,
       ...(row === null ? { ready: () => this.#standing(path) === parent } : {}),
@@ -377,6 +384,7 @@ class Planner {
     into.push({
       step: { do: 'remove', path, kind: row.kind, expect: row.stat, content: row.content },
       path,
+      row: row.id,
       action: 'deleted',
       directory: row.nodes[0]?.id ?? ROOT_NODE,
       done: () => {

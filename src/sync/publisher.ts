@@ -4,21 +4,13 @@ import type { ContentList } from '../core/content.ts'
 import type { Facts } from '../core/entry.ts'
 import type { ContentId, DeviceId, RowId } from '../core/ids.ts'
 import { NO_CONTENT, ROOT_ROW } from '../core/ids.ts'
-import type {
-  Base,
-  FolderDisk,
-  HashResult,
-  JournalAction,
-  JournalEntry,
-  Observed,
-  Problem,
-  Stat,
-  Waiting,
-} from '../core/ports.ts'
+import type { JournalAction, JournalEntry, Standing } from '../core/past.ts'
+import type { Base, FolderDisk, HashResult, Observed, Problem, Stat, Waiting } from '../core/ports.ts'
 import type { Row } from '../core/rows.ts'
 import { type AdoptDeps, adopt } from './adopt.ts'
 import type { Found, FoundRow, LocalChanges } from './local-changes.ts'
 import { parentPath, sameStat } from './local-changes.ts'
+import { standing, transition } from './standing.ts'
 import type { Tree } from './tree.ts'
 
 /** A gone entry is believed after a second look this much later. */
@@ -46,9 +38,13 @@ export interface PublisherDeps extends AdoptDeps {
   readonly now: () => number
   readonly elapsed: () => number
   readonly device: DeviceId
+  /** Who wrote what a row shows that nobody wrote here. */
+  readonly authorOf: (row: Row) => DeviceId
   /** Stores what the tree and the rows changed since the last call, with this batch, atomically. */
   readonly commit: (batch: PublishBatch) => Promise<void>
   readonly onProblem: (problem: Problem) => void
+  /** Are these bytes the row's own, known to be damaged? Then nobody wrote them, whatever time the file has now. */
+  readonly isRot: (row: Row, found: ContentId) => boolean
   /** The content of what has this stat was just read. */
   readonly onHashed: (stat: Stat) => void
 }
@@ -267,14 +263,15 @@ class PublishRun {
         continue
       }
       const facts = directoryFacts(observed.stat)
-      const adopted = found.row === null ? this.#adopt(null, parent, observed, facts, found.path) : undefined
+      const was = standing(this.#deps.rows, found.row)
+      const adopted = found.row === null ? this.#adopt(null, parent, observed, facts) : undefined
       const row =
         adopted ??
         (found.row === null
           ? this.#deps.tree.create(parent, observed.name, 'directory', facts, observed.stat)
           : this.#deps.tree.move(found.row, parent, observed.name))
       this.#directories.set(found.path, row)
-      if (adopted === undefined) this.#note(found.row === null ? 'created' : 'moved', row, found.path)
+      if (adopted === undefined) this.#note(found.row === null ? 'created' : 'moved', row, was)
     }
     for (const { row, observed, path } of this.#changes.touched) {
       const now = this.#deps.rows.get(row.id)
@@ -283,8 +280,10 @@ class PublishRun {
         this.#deps.rows.put({ ...now, stat: observed.stat })
         continue
       }
-      this.#directories.set(path, this.#deps.tree.edit(now, directoryFacts(observed.stat), observed.stat))
-      this.#note('edited', now, path)
+      const was = standing(this.#deps.rows, now)
+      const edited = this.#deps.tree.edit(now, directoryFacts(observed.stat), observed.stat)
+      this.#directories.set(path, edited)
+      this.#note('edited', edited, was)
     }
   }
 
@@ -298,9 +297,10 @@ class PublishRun {
     const parent = this.#directories.get(found.parent)
     if (parent === undefined || this.#isHeld(parent, found.observed.name))
       return this.#askAgain(found.parent, SECOND_LOOK_MS)
+    const was = standing(this.#deps.rows, found.row)
     const row = this.#deps.tree.move(found.row, parent, found.observed.name)
     this.#missing.delete(row.id)
-    this.#note('moved', row, found.path)
+    this.#note('moved', row, was)
     // The stat is left as it was: a move changes the times too, so only the next look tells whether the content went along unchanged.
     this.#askAgain(found.parent, 0)
   }
@@ -343,16 +343,18 @@ class PublishRun {
     const row = this.#deps.rows.get(before.id)
     // It was removed or changed hands meanwhile (a settled copy keeps its id, so this is rare): look again.
     if (row === undefined || row.kind !== found.observed.kind) return this.#askAgain(found.parent, 0)
+    if (this.#deps.isRot(row, hashed.list.content)) return this.#deps.rows.put({ ...row, stat: found.observed.stat })
     const facts = factsOf(row, found.observed.stat, hashed)
     if (facts.content === row.content && facts.mode === row.mode && facts.mtime === row.mtime) {
       if (!sameStat(row.stat, found.observed.stat)) this.#deps.rows.put({ ...row, stat: found.observed.stat })
       return
     }
     const parent = this.#deps.rows.get(row.parent)
-    const adopted = parent && this.#adopt(row, parent, found.observed, facts, found.path)
+    const was = standing(this.#deps.rows, row)
+    const adopted = parent && this.#adopt(row, parent, found.observed, facts)
     const now = adopted ?? this.#deps.tree.edit(row, facts, found.observed.stat)
     this.#keep(now, hashed)
-    if (adopted === undefined) this.#note('edited', now, found.path)
+    if (adopted === undefined) this.#note('edited', now, was)
   }
 
   #create(
@@ -375,35 +377,39 @@ class PublishRun {
       if (held.has(twin.id)) return this.#askAgain(found.parent, SECOND_LOOK_MS)
       lost.delete(twin.id)
       this.#missing.delete(twin.id)
+      const was = standing(this.#deps.rows, twin)
       const moved = this.#deps.tree.move(twin, parent, found.observed.name)
       this.#deps.rows.put({ ...moved, stat: found.observed.stat })
-      return this.#note('moved', moved, found.path)
+      return this.#note('moved', moved, was)
     }
     const { name, kind, stat } = found.observed
-    const adopted = this.#adopt(null, parent, found.observed, facts, found.path)
+    const adopted = this.#adopt(null, parent, found.observed, facts)
     const row = adopted ?? this.#deps.tree.create(parent, name, kind, facts, stat)
     this.#keep(row, hashed)
-    if (adopted === undefined) this.#note('created', row, found.path)
+    if (adopted === undefined) this.#note('created', row, null)
   }
 
   /** Agreement with what the tree shows, if it is that: noted in the journal, but nobody did anything. */
-  #adopt(row: Row | null, parent: Row, found: Observed, facts: Facts, path: string): Row | undefined {
+  #adopt(row: Row | null, parent: Row, found: Observed, facts: Facts): Row | undefined {
+    const was = standing(this.#deps.rows, row)
     const adopted = adopt(
       this.#deps,
       row,
       { parent, name: row?.name ?? found.name, kind: found.kind, stat: found.stat },
       facts,
     )
-    if (adopted !== undefined) this.#noted.push(...this.#entry(row === null ? 'created' : 'edited', adopted, path))
+    if (adopted !== undefined)
+      this.#noted.push(...this.#entry(row === null ? 'created' : 'edited', adopted, was, this.#deps.authorOf(adopted)))
     return adopted
   }
 
   #remove(rows: readonly Row[]): void {
     if (rows.length === 0) return
-    for (const row of rows) {
-      this.#missing.delete(row.id)
-      this.#note('deleted', row, this.#deps.rows.path(row.id) ?? row.name)
-    }
+    for (const row of rows) this.#missing.delete(row.id)
+    // What is in a directory goes before it: taken back newest first, the directory is there for it.
+    const gone = rows.map(row => ({ row, was: standing(this.#deps.rows, row) }))
+    gone.sort((a, b) => depthOf(b.was) - depthOf(a.was))
+    for (const { row, was } of gone) this.#note('deleted', row, was)
     this.#deps.tree.remove(rows)
   }
 
@@ -414,16 +420,15 @@ class PublishRun {
     this.#dots.push({ row: row.id, content: hashed.list.content })
   }
 
-  #note(action: JournalAction, row: Row, path: string): void {
+  #note(action: JournalAction, row: Row, was: Standing | null): void {
     this.#published++
-    this.#journal.push(...this.#entry(action, row, path))
+    this.#journal.push(...this.#entry(action, row, was, this.#deps.device))
   }
 
-  #entry(action: JournalAction, row: Row, path: string): JournalEntry[] {
-    const [node] = row.nodes
-    if (node === undefined) return []
-    const { device, now } = this.#deps
-    return [{ time: now(), device, action, node: node.id, path, content: row.content, size: row.size }]
+  #entry(action: JournalAction, row: Row, was: Standing | null, device: DeviceId): JournalEntry[] {
+    const now = action === 'deleted' ? was : standing(this.#deps.rows, row)
+    const entry = now && transition(row, { time: this.#deps.now(), device, action }, now, was)
+    return entry === null ? [] : [entry]
   }
 
   async #flush(): Promise<void> {
@@ -441,6 +446,10 @@ class PublishRun {
     this.#noted = []
     await this.#deps.commit(batch)
   }
+}
+
+function depthOf(standing: Standing | null): number {
+  return standing === null ? 0 : standing.path.split('/').length
 }
 
 export function directoryFacts(stat: Stat): Facts {

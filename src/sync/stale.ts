@@ -7,17 +7,8 @@ import type { Facts, Kind } from '../core/entry.ts'
 import type { ContentId, NodeId, RowId } from '../core/ids.ts'
 import { NO_CONTENT, ROOT_ROW } from '../core/ids.ts'
 import { normalName } from '../core/names.ts'
-import type {
-  Base,
-  DiskStep,
-  FolderDisk,
-  HashResult,
-  JournalEntry,
-  PastQuery,
-  Problem,
-  Stat,
-  Waiting,
-} from '../core/ports.ts'
+import type { JournalEntry } from '../core/past.ts'
+import type { Base, DiskStep, FolderDisk, HashResult, PastQuery, Problem, Stat, Waiting } from '../core/ports.ts'
 import type { Row } from '../core/rows.ts'
 import { nodeId } from '../crdt/record.ts'
 import { type Shown, shownAt } from './adopt.ts'
@@ -377,8 +368,19 @@ class JudgeRun {
   #noteRemoved({ path, kind, content, expect }: Removal): void {
     this.#deps.onRemoved(path)
     const node = this.#bornAt(path, kind)
-    const device = this.#deps.deviceOf(node)
-    this.#removed.push({ time: this.#deps.now(), device, action: 'deleted', node, path, content, size: expect.size })
+    const device = this.#deps.doers.ofNode(node)
+    const facts = {
+      content,
+      size: kind === 'directory' ? 0 : expect.size,
+      mtime: Math.floor(expect.mtimeUs / 1000),
+      mode: expect.mode,
+    }
+    // It stood there without a row, and so without an entry that it was made: undone, it comes from nowhere and goes there.
+    const about = { time: this.#deps.now(), device, node, kind, path, facts }
+    this.#removed.push(
+      { ...about, action: 'created', was: null },
+      { ...about, action: 'deleted', was: { path, facts } },
+    )
   }
 
   /**

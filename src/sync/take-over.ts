@@ -1,17 +1,19 @@
 // Rows that come to stand for what the shared tree has, without an operation, while a folder rejoins: because the disk shows the same, or
 // because what it shows is old and the plan is to replace it. What was taken over is noted for the journal.
 import type { Facts } from '../core/entry.ts'
-import type { DeviceId, NodeId, RowId } from '../core/ids.ts'
-import type { JournalEntry } from '../core/ports.ts'
+import type { DeviceId, RowId } from '../core/ids.ts'
+import type { JournalAction, JournalEntry, Standing } from '../core/past.ts'
 import type { Row } from '../core/rows.ts'
 import type { AdoptDeps, Shown } from './adopt.ts'
 import type { Found, FoundRow } from './local-changes.ts'
+import { type Doers, sameStanding, standing, transition } from './standing.ts'
 import type { TreeView } from './tree.ts'
 
 export interface TakeOverDeps extends AdoptDeps {
   readonly tree: TreeView
   readonly now: () => number
-  readonly deviceOf: (node: NodeId) => DeviceId
+  readonly doers: Pick<Doers, 'ofNode' | 'ofContent' | 'ofMove'>
+  readonly device: DeviceId
 }
 
 export class TakeOver {
@@ -53,14 +55,16 @@ export class TakeOver {
       copy: entry.copy,
       nodes: agrees ? refs : withoutVersions(refs),
     }
+    const before = again === null ? undefined : rows.get(again)
+    const was = standing(rows, before)
     rows.put(row)
-    if (agrees) this.#note('created', row, found.path)
+    this.#note(was === null ? 'created' : was.path === found.path ? 'edited' : 'moved', row, was, agrees)
     this.#deps.onAdopted(directory)
     return { row, again }
   }
 
   /** The row goes along, and nobody hears of it: where the tree shows it elsewhere, the plan moves it there. */
-  follow({ row: { id }, observed, path }: FoundRow, parent: Row): Row | undefined {
+  follow({ row: { id }, observed }: FoundRow, parent: Row): Row | undefined {
     const { rows, tree } = this.#deps
     const row = rows.get(id)
     if (row === undefined) return undefined
@@ -69,8 +73,9 @@ export class TakeOver {
     const same = row.stat.size === observed.stat.size && row.stat.mtimeUs === observed.stat.mtimeUs
     const stat = same ? { ...observed.stat, mode: row.stat.mode } : row.stat
     const moved = { ...row, parent: parent.id, name: observed.name, stat, nodes }
+    const was = standing(rows, row)
     rows.put(moved)
-    this.#note('moved', moved, path)
+    this.#note('moved', moved, was)
     this.#compare(row)
     return moved
   }
@@ -82,14 +87,17 @@ export class TakeOver {
     const entries = ref === undefined ? [] : tree.entriesOf(ref.id)
     const entry = entries.find(each => each.facts.content === facts.content)
     const { stat } = found.observed
+    const was = standing(rows, row)
     if (entry === undefined) {
       if (facts.content !== row.content) return false
       // Written again, or restored with other times: what it shows it showed before.
-      rows.put({ ...row, ...facts, stat })
+      const next = { ...row, ...facts, stat }
+      rows.put(next)
+      this.#note('edited', next, was, false)
     } else {
       const next = { ...row, ...facts, stat, copy: entry.copy, nodes: tree.refsOf(entry) }
       rows.put(next)
-      this.#note('edited', next, found.path)
+      this.#note('edited', next, was)
     }
     this.#compare(row)
     return true
@@ -97,12 +105,17 @@ export class TakeOver {
 
   /** It shows none of the versions that the tree has: the plan replaces it, and keeps it. */
   age(row: Row, found: Found, facts: Facts): void {
-    this.#deps.rows.put({ ...row, ...facts, stat: found.observed.stat, nodes: withoutVersions(row.nodes) })
+    const { rows } = this.#deps
+    const was = standing(rows, row)
+    const next = { ...row, ...facts, stat: found.observed.stat, nodes: withoutVersions(row.nodes) }
+    rows.put(next)
+    this.#note('edited', next, was, false)
     this.#compare(row)
   }
 
   /** What the tree shows of it comes again. */
   forget(row: Row): void {
+    this.#note('deleted', row, standing(this.#deps.rows, row), false)
     this.#deps.rows.delete(row.id)
     this.#compare(row)
   }
@@ -111,12 +124,14 @@ export class TakeOver {
     for (const ref of row.nodes) this.#deps.onAdopted(ref.id)
   }
 
-  #note(action: JournalEntry['action'], row: Row, path: string): void {
-    const [ref] = row.nodes
-    if (ref === undefined) return
-    const { now, deviceOf } = this.#deps
-    const { content, size } = row
-    this.noted.push({ time: now(), device: deviceOf(ref.id), action, node: ref.id, path, content, size })
+  /** `agrees`: it shows what somebody wrote or did; otherwise only that this disk shows it is known. */
+  #note(action: JournalAction, row: Row, was: Standing | null, agrees = true): void {
+    const { rows, now, doers, device } = this.#deps
+    const here = action === 'deleted' ? was : standing(rows, row)
+    if (here === null || (action !== 'deleted' && sameStanding(was, here))) return
+    const doer = !agrees ? device : action === 'moved' ? doers.ofMove(row, row) : doers.ofContent(row)
+    const entry = transition(row, { time: now(), device: doer, action }, here, was)
+    if (entry !== null) this.noted.push(entry)
   }
 }
 

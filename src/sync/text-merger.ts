@@ -3,7 +3,7 @@
 // shows both. Two devices that merge at once write the same bytes, which are one version.
 import { contentOf } from '../core/content-list.ts'
 import type { Emit } from '../core/events.ts'
-import type { DeviceId, FolderId, NodeId } from '../core/ids.ts'
+import type { FolderId, NodeId } from '../core/ids.ts'
 import type { ContentPlace, FolderBatch, FolderDisk, FolderStore, Waiting } from '../core/ports.ts'
 import type { RowTable } from '../core/rows.ts'
 import { commonBase, type Group } from '../crdt/versions.ts'
@@ -14,12 +14,10 @@ import type { Tree } from './tree.ts'
 
 export interface TextMergerDeps {
   readonly folder: FolderId
-  readonly device: DeviceId
   readonly rows: RowTable
   readonly tree: Tree
   readonly disk: FolderDisk
   readonly store: Pick<FolderStore, 'base' | 'contentOfDot'>
-  readonly now: () => number
   readonly commit: (batch: FolderBatch) => Promise<void>
   /** Off the main loop; null where the changes overlap. */
   readonly merge: (base: Uint8Array, a: Uint8Array, b: Uint8Array, options: Waiting) => Promise<Uint8Array | null>
@@ -145,7 +143,7 @@ export class TextMerger {
   }
 
   async #write(job: Job, bytes: Uint8Array, options: Waiting): Promise<void> {
-    const { tree, disk, folder, device } = this.#deps
+    const { tree, disk, folder } = this.#deps
     const list = contentOf(bytes)
     // Nobody else has these bytes yet: they are on the platter before a record speaks of them.
     await disk.stage.putWhole([{ content: list.content, bytes }], options)
@@ -167,13 +165,11 @@ export class TextMerger {
     )
     const [entry] = tree.entriesOf(node)
     const path = entry === undefined ? '' : entryPath(tree, entry)
+    // The journal has it when this disk shows it.
     await this.#deps.commit({
       lists: list.segments.size > 0 ? [list] : [],
       bases: [{ content: list.content, bytes }],
       dots: [{ node, actor: version.dot.actor, seq: version.dot.seq, content: list.content }],
-      journal: [
-        { time: this.#deps.now(), device, action: 'merged', node, path, content: list.content, size: bytes.byteLength },
-      ],
     })
     this.#deps.emit({ type: 'file:merged', folder, path })
   }

@@ -2,10 +2,12 @@
 import { expect } from 'chai'
 import { singleContent } from '../../src/core/content.ts'
 import { contentOf } from '../../src/core/content-list.ts'
+import type { Facts } from '../../src/core/entry.ts'
 import { KithError } from '../../src/core/errors.ts'
 import type { ActorId, ContentId, DocId, NodeId } from '../../src/core/ids.ts'
 import { ROOT_ROW } from '../../src/core/ids.ts'
-import type { FolderBatch, FolderStore, JournalEntry } from '../../src/core/ports.ts'
+import type { JournalEntry } from '../../src/core/past.ts'
+import type { FolderBatch, FolderStore } from '../../src/core/ports.ts'
 import {
   ACTOR,
   counterOf,
@@ -244,6 +246,8 @@ export function storeContract(name: string, open: () => Promise<StoreUnderTest>)
     describe('journal', () => {
       it('answers newest first, by node and by time, whatever the clock did', async () => {
         const nodes = [0, 1, 2].map(() => randomBinary(random, 16) as NodeId)
+        const some = [0, 1].map(() => ({ ...oddFacts(random), mode: 0o644 }))
+        const facts = () => (random.chance(0.5) ? random.pick(some) : oddFacts(random))
         const entries: JournalEntry[] = []
         for (let at = 0; at < 60; at++) {
           entries.push(
@@ -252,29 +256,58 @@ export function storeContract(name: string, open: () => Promise<StoreUnderTest>)
               node: nodes[at % 3] as NodeId,
               path: `p${at}`,
               action: random.pick(['created', 'edited', 'moved', 'deleted', 'merged', 'restored'] as const),
-              content: random.chance(0.5) ? singleContent(randomHash(random)) : ('' as ContentId),
+              kind: random.pick(['file', 'directory', 'symlink'] as const),
+              facts: facts(),
+              was: random.pick([null, { path: `p${at}`, facts: facts() }, { path: 'before', facts: facts() }]),
             }),
           )
         }
         for (let at = 0; at < 60; at += 20) await store.commit({ journal: entries.slice(at, at + 20) })
         await restart()
         const newest = [...entries].reverse()
+        const stored = newest.map((entry, at) => ({ entry, latest: Math.max(...newest.slice(at).map(e => e.time)) }))
         expect(await entriesOf(store, {})).to.deep.equal(newest)
         for (const node of nodes) {
           expect(await entriesOf(store, { node })).to.deep.equal(newest.filter(entry => entry.node === node))
         }
         for (const since of [0, 1_005_000, 1_019_500, 2_000_000]) {
-          expect(await entriesOf(store, { since })).to.deep.equal(newest.filter(entry => entry.time >= since))
+          expect(await entriesOf(store, { since })).to.deep.equal(
+            stored.filter(one => one.latest >= since).map(one => one.entry),
+          )
         }
         const node = nodes[0] as NodeId
         expect(await entriesOf(store, { node, since: 1_010_000 })).to.deep.equal(
-          newest.filter(entry => entry.node === node && entry.time >= 1_010_000),
+          stored.filter(one => one.entry.node === node && one.latest >= 1_010_000).map(one => one.entry),
         )
         for await (const entry of store.journal({})) {
           expect(entry).to.deep.equal(newest[0])
           break
         }
       })
+    })
+
+    it('keeps notes by name, the last of each, with the rest of their commit', async () => {
+      expect(await store.note('sweep')).to.equal(undefined)
+      const bytes = randomBytes(random, 3_000)
+      await store.commit({ notes: [{ name: 'sweep', bytes }], meta: metaWith(1) })
+      await store.commit({ notes: [{ name: 'peers', bytes: new Uint8Array(0) }] })
+      const error = new KithError('store-failed', 'as asked')
+      subject.failNextCommit(error)
+      await failureOf(store.commit({ notes: [{ name: 'sweep', bytes: Buffer.from('lost') }], meta: metaWith(2) }))
+      for (let times = 0; times < 2; times++) {
+        expect(bytesOf((await store.note('sweep')) ?? null)).to.deep.equal([...bytes])
+        expect(bytesOf((await store.note('peers')) ?? null)).to.deep.equal([])
+        expect(await store.note('verify')).to.equal(undefined)
+        await restart()
+      }
+      const own = Buffer.from('newer')
+      await store.commit({ notes: [{ name: 'sweep', bytes: own }] })
+      own.fill(0)
+      expect(Buffer.from((await store.note('sweep')) ?? []).toString()).to.equal('newer')
+      await store.erase()
+      expect(await store.note('sweep')).to.equal(undefined)
+      await restart()
+      expect(await store.note('sweep')).to.equal(undefined)
     })
 
     it('stores nothing of a commit that failed, and goes on', async () => {
@@ -343,6 +376,11 @@ export function storeContract(name: string, open: () => Promise<StoreUnderTest>)
       expect(await textsOf(store, doc(1))).to.deep.equal(['y'])
     })
   })
+}
+
+function oddFacts(random: Random): Facts {
+  const content = random.chance(0.5) ? singleContent(randomHash(random)) : ('' as ContentId)
+  return { content, size: random.int(2 ** 40), mtime: random.int(2 ** 45) - 2 ** 44, mode: random.int(512) }
 }
 
 export async function stateOf(store: FolderStore) {

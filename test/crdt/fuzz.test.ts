@@ -33,4 +33,19 @@ describe('histories of lagging disks', () => {
       expect(gaps, 'some messages arrived before what they build on').to.be.greaterThan(0)
     })
   }
+
+  for (const hard of [false, true]) {
+    it(`seeds ${FIRST}–${FIRST + COUNT / 6 - 1}, ${hard ? 'hard' : 'usual'}, with what people ask for and do not do`, function () {
+      this.timeout(0)
+      let exact = 0
+      let wishes = 0
+      for (let seed = FIRST; seed < FIRST + COUNT / 6; seed++) {
+        const outcome = new History(seed, { hard, wishes: true }).run()
+        exact += outcome.exactWishes
+        wishes += outcome.wishes
+      }
+      expect(wishes).to.be.greaterThan(exact)
+      expect(exact, 'some were checked exactly').to.be.greaterThan(0)
+    })
+  }
 })

@@ -6,7 +6,8 @@ import { listOf } from '../../src/core/content-list.ts'
 import type { Kind, NodeRef, Version } from '../../src/core/entry.ts'
 import type { ActorId, ContentId, DeviceId, DocId, FolderId, Hash, NodeId, RowId } from '../../src/core/ids.ts'
 import { NO_CONTENT, ROOT_NODE, ROOT_ROW } from '../../src/core/ids.ts'
-import type { FolderMeta, JournalEntry } from '../../src/core/ports.ts'
+import type { JournalEntry } from '../../src/core/past.ts'
+import type { FolderMeta } from '../../src/core/ports.ts'
 import type { Row } from '../../src/core/rows.ts'
 import type { Random } from '../support/random.ts'
 
@@ -67,9 +68,10 @@ export function journalEntry(changes: Partial<JournalEntry> = {}): JournalEntry 
     device: DEVICE,
     action: 'edited',
     node: ROOT_NODE,
+    kind: 'file',
     path: 'a/b.txt',
-    content: NO_CONTENT,
-    size: 1,
+    facts: { content: NO_CONTENT, size: 1, mtime: 0, mode: 0o644 },
+    was: null,
     ...changes,
   }
 }

@@ -2,7 +2,8 @@
 // before it happened, or after it happened and before it was heard of. What it wraps outlives the process.
 import type { ContentList } from '../../src/core/content.ts'
 import type { ActorId, ContentId, DocId, FolderId, Hash, NodeId } from '../../src/core/ids.ts'
-import type { DocUpdate, FolderBatch, FolderMeta, FolderStore, JournalEntry } from '../../src/core/ports.ts'
+import type { JournalEntry } from '../../src/core/past.ts'
+import type { DocUpdate, FolderBatch, FolderMeta, FolderStore, NoteName } from '../../src/core/ports.ts'
 import type { RowTable } from '../../src/core/rows.ts'
 import type { Pause } from './process-life.ts'
 
@@ -76,6 +77,11 @@ export class LivedStore implements FolderStore {
   async *journal(filter: { node?: NodeId; since?: number }): AsyncIterable<JournalEntry> {
     await this.#pause('store journal')
     yield* this.#inner.journal(filter)
+  }
+
+  async note(name: NoteName): Promise<Uint8Array | undefined> {
+    await this.#pause('store note')
+    return this.#inner.note(name)
   }
 
   async erase(): Promise<void> {

@@ -20,6 +20,7 @@ import type {
 } from '../../src/core/ports.ts'
 import { MemoryStage, noSpace } from './memory-stage.ts'
 import { problem, putBackParked, refused, StepBatch } from './memory-steps.ts'
+import { MemoryVersions } from './memory-versions.ts'
 import type { Inode, KithArea, MemoryVolume, Staged } from './memory-volume.ts'
 import { areaOf, isAsExpected, mark, statOf, VolumeError } from './memory-volume.ts'
 import { MemoryWatch, type WatchFaults } from './memory-watch.ts'
@@ -41,6 +42,7 @@ interface Deps {
 export class MemoryDisk implements FolderDisk {
   readonly root: string
   readonly stage: MemoryStage
+  readonly versions: MemoryVersions
   readonly #deps: Deps
   readonly #volume: MemoryVolume
   readonly #pause: Pause
@@ -57,6 +59,7 @@ export class MemoryDisk implements FolderDisk {
       pause: this.#pause,
       read: (place, offset, length) => this.#readNow(place, offset, length),
     })
+    this.versions = new MemoryVersions({ volume: this.#volume, area: () => this.#area(), pause: this.#pause })
   }
 
   async check(options: { hadEntries: boolean }): Promise<RootState> {

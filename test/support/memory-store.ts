@@ -6,7 +6,8 @@ import type { KithError } from '../../src/core/errors.ts'
 import { KithError as Failure } from '../../src/core/errors.ts'
 import type { ActorId, ContentId, DocId, FolderId, Hash, NodeId, RowId } from '../../src/core/ids.ts'
 import { ROOT_ROW } from '../../src/core/ids.ts'
-import type { DocUpdate, FolderBatch, FolderMeta, FolderStore, JournalEntry } from '../../src/core/ports.ts'
+import type { JournalEntry } from '../../src/core/past.ts'
+import type { DocUpdate, FolderBatch, FolderMeta, FolderStore, NoteName } from '../../src/core/ports.ts'
 import type { Row } from '../../src/core/rows.ts'
 import { RowTable } from '../../src/core/rows.ts'
 
@@ -32,6 +33,7 @@ class Stored {
   bases = new Map<ContentId, Uint8Array>()
   dots = new Map<string, ContentId>()
   journal: JournalEntry[] = []
+  notes = new Map<NoteName, Uint8Array>()
 
   /** What is stored is never changed in place, but for the logs. */
   copy(): Stored {
@@ -46,6 +48,7 @@ class Stored {
     out.bases = new Map(this.bases)
     out.dots = new Map(this.dots)
     out.journal = [...this.journal]
+    out.notes = new Map(this.notes)
     return out
   }
 }
@@ -120,6 +123,7 @@ export class MemoryStore implements FolderStore {
       this.#stored.dots.set(dotKey(node, actor, seq), content)
     }
     for (const entry of batch.journal ?? []) this.#stored.journal.push({ ...entry })
+    for (const { name, bytes } of batch.notes ?? []) this.#stored.notes.set(name, copy(bytes))
     if (batch.meta !== undefined) this.#stored.meta = structuredClone(batch.meta)
   }
 
@@ -155,6 +159,11 @@ export class MemoryStore implements FolderStore {
     return this.#stored.bases.keys()
   }
 
+  /** As if the room for them had run out. */
+  forgetBases(): void {
+    this.#stored.bases.clear()
+  }
+
   contentOfDot(node: NodeId, actor: ActorId, seq: number): ContentId | null {
     this.#alive()
     return this.#stored.dots.get(dotKey(node, actor, seq)) ?? null
@@ -163,9 +172,21 @@ export class MemoryStore implements FolderStore {
   async *journal(filter: { node?: NodeId; since?: number }): AsyncIterable<JournalEntry> {
     this.#alive()
     const { node, since = Number.NEGATIVE_INFINITY } = filter
-    for (const entry of [...this.#stored.journal].reverse()) {
-      if ((node === undefined || entry.node === node) && entry.time >= since) yield entry
+    let latest = Number.NEGATIVE_INFINITY
+    const all = this.#stored.journal.map(entry => {
+      latest = Math.max(latest, entry.time)
+      return { entry, latest }
+    })
+    for (const { entry, latest: until } of all.reverse()) {
+      if (until < since) return
+      if (node === undefined || entry.node === node) yield entry
     }
+  }
+
+  async note(name: NoteName): Promise<Uint8Array | undefined> {
+    this.#alive()
+    const bytes = this.#stored.notes.get(name)
+    return bytes && copy(bytes)
   }
 
   async erase(): Promise<void> {

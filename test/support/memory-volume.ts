@@ -24,6 +24,10 @@ export interface Inode {
 export interface KithArea {
   marker: { dev: number; ino: number } | null
   readonly versions: Map<ContentId, Uint8Array>
+  /** Those that share their chunks. */
+  readonly packed: Set<ContentId>
+  /** What was kept and is not what it should be. */
+  readonly damaged: Uint8Array[]
   readonly stage: Map<ContentId, Staged>
   readonly parked: Map<string, { inode: Inode; from: string }>
 }
@@ -244,6 +248,8 @@ function copyOf(inode: Inode, identity: (inode: Inode) => Pick<Inode, 'ino' | 'b
   const area = kith && {
     marker: kith.marker,
     versions: new Map(kith.versions),
+    packed: new Set(kith.packed),
+    damaged: [...kith.damaged],
     stage: new Map([...kith.stage].map(([id, { chunks, whole }]) => [id, { chunks: new Map(chunks), whole }])),
     parked: new Map([...kith.parked].map(([id, at]) => [id, { ...at, inode: copyOf(at.inode, identity) }])),
   }
@@ -254,7 +260,14 @@ function copyOf(inode: Inode, identity: (inode: Inode) => Pick<Inode, 'ino' | 'b
 /** `.kith` of the root, made where it is missing; of a root that is gone, one that nothing keeps. */
 export function areaOf(volume: MemoryVolume): KithArea {
   const { root } = volume
-  const area = root?.kith ?? { marker: null, versions: new Map(), stage: new Map(), parked: new Map() }
+  const area = root?.kith ?? {
+    marker: null,
+    versions: new Map(),
+    packed: new Set(),
+    damaged: [],
+    stage: new Map(),
+    parked: new Map(),
+  }
   if (root !== null) root.kith = area
   return area
 }

@@ -6,7 +6,8 @@ import { singleContent } from '../../src/core/content.ts'
 import type { ContentId, DeviceId, Hash, NodeId } from '../../src/core/ids.ts'
 import { NO_CONTENT } from '../../src/core/ids.ts'
 import { nameKey } from '../../src/core/names.ts'
-import type { JournalEntry, PastQuery } from '../../src/core/ports.ts'
+import type { JournalEntry } from '../../src/core/past.ts'
+import type { PastQuery } from '../../src/core/ports.ts'
 import { openDatabase } from '../../src/store/database.ts'
 import { Past } from '../../src/sync/past.ts'
 import { newHome, removeHomes } from '../store/homes.ts'
@@ -20,8 +21,9 @@ const content = (number: number): ContentId => singleContent(String(number).padS
 type Line = readonly [number, string, number?]
 
 function entryOf([id, path, of]: Line): JournalEntry {
-  const facts = { content: of === undefined ? NO_CONTENT : content(of), size: 1 }
-  return { time: 0, device: 'device' as DeviceId, action: 'edited', node: node(id), path, ...facts }
+  const facts = { content: of === undefined ? NO_CONTENT : content(of), size: 1, mtime: 0, mode: 0o644 }
+  const kind = of === undefined ? 'directory' : 'file'
+  return { time: 0, device: 'device' as DeviceId, action: 'edited', node: node(id), kind, path, facts, was: null }
 }
 
 class Hand {

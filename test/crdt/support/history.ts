@@ -6,6 +6,7 @@ import { fullProjection } from './full-projection.ts'
 import { cut, ModelDisk, pathOf, put, type Thing, thing, walk } from './model-disk.ts'
 import { type Random, random } from './random.ts'
 import { exchange, openTree, paths, render, snapshots, textOf } from './replica.ts'
+import { wish } from './wishes.ts'
 
 const DIRECTORY_NAMES = ['a', 'b', 'c', 'A']
 const FILE_NAMES = ['f', 'g.txt', 'F', 'G.txt', 'a', 'caf\u00e9.txt', 'cafe\u0301.txt']
@@ -25,6 +26,8 @@ export interface Outcome {
   readonly exact: number
   readonly operations: number
   readonly gaps: number
+  readonly wishes: number
+  readonly exactWishes: number
 }
 
 export class History {
@@ -37,12 +40,15 @@ export class History {
   readonly #eager: number
   readonly #fold: boolean
   readonly #hard: boolean
+  /** Do people also ask for what they do not do themselves? */
+  readonly #wishes: boolean
   #clock = 1000
   #texts = 0
-  #counts = { quiet: 0, exact: 0, operations: 0, gaps: 0 }
+  #counts = { quiet: 0, exact: 0, operations: 0, gaps: 0, wishes: 0, exactWishes: 0 }
 
-  constructor(seed: number, options: { hard: boolean }) {
+  constructor(seed: number, options: { hard: boolean; wishes?: boolean }) {
     this.#seed = seed
+    this.#wishes = options.wishes ?? false
     this.#hard = options.hard
     this.#random = random(seed)
     const r = this.#random
@@ -74,7 +80,8 @@ export class History {
     for (let phase = 1 + r.below(2); phase > 0; phase--) {
       for (let step = 10 + r.below(40); step > 0; step--) {
         this.#clock += 1 + r.below(5)
-        if (!r.chance(0.4)) this.#world()
+        if (this.#wishes && r.chance(0.08)) this.#wish()
+        else if (!r.chance(0.4)) this.#world()
         else if (heavy === 1 && r.chance(0.6)) this.#act(0.8 + r.next() * 0.1)
         else if (heavy === 2 && r.chance(0.5)) this.#act(0.3 + r.next() * 0.38)
         else this.#act(r.next())
@@ -225,6 +232,34 @@ export class History {
     x.name = name
     put(parent, x)
     return said
+  }
+
+  /** A person asks for changes and touches nothing: the disk follows. */
+  #wish(): void {
+    const device = this.#random.pick(this.#devices)
+    const { disk, tree } = device
+    const clean = disk.plan().steps.length === 0 && disk.render() === disk.renderTree() && !this.#anyPending(device)
+    const fresh = (): string => `w${++this.#texts}`
+    const deps = { rows: disk.rows, hidden: disk.hidden, random: this.#random, key: (n: string) => disk.key(n), fresh }
+    const made = wish(deps, this.#clock)
+    if (made === null) return
+    const said = made.revisions.map(each => `${each.do} ${'row' in each ? disk.rows.path(each.row.id) : each.name}`)
+    this.#log.push(`${device.number} wish: ${said.join(', ')}`)
+    for (const text of made.wrote) this.#written.add(text)
+    for (const text of made.disposed) this.#handled.add(text)
+    const before = this.#shown(device)
+    tree.revise(made.revisions)
+    this.#send(device)
+    this.#counts.wishes++
+    if (clean) {
+      this.#counts.exactWishes++
+      if (render(tree) !== made.becomes) this.fail(`not what was wished\n${render(tree)}\n---\n${made.becomes}`)
+    }
+    if (this.#anyPending(device)) return
+    const after = this.#shown(device)
+    for (const text of made.wrote) if (!after.has(text)) this.fail(`what was wished, ${text}, is not shown`)
+    for (const [text, path] of before)
+      if (text.startsWith('w') && !after.has(text) && !this.#handled.has(text)) this.fail(`it hid ${text} at ${path}`)
   }
 
   // ------------------------------------------------------------------------------------------------------------ what happens

@@ -116,6 +116,11 @@ export class ModelDisk {
     return false
   }
 
+  /** The row that is not part of the folder. */
+  get hidden(): RowId {
+    return this.#parkedRow
+  }
+
   get parkedCount(): number {
     return this.#parked.kids.size
   }

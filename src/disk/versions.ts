@@ -1,0 +1,215 @@
+// The port `Versions` on `.kith/versions`, `.kith/recipes` and `.kith/packs`: knows by content id what is kept whole and what is packed;
+// the workers read and write. A name whose inode a program may still write to is kept, and served, but nothing is done to it.
+import { readdir } from 'node:fs/promises'
+import type { ContentList } from '../core/content.ts'
+import { isSingle } from '../core/content.ts'
+import { decodeTop } from '../core/content-list.ts'
+import { KithError } from '../core/errors.ts'
+import type { ContentId } from '../core/ids.ts'
+import type { KeptVersion, Stat, Versions, Waiting } from '../core/ports.ts'
+import { areaPath, contentOfName, RECIPES, VERSIONS } from './area.ts'
+import { abortable } from './hasher.ts'
+import { reserveRoom } from './room.ts'
+import type { Root } from './source.ts'
+import type { DiskStage } from './stage.ts'
+import type { VersionChange, VersionChanged } from './version-changes.ts'
+import type { DiskWorkers } from './workers.ts'
+
+const BATCH = 1_000
+/** Between two slices of a packing a signal is heard. */
+const SLICE_BYTES = 64 * 1024 * 1024
+/** So many were packed since the packs were last put in order. */
+const CLEAR_AFTER = 16
+
+export interface DiskVersionsDeps {
+  readonly workers: DiskWorkers
+  readonly root: () => Root
+  readonly stage: DiskStage
+  /** One after the other with the folder's batches. */
+  readonly serially: <T>(work: () => Promise<T>) => Promise<T>
+}
+
+export class DiskVersions implements Versions {
+  readonly #deps: DiskVersionsDeps
+  readonly #whole = new Set<ContentId>()
+  readonly #packed = new Set<ContentId>()
+  /** One packing or clearing at a time: what is in work is not cleared away. */
+  #packing: Promise<unknown> = Promise.resolve()
+  /** What an interrupted run left may be cleared; later, how many were packed since. */
+  #untidy = CLEAR_AFTER
+
+  constructor(deps: DiskVersionsDeps) {
+    this.#deps = deps
+  }
+
+  /** `whole`: where what is there was just looked at. */
+  async load(whole?: readonly ContentId[]): Promise<void> {
+    const { path } = this.#deps.root()
+    fill(this.#whole, whole ?? (await contentsIn(areaPath(path, VERSIONS))))
+    fill(this.#packed, await contentsIn(areaPath(path, RECIPES)))
+  }
+
+  has(content: ContentId): boolean {
+    return this.#whole.has(content) || this.#packed.has(content)
+  }
+
+  /** A batch kept them. */
+  added(contents: Iterable<ContentId>): void {
+    for (const content of contents) this.#whole.add(content)
+  }
+
+  /** What had these names was written to and went back to the user. */
+  lost(contents: Iterable<ContentId>): void {
+    for (const content of contents) this.#whole.delete(content)
+  }
+
+  async keepBytes(content: ContentId, bytes: Uint8Array): Promise<void> {
+    if (this.has(content)) return
+    const task = { do: 'version-keep', root: this.#deps.root(), content, bytes: Uint8Array.from(bytes) } as const
+    if (!(await this.#deps.workers.hash(task)))
+      throw new KithError('content-mismatch', 'A version to be kept is not what its id says.')
+    this.#whole.add(content)
+  }
+
+  async *all(options: Waiting): AsyncIterable<readonly KeptVersion[]> {
+    options.signal.throwIfAborted()
+    const root = this.#deps.root()
+    const whole = [...this.#whole]
+    const task = { do: 'version-shares', root } as const
+    const packed = this.#packed.size === 0 ? [] : await abortable(this.#deps.workers.hash(task), options.signal)
+    for (let at = 0; at < whole.length; at += BATCH) {
+      const contents = whole.slice(at, at + BATCH)
+      yield await abortable(this.#deps.workers.hash({ do: 'version-stat', root, contents }), options.signal)
+    }
+    // What is whole and packed at once was told as whole.
+    const rest = packed.filter(({ content }) => !this.#whole.has(content) && this.#packed.has(content))
+    for (let at = 0; at < rest.length; at += BATCH) yield rest.slice(at, at + BATCH)
+  }
+
+  async drop(contents: readonly ContentId[], options: Waiting): Promise<void> {
+    let freed = false
+    for (let at = 0; at < contents.length; at += BATCH) {
+      options.signal.throwIfAborted()
+      const { done, packed } = await this.#change({ do: 'drop', contents: contents.slice(at, at + BATCH) })
+      for (const content of done) {
+        this.#whole.delete(content)
+        this.#packed.delete(content)
+      }
+      freed ||= packed
+    }
+    if (freed) await this.#alone(() => this.#clear(options))
+  }
+
+  async keep(path: string, stat: Stat, content: ContentId, options: Waiting): Promise<boolean> {
+    options.signal.throwIfAborted()
+    if (this.has(content)) return true
+    const root = this.#deps.root()
+    await reserveRoom(root.path, stat.size)
+    const kept = await this.#deps.workers.hash({ do: 'version-copy', root, path, stat, content })
+    if (kept) this.#whole.add(content)
+    return kept
+  }
+
+  async keepStaged(content: ContentId, options: Waiting): Promise<boolean> {
+    options.signal.throwIfAborted()
+    const seal = await this.#deps.stage.sealed(content)
+    if (seal === null) return false
+    const { done } = await this.#change({ do: 'keep-staged', content, seal })
+    if (done.length === 0) return false
+    this.#deps.stage.forget(content)
+    this.#whole.add(content)
+    return true
+  }
+
+  async verify(content: ContentId, options: Waiting): Promise<'sound' | 'damaged' | 'gone'> {
+    for (let wasDamaged = false; ; wasDamaged = true) {
+      options.signal.throwIfAborted()
+      const task = { do: 'version-verify', root: this.#deps.root(), content } as const
+      const { state, seal } = await abortable(this.#deps.workers.hash(task), options.signal)
+      // One of two damaged ones is gone, or there was one only.
+      if (state === 'gone') return wasDamaged ? 'damaged' : 'gone'
+      if (state === 'sound') return state
+      const { done } = await this.#change({ do: 'set-aside', content, seal })
+      if (done.length === 0) return 'gone'
+      if (seal === null) this.#packed.delete(content)
+      else this.#whole.delete(content)
+    }
+  }
+
+  pack(content: ContentId, list: ContentList, options: Waiting): Promise<void> {
+    return this.#alone(async () => {
+      if (!this.#whole.has(content) || isSingle(content)) return
+      await this.#pack(content, list, options)
+      if (this.#untidy >= CLEAR_AFTER) await this.#clear(options)
+    })
+  }
+
+  async #pack(content: ContentId, list: ContentList, options: Waiting): Promise<void> {
+    const { workers } = this.#deps
+    const root = this.#deps.root()
+    options.signal.throwIfAborted()
+    const seal = await workers.hash({ do: 'pack-begin', root, content, top: list.top })
+    if (seal === null) return
+    for (const { offset, segments } of slicesOf(list)) {
+      options.signal.throwIfAborted()
+      const isThere = await workers.hash({ do: 'pack-slice', root, content, offset, segments })
+      // It changed, or is damaged: it stays whole, for `verify` to find.
+      if (!isThere) return
+    }
+    const { done } = await this.#change({ do: 'end-packing', content, seal })
+    if (done.length === 0) return
+    this.#packed.add(content)
+    this.#whole.delete(content)
+    this.#untidy++
+  }
+
+  async #clear(options: Waiting): Promise<void> {
+    options.signal.throwIfAborted()
+    await this.#deps.workers.hash({ do: 'pack-clear', root: this.#deps.root() })
+    this.#untidy = 0
+  }
+
+  #alone<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#packing.then(work)
+    this.#packing = done.catch(() => undefined)
+    return done
+  }
+
+  #change(change: VersionChange): Promise<VersionChanged> {
+    const { workers, root, serially } = this.#deps
+    return serially(() => workers.publish({ do: 'versions', root: root(), change }))
+  }
+}
+
+/** Whole segments, in order, of about SLICE_BYTES of content at a time. */
+function* slicesOf(list: ContentList): Iterable<{ offset: number; segments: Uint8Array[] }> {
+  let segments: Uint8Array[] = []
+  let offset = 0
+  let length = 0
+  for (const ref of decodeTop(list.top).segments) {
+    const bytes = list.segments.get(ref.hash)
+    if (bytes === undefined) throw new RangeError('a segment of the list is missing')
+    segments.push(bytes)
+    length += ref.length
+    if (length < SLICE_BYTES) continue
+    yield { offset, segments }
+    offset += length
+    segments = []
+    length = 0
+  }
+  if (segments.length > 0) yield { offset, segments }
+}
+
+function fill(set: Set<ContentId>, contents: readonly ContentId[]): void {
+  set.clear()
+  for (const content of contents) set.add(content)
+}
+
+async function contentsIn(path: string): Promise<ContentId[]> {
+  try {
+    return (await readdir(path)).flatMap(name => contentOfName(name) ?? [])
+  } catch {
+    // Not there yet, or unreadable: `recover` and `check` tell.
+    return []
+  }
+}

@@ -1,0 +1,156 @@
+// The past of one folder, for whoever asks: its history, what it showed at any time, bringing that back, and on how many devices things
+// are. It puts the parts together and holds no state of its own.
+import { printable } from '../core/display.ts'
+import { KithError } from '../core/errors.ts'
+import type { ContentId, DeviceId, NodeId } from '../core/ids.ts'
+import { ROOT_ROW } from '../core/ids.ts'
+import type { Change, FileVersion, RewindOutcome } from '../core/past.ts'
+import type { FolderStore, Waiting } from '../core/ports.ts'
+import type { CopiesStatus, FolderArchive, RewindRequest, UndoRequest, VerifyOutcome } from '../core/status.ts'
+import { resolutionOf } from './conflicts.ts'
+import { type Absent, type CopiesDeps, copiesOf, heldOnlyBy } from './copies.ts'
+import type { History } from './history.ts'
+import type { Holdings } from './holdings.ts'
+import { type ReaderDeps, readContent } from './reader.ts'
+import type { Replica } from './replica.ts'
+import type { Restore } from './restore.ts'
+import { planGone, planMoment, planUndo, planVersion, treeThen } from './rewind-plans.ts'
+import type { Refusal, Turns } from './turns.ts'
+
+export interface ArchiveDeps extends Omit<ReaderDeps, 'rows'> {
+  readonly device: DeviceId
+  readonly store: FolderStore
+  readonly holdings: Holdings
+  readonly history: History
+  readonly restore: Restore
+  readonly turns: Turns
+  /** Throws KithError `stopped` where nothing is loaded. */
+  readonly replica: () => Replica
+  readonly absent: () => readonly Absent[]
+  readonly refusal: () => Refusal
+  /** The shared tree says something new. */
+  readonly onRevised: () => void
+  readonly verify: FolderArchive['verify']
+}
+
+export class Archive implements FolderArchive {
+  readonly #deps: ArchiveDeps
+
+  constructor(deps: ArchiveDeps) {
+    this.#deps = deps
+  }
+
+  async history(path: string, options: Waiting): Promise<readonly FileVersion[]> {
+    const { history, replica } = this.#deps
+    const row = replica().rows.at(path)
+    const found = await history.versions(path, row?.nodes.map(ref => ref.id) ?? [], options)
+    const versions = found.length > 0 ? found : this.#untold(path)
+    if (versions.length === 0)
+      throw new KithError('not-found', `No device that answers knows anything of ${printable(path)}.`)
+    return versions
+  }
+
+  async treeAt(path: string, at: number, options: Waiting): Promise<readonly Change[]> {
+    const { turns, store, replica } = this.#deps
+    const plan = (): Promise<Change[]> => treeThen({ rows: replica().rows, store }, { path, at }, options)
+    return turns.take(plan, () => null, options)
+  }
+
+  async restore(request: RewindRequest): Promise<RewindOutcome> {
+    const { path, at, version, keepNew, dryRun, signal } = request
+    const { store } = this.#deps
+    const wanted = version === null ? null : await this.#version(path, version, { signal })
+    const outcome = await this.#deps.restore.run(
+      async rows => {
+        const deps = { rows, store }
+        if (wanted !== null) return planVersion(deps, { ...wanted, path })
+        return at === null ? planGone(deps, path, { signal }) : planMoment(deps, { path, at, keepNew }, { signal })
+      },
+      { dryRun, signal },
+    )
+    if (outcome.done) this.#deps.onRevised()
+    return outcome
+  }
+
+  async undo({ device, since, dryRun, signal }: UndoRequest): Promise<RewindOutcome> {
+    const { store } = this.#deps
+    const outcome = await this.#deps.restore.run(
+      async rows => planUndo({ rows, store }, { device, since }, { signal }),
+      { dryRun, signal },
+    )
+    if (outcome.done) this.#deps.onRevised()
+    return outcome
+  }
+
+  async resolve(path: string, keep: string): Promise<void> {
+    const { turns, replica, refusal } = this.#deps
+    const decide = async (): Promise<void> => {
+      const live = replica()
+      live.tree.resolve(resolutionOf(live.tree, path, keep))
+      await live.commit({})
+    }
+    await turns.take(decide, refusal, { signal: new AbortController().signal })
+    this.#deps.onRevised()
+  }
+
+  read(content: ContentId, size: number, options: Waiting): AsyncIterable<Uint8Array> {
+    return readContent({ ...this.#deps, rows: () => this.#deps.replica().rows }, content, size, options)
+  }
+
+  verify(options: Parameters<FolderArchive['verify']>[0]): Promise<VerifyOutcome> {
+    return this.#deps.verify(options)
+  }
+
+  async copies(path: string, options: Waiting): Promise<CopiesStatus> {
+    return copiesOf(this.#copies(), path, options)
+  }
+
+  async onlyOn(device: DeviceId, options: Waiting): Promise<readonly { path: string; size: number }[]> {
+    return heldOnlyBy(this.#copies(), device, options)
+  }
+
+  #copies(): CopiesDeps {
+    const { device, store, holdings, replica, absent } = this.#deps
+    const { rows, tree } = replica()
+    return { device, rows, tree, store, holdings, absent: absent() }
+  }
+
+  async #version(path: string, id: string, options: Waiting): Promise<FileVersion & { readonly node: NodeId }> {
+    const found = (await this.history(path, options)).find(version => version.id === id)
+    if (found === undefined)
+      throw new KithError(
+        'no-such-version',
+        `${printable(path)} has no version ${printable(id)}: kith history names those it has.`,
+      )
+    if (found.kind === 'directory')
+      throw new KithError(
+        'no-such-version',
+        `${printable(path)} was a directory then: say the time instead (--at), and it comes back with what was in it.`,
+      )
+    return { ...found, node: this.#deps.replica().rows.at(path)?.nodes[0]?.id ?? ('' as NodeId) }
+  }
+
+  /** What is there though no journal speaks of it: a database was lost. */
+  #untold(path: string): FileVersion[] {
+    const { replica, device } = this.#deps
+    const { rows, tree } = replica()
+    const row = rows.at(path)
+    if (row === undefined || row.id === ROOT_ROW) return []
+    const { kind, content, size, mtime, mode } = row
+    const [dot] = row.nodes.flatMap(ref => ref.versions.map(version => version.dot))
+    return [
+      {
+        id: dot === undefined ? 'now' : `${dot.actor.toString(36)}.${dot.seq.toString(36)}`,
+        time: dot?.seq ?? mtime,
+        device: (dot && tree.actors().get(dot.actor)?.device) ?? device,
+        action: 'created',
+        kind,
+        path,
+        from: null,
+        facts: { content, size, mtime, mode },
+        here: true,
+        holders: [device],
+      },
+    ]
+  }
+}

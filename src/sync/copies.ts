@@ -1,0 +1,106 @@
+// On how many devices the newest content of each file is known to be held: here by the rows, on linked devices by asking, on absent ones by
+// when they were last in sync with this one and what has changed here since. What is not known does not count.
+import type { ContentId, DeviceId } from '../core/ids.ts'
+import type { JournalEntry } from '../core/past.ts'
+import type { FolderStore, Waiting } from '../core/ports.ts'
+import type { RowTable } from '../core/rows.ts'
+import type { CopiesStatus } from '../core/status.ts'
+import type { SharedTree } from '../crdt/shared-tree.ts'
+import { entryPath } from './conflicts.ts'
+import type { Holdings } from './holdings.ts'
+
+const CHECK_EVERY = 1_000
+
+/** A device that is not linked now. */
+export interface Absent {
+  readonly device: DeviceId
+  /** When it was last known to be in sync with this one, by this device's clock; null: never. */
+  readonly syncedAt: number | null
+}
+
+export interface CopiesDeps {
+  readonly device: DeviceId
+  readonly rows: RowTable
+  readonly tree: Pick<SharedTree, 'allEntries' | 'entriesOf'>
+  readonly store: Pick<FolderStore, 'journal'>
+  readonly holdings: Holdings
+  readonly absent: readonly Absent[]
+}
+
+interface Held {
+  readonly path: string
+  readonly size: number
+  readonly holders: readonly DeviceId[]
+}
+
+export async function copiesOf(deps: CopiesDeps, path: string, options: Waiting): Promise<CopiesStatus> {
+  const files = await heldFiles(deps, path, options)
+  let risky = 0
+  let bytes = 0
+  for (const { holders, size } of files) {
+    if (holders.some(holder => holder !== deps.device)) continue
+    risky++
+    bytes += size
+  }
+  const stale = deps.absent.map(({ device, syncedAt }) => ({ device, asOf: syncedAt }))
+  return { files, atRisk: { files: risky, bytes }, stale }
+}
+
+/** What would be out of reach without that device. */
+export async function heldOnlyBy(
+  deps: CopiesDeps,
+  device: DeviceId,
+  options: Waiting,
+): Promise<readonly { readonly path: string; readonly size: number }[]> {
+  const files = await heldFiles({ ...deps, absent: deps.absent.filter(each => each.device !== device) }, '', options)
+  return files
+    .filter(({ holders }) => holders.every(holder => holder === device))
+    .map(({ path, size }) => ({ path, size }))
+}
+
+async function heldFiles(deps: CopiesDeps, path: string, options: Waiting): Promise<Held[]> {
+  const { tree, holdings, rows, device } = deps
+  const files: { path: string; size: number; content: ContentId }[] = []
+  for (const entry of tree.allEntries()) {
+    if (entry.kind === 'directory') continue
+    const at = entryPath(tree, entry)
+    if (path === '' || at === path || at.startsWith(`${path}/`))
+      files.push({ path: at, size: entry.facts.size, content: entry.facts.content })
+  }
+  const linked = await holdings.holders(
+    files.map(file => file.content),
+    options,
+  )
+  const changed = await changedSince(deps, options)
+  const out: Held[] = []
+  for (const { path: at, size, content } of files) {
+    const holders = new Set<DeviceId>(linked.get(content) ?? [])
+    if (await holdings.holds(content)) holders.add(device)
+    // Only of what this disk shows is it known when it came.
+    const shown = rows.byContent(content).length > 0
+    for (const { device: other, syncedAt } of deps.absent)
+      if (shown && syncedAt !== null && (changed.get(content) ?? Number.NEGATIVE_INFINITY) <= syncedAt)
+        holders.add(other)
+    out.push({ path: at, size, holders: [...holders] })
+  }
+  return out
+}
+
+/** When each content last came here, of those that came since any absent device was in sync. */
+async function changedSince({ absent, store }: CopiesDeps, { signal }: Waiting): Promise<Map<ContentId, number>> {
+  const changed = new Map<ContentId, number>()
+  const times = absent.flatMap(({ syncedAt }) => (syncedAt === null ? [] : [syncedAt]))
+  if (times.length === 0) return changed
+  let count = 0
+  for await (const entry of store.journal({ since: Math.min(...times) })) {
+    if (++count % CHECK_EVERY === 0) signal.throwIfAborted()
+    if (!cameNew(entry)) continue
+    const { content } = entry.facts
+    changed.set(content, Math.max(changed.get(content) ?? Number.NEGATIVE_INFINITY, entry.time))
+  }
+  return changed
+}
+
+function cameNew({ action, kind, facts, was }: JournalEntry): boolean {
+  return action !== 'deleted' && kind !== 'directory' && was?.facts.content !== facts.content
+}

@@ -1,0 +1,62 @@
+// Files whose bytes are not what their rows say though nobody touched them: rot that no other device could mend yet. Known damage is not
+// served, and a new time on such a file does not make its rot an edit that spreads: its row keeps the sound content until somebody has it
+// again, or until a person writes other bytes. It is remembered in the folder's note of verification.
+import type { ContentId, RowId } from '../core/ids.ts'
+import type { Problem } from '../core/ports.ts'
+import type { Row, RowTable } from '../core/rows.ts'
+
+/** More are found again by the next verification. */
+export const MOST_DAMAGE = 10_000
+
+export interface KnownDamage {
+  readonly row: RowId
+  /** What it should be. */
+  readonly content: ContentId
+  /** What it is; null where the disk cannot read it. */
+  readonly found: ContentId | null
+}
+
+export class Damage {
+  readonly #known = new Map<RowId, KnownDamage>()
+
+  load(known: readonly KnownDamage[]): void {
+    this.#known.clear()
+    for (const one of known) this.#known.set(one.row, one)
+  }
+
+  all(): readonly KnownDamage[] {
+    return [...this.#known.values()]
+  }
+
+  note(damage: KnownDamage): void {
+    if (this.#known.has(damage.row) || this.#known.size < MOST_DAMAGE) this.#known.set(damage.row, damage)
+  }
+
+  forget(row: RowId): boolean {
+    return this.#known.delete(row)
+  }
+
+  /** Is what lies there known not to be this row's content? */
+  has(row: Row): boolean {
+    return this.#known.get(row.id)?.content === row.content
+  }
+
+  /** Are these bytes the row's own, rotten? Then nobody wrote them. */
+  isRot(row: Row, found: ContentId): boolean {
+    const known = this.#known.get(row.id)
+    return known !== undefined && known.content === row.content && known.found === found
+  }
+
+  problems(rows: RowTable): Problem[] {
+    const problems: Problem[] = []
+    for (const { row: id } of this.#known.values()) {
+      const row = rows.get(id)
+      const path = row && this.has(row) ? rows.path(id) : undefined
+      if (path === undefined) continue
+      const message =
+        'Its bytes have changed though nobody wrote to it: the disk may be failing. It is mended as soon as a device that has it is linked.'
+      problems.push({ code: 'damaged', path, message })
+    }
+    return problems
+  }
+}

@@ -1,0 +1,163 @@
+// What is read again and compared with its hash, and what becomes of what is wrong: damage is mended from where the content lies sound, by
+// an ordinary checked step that keeps the damaged bytes under what they are; what nobody has stays as it is, known as damaged.
+import type { Emit } from '../core/events.ts'
+import type { ContentId, FolderId } from '../core/ids.ts'
+import { ROOT_ROW } from '../core/ids.ts'
+import type { DamagedFile } from '../core/past.ts'
+import type { FolderBatch, FolderStore, HashRequest, KeptVersion, Stat, Waiting } from '../core/ports.ts'
+import type { Row } from '../core/rows.ts'
+import { type BringDeps, bring } from './bring.ts'
+import type { Damage } from './damage.ts'
+import { parentPath, sameStat } from './local-changes.ts'
+import type { LostVersion, VerifyState } from './verify-state.ts'
+
+/** Versions that nobody had: more are not asked for again. */
+const MOST_LOST = 1_000
+
+export interface MenderDeps extends BringDeps {
+  readonly folder: FolderId
+  readonly store: Pick<FolderStore, 'list' | 'chunk' | 'base' | 'note' | 'commit' | 'journal'>
+  readonly emit: Emit
+  readonly damage: Damage
+  /** Stores what the rows changed; within `alone` only. */
+  readonly commit: (batch: FolderBatch) => Promise<void>
+  /** Runs it between two cycles: it changes the disk and the rows. */
+  readonly alone: <T>(work: () => Promise<T>) => Promise<T>
+  /** May what stands there differ from its row without showing it? Then it is looked at, and no damage. */
+  readonly isUnsure: (stat: Stat) => boolean
+  /** Something in this directory is not as its row says: an edit, to be looked at. */
+  readonly onDirty: (path: string) => void
+  readonly onWrote: (path: string, stat: Stat) => void
+}
+
+export type Checked = Row & { readonly kind: 'file' | 'symlink' }
+
+/** What one piece of work found. */
+export interface Report {
+  checked: number
+  bytes: number
+  readonly damaged: DamagedFile[]
+}
+
+export class Mender {
+  readonly #deps: MenderDeps
+  readonly #state: VerifyState
+
+  constructor(deps: MenderDeps, state: VerifyState) {
+    this.#deps = deps
+    this.#state = state
+  }
+
+  async checkFiles(rows: readonly Checked[], report: Report, options: Waiting): Promise<void> {
+    const { disk, damage, onDirty } = this.#deps
+    const byPath = new Map<string, Checked>()
+    const requests: HashRequest[] = []
+    for (const row of rows) {
+      const path = this.#deps.rows().path(row.id)
+      if (path === undefined) continue
+      byPath.set(path, row)
+      requests.push({ path, kind: row.kind, stat: row.stat })
+    }
+    for await (const result of disk.hash(requests, options)) {
+      const { path } = result.request
+      const row = byPath.get(path)
+      if (row === undefined || !this.isCurrent(row)) continue
+      if (!result.ok) {
+        // An edit, or what nobody may read: the scan says which.
+        onDirty(parentPath(path))
+        continue
+      }
+      report.checked++
+      report.bytes += row.size
+      const found = result.list.content
+      if (found === row.content) damage.forget(row.id)
+      else if (this.#deps.isUnsure(row.stat)) onDirty(parentPath(path))
+      else await this.#damagedFile(row, path, found, report, options)
+    }
+  }
+
+  isCurrent(row: Checked): boolean {
+    const now = this.#deps.rows().get(row.id)
+    return now !== undefined && now.content === row.content && sameStat(now.stat, row.stat)
+  }
+
+  async #damagedFile(row: Checked, path: string, found: ContentId, report: Report, options: Waiting): Promise<void> {
+    const { damage, emit, folder } = this.#deps
+    // Known from now on, so that it spreads nowhere while it is mended.
+    damage.note({ row: row.id, content: row.content, found })
+    const repaired = await this.#mendFile(row, path, found, options)
+    if (repaired) damage.forget(row.id)
+    report.damaged.push({ path, version: false, content: row.content, repaired })
+    emit({ type: 'file:damaged', folder, path, version: false, repaired })
+    await this.#state.save({})
+  }
+
+  async #mendFile(row: Checked, path: string, found: ContentId, options: Waiting): Promise<boolean> {
+    if (!(await bring(this.#deps, row, options))) return false
+    return this.#deps.alone(async () => {
+      const { disk, rows, onWrote, onDirty } = this.#deps
+      const now = rows().get(row.id)
+      if (now === undefined || !this.isCurrent(row) || rows().path(row.id) !== path) return false
+      const { content, mode, mtime, stat, kind } = row
+      // What it replaces is kept under what it is, never under what it should have been.
+      const kept = { expect: stat, expectContent: found, keep: false }
+      const [result] = await disk.apply([{ do: 'put', path, kind, content, mode, mtime, ...kept }], options)
+      if (result?.ok !== true || result.stat === null) {
+        onDirty(parentPath(path))
+        return false
+      }
+      onWrote(path, result.stat)
+      rows().put({ ...now, stat: result.stat })
+      await this.#deps.commit({})
+      return true
+    })
+  }
+
+  /** What could not be mended before: somebody may have it now. */
+  async mendKnown(report: Report, options: Waiting): Promise<void> {
+    const { damage, rows } = this.#deps
+    for (const known of damage.all()) {
+      const row = rows().get(known.row)
+      if (row === undefined || !isChecked(row) || !damage.has(row)) damage.forget(known.row)
+    }
+    for (const { content, size } of this.#state.note.lost) {
+      if (!(await this.#mendVersion({ content, size, packed: false }, options))) continue
+      this.#setLost(lost => lost.filter(one => one.content !== content))
+      report.damaged.push({ path: '', version: true, content, repaired: true })
+    }
+  }
+
+  async checkVersion(version: KeptVersion, report: Report, options: Waiting): Promise<void> {
+    const { disk, emit, folder } = this.#deps
+    const verdict = await disk.versions.verify(version.content, options)
+    if (verdict === 'gone') return
+    report.checked++
+    report.bytes += version.size
+    if (verdict === 'sound') return
+    const { content, size } = version
+    const repaired = await this.#mendVersion(version, options)
+    if (!repaired) this.#setLost(lost => [...lost.filter(one => one.content !== content), { content, size }])
+    report.damaged.push({ path: '', version: true, content, repaired })
+    emit({ type: 'file:damaged', folder, path: '', version: true, repaired })
+    if (!repaired) await this.#state.save({})
+  }
+
+  /** Mended in its packed form, the chunks that others share with it are sound again too. */
+  async #mendVersion(version: Pick<KeptVersion, 'content' | 'size' | 'packed'>, options: Waiting): Promise<boolean> {
+    const { disk, store } = this.#deps
+    if (disk.hasVersion(version.content)) return true
+    if (!(await bring(this.#deps, version, options))) return false
+    if (!(await disk.versions.keepStaged(version.content, options))) return false
+    const list = version.packed ? await store.list(version.content) : null
+    if (list !== null) await disk.versions.pack(version.content, list, options)
+    return true
+  }
+
+  #setLost(change: (lost: readonly LostVersion[]) => readonly LostVersion[]): void {
+    this.#state.set({ lost: change(this.#state.note.lost).slice(-MOST_LOST) })
+  }
+}
+
+export function isChecked(row: Row): row is Checked {
+  return row.id !== ROOT_ROW && row.kind !== 'directory'
+}

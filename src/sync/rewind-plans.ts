@@ -1,0 +1,134 @@
+// How far back the journal is to be undone, and of what: for a moment, for what is gone, for one version, for one device. Reads the journal
+// and the rows, which must not change meanwhile; writes nothing.
+import { printable } from '../core/display.ts'
+import type { Facts, Kind } from '../core/entry.ts'
+import { KithError } from '../core/errors.ts'
+import type { DeviceId, NodeId } from '../core/ids.ts'
+import type { Change, JournalEntry } from '../core/past.ts'
+import type { FolderStore, Waiting } from '../core/ports.ts'
+import type { RowTable } from '../core/rows.ts'
+import { Rewind, type RewindStep } from './rewind.ts'
+
+/** Deletions no further apart than this went in one go. */
+const RUN_GAP_MS = 10 * 60_000
+const CHECK_EVERY = 1_000
+
+export interface PlanDeps {
+  readonly rows: RowTable
+  readonly store: Pick<FolderStore, 'journal'>
+}
+
+/** A part of the folder as it stood then. */
+export async function planMoment(
+  deps: PlanDeps,
+  request: { readonly path: string; readonly at: number; readonly keepNew: boolean },
+  options: Waiting,
+): Promise<RewindStep[]> {
+  const { path, at, keepNew } = request
+  const rewind = await rewound(deps, at, () => true, options)
+  if (path !== '' && deps.rows.at(path) === undefined && rewind.shown(path)[Symbol.iterator]().next().done === true)
+    throw nothingThen(path)
+  return rewind.steps({ path, keepNew, yields: false })
+}
+
+/** What the folder showed then, below and with the path. */
+export async function treeThen(
+  deps: PlanDeps,
+  { path, at }: { readonly path: string; readonly at: number },
+  options: Waiting,
+): Promise<Change[]> {
+  const rewind = await rewound(deps, at, () => true, options)
+  const shown = [...rewind.shown(path)]
+  if (shown.length === 0 && path !== '') throw nothingThen(path)
+  return shown.map(each => ({ action: 'create', from: null, ...each }))
+}
+
+/** Without what one device did since then, keeping what others did. */
+export async function planUndo(
+  deps: PlanDeps,
+  { device, since }: { readonly device: DeviceId; readonly since: number },
+  options: Waiting,
+): Promise<RewindStep[]> {
+  const rewind = await rewound(deps, since - 1, entry => entry.device === device, options)
+  return rewind.steps({ path: '', keepNew: false, yields: true })
+}
+
+/** One file as a version of it has it, at that path. */
+export function planVersion(
+  deps: PlanDeps,
+  {
+    path,
+    kind,
+    node,
+    facts,
+  }: { readonly path: string; readonly kind: Kind; readonly node: NodeId; readonly facts: Facts },
+): RewindStep[] {
+  const rewind = new Rewind(deps.rows)
+  const row = deps.rows.at(path)
+  const entry = { time: 0, device: '' as DeviceId, kind, path, was: { path, facts } }
+  if (row !== undefined && row.kind === kind)
+    rewind.undo({ ...entry, action: 'edited', node: row.nodes[0]?.id ?? node, facts: row }, true)
+  else rewind.undo({ ...entry, action: 'deleted', node, facts }, true)
+  return rewind.steps({ path, keepNew: true, yields: false })
+}
+
+/** What is gone, as it was before it went: a file, or a directory with the run of deletions that ended it. */
+export async function planGone(deps: PlanDeps, path: string, { signal }: Waiting): Promise<RewindStep[]> {
+  if (deps.rows.at(path) !== undefined)
+    throw new KithError(
+      'no-such-version',
+      `${printable(path)} is there: say which of its versions is meant (kith history), or a time.`,
+    )
+  const rewind = new Rewind(deps.rows)
+  let lastTime: number | null = null
+  let count = 0
+  for await (const entry of deps.store.journal({})) {
+    if (++count % CHECK_EVERY === 0) signal.throwIfAborted()
+    if (touches(entry, path)) {
+      if (entry.action !== 'deleted' || (lastTime !== null && lastTime - entry.time > RUN_GAP_MS)) {
+        if (lastTime === null) throw goneElsewhere(entry, path)
+        break
+      }
+      lastTime = entry.time
+    }
+    rewind.undo(entry, true)
+  }
+  const found = lastTime !== null && rewind.shown(path)[Symbol.iterator]().next().done !== true
+  if (!found) throw new KithError('not-found', `Nothing is known of ${printable(path)} on this device.`)
+  return rewind.steps({ path, keepNew: false, yields: false })
+}
+
+async function rewound(
+  { rows, store }: PlanDeps,
+  at: number,
+  take: (entry: JournalEntry) => boolean,
+  { signal }: Waiting,
+): Promise<Rewind> {
+  const rewind = new Rewind(rows)
+  let count = 0
+  for await (const entry of store.journal({ since: at + 1 })) {
+    if (++count % CHECK_EVERY === 0) signal.throwIfAborted()
+    rewind.undo(entry, take(entry))
+  }
+  return rewind
+}
+
+function inside(at: string, path: string): boolean {
+  return at === path || at.startsWith(`${path}/`)
+}
+
+/** Does it say something of what was there, or of where that was? */
+function touches({ action, path: at, was }: JournalEntry, path: string): boolean {
+  if (inside(at, path) || (was !== null && inside(was.path, path))) return true
+  // A directory above that was made or moved: before, this was another path.
+  return path.startsWith(`${at}/`) && (was === null || was.path !== at || action === 'deleted')
+}
+
+function nothingThen(path: string): KithError {
+  return new KithError('not-found', `Nothing stood at ${printable(path)} then, as far as this device knows.`)
+}
+
+function goneElsewhere({ path: at }: JournalEntry, path: string): KithError {
+  const said = inside(at, path) ? 'it is not known how it went' : `it was moved to ${printable(at)}`
+  return new KithError('no-such-version', `${printable(path)} was not deleted: ${said}. Say a time (--at).`)
+}

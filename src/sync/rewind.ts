@@ -1,0 +1,357 @@
+// What would bring a folder, or a part of it, back to what it was: the journal undone newest first on a tree of things, then what each
+// thing is to be against what it is. One algorithm for `restore` (all is undone) and for `undo` (only what one device did; what others
+// changed later than that, a content, a place, an existence, is pinned). Pure: it says what is to be done and touches nothing.
+import type { Facts, Kind } from '../core/entry.ts'
+import type { RowId } from '../core/ids.ts'
+import type { Change, JournalEntry } from '../core/past.ts'
+import type { Row, RowTable } from '../core/rows.ts'
+import { parentPath } from './local-changes.ts'
+import { PastTree, type Place, pathBy, plain, type Thing } from './past-tree.ts'
+
+/** A directory that stands, or one that an earlier step of the same rewind makes. */
+export type Home = { readonly row: RowId } | { readonly made: number }
+
+/** A change, and what it is done to. In order: directories to make (parents first), moves, new files, contents, what goes (children first). */
+export type RewindStep =
+  | { readonly do: 'remove'; readonly change: Change; readonly row: Row }
+  | {
+      readonly do: 'create'
+      readonly change: Change
+      readonly made: number
+      readonly home: Home
+      readonly name: string
+    }
+  | { readonly do: 'move'; readonly change: Change; readonly row: Row; readonly home: Home; readonly name: string }
+  | { readonly do: 'edit'; readonly change: Change; readonly row: Row }
+
+export interface Selection {
+  /** The part that is brought back; '' for all. */
+  readonly path: string
+  /** Leave what came later. */
+  readonly keepNew: boolean
+  /** Where something that nobody is to touch has the place now, what was there stays away. */
+  readonly yields: boolean
+}
+
+export class Rewind {
+  readonly #tree: PastTree
+  readonly #rows: RowTable
+
+  constructor(rows: RowTable) {
+    this.#rows = rows
+    this.#tree = new PastTree(rows)
+  }
+
+  /** Goes back over one entry, newest first. `take`: it is to be undone; else it was somebody else's and stays. */
+  undo(entry: JournalEntry, take: boolean): void {
+    if (entry.action === 'deleted') this.#undelete(entry, take)
+    else if (entry.was === null) this.#uncreate(entry, take)
+    else this.#unchange(entry, entry.was, take)
+  }
+
+  /** What the folder showed at the time that the walk has come to, below and with the path, parents before children. */
+  *shown(path: string): Iterable<{ readonly path: string; readonly kind: Kind; readonly facts: Facts }> {
+    const tops = path === '' ? [] : this.#tree.at(path)
+    for (const { kind, facts } of tops) yield { path, kind, facts }
+    const top = path === '' ? this.#tree.root : tops.find(thing => thing.kind === 'directory')
+    if (top === undefined) return
+    for (const thing of this.#tree.walk(top)) {
+      const at = pathBy(thing, each => each.place)
+      if (at !== undefined) yield { path: at, kind: thing.kind, facts: thing.facts }
+    }
+  }
+
+  steps(selection: Selection): RewindStep[] {
+    return new Steps(this.#rows, this.#tree, selection).make()
+  }
+
+  #undelete(entry: JournalEntry, take: boolean): void {
+    const { node, kind } = entry
+    const facts = plain(entry.was?.facts ?? entry.facts)
+    const path = entry.was?.path ?? entry.path
+    const parent = this.#tree.directory(parentPath(path))
+    const place = { parent, name: nameOf(path) }
+    const implied = kind === 'directory' ? this.#tree.at(path).find(thing => thing.implied) : undefined
+    const thing = implied ?? this.#tree.add(place, { kind, facts, node, implied: false })
+    thing.implied = false
+    thing.nodes.add(node)
+    thing.facts = facts
+    if (take) Object.assign(thing.to, { exists: true, place, facts })
+    else thing.pinned.exists = true
+  }
+
+  #uncreate(entry: JournalEntry, take: boolean): void {
+    const thing = this.#tree.find(entry.path, entry.kind, entry.node)
+    if (thing === undefined) return
+    this.#tree.move(thing, null)
+    const { exists, content, place } = thing.pinned
+    if (take && !exists && !content && !place) thing.to.exists = false
+  }
+
+  #unchange(entry: JournalEntry, was: { path: string; facts: Facts }, take: boolean): void {
+    const { path, kind, node } = entry
+    // What is said to have stood there did, though nothing says how it went.
+    const thing = this.#tree.find(path, kind, node) ?? this.#lost(entry, take)
+    thing.nodes.add(node)
+    const facts = plain(was.facts)
+    const { to, pinned } = thing
+    const content = facts.content !== entry.facts.content
+    const mode = facts.mode !== entry.facts.mode
+    if (take && !pinned.exists) {
+      const { mode: _mode, ...written } = facts
+      if (!pinned.content) to.facts = { ...to.facts, ...written }
+      if (!pinned.mode) to.facts = { ...to.facts, mode: facts.mode }
+    } else if (!take) {
+      pinned.content ||= content
+      pinned.mode ||= mode
+    }
+    thing.facts = facts
+    if (was.path === path) return
+    const place = { parent: this.#tree.directory(parentPath(was.path)), name: nameOf(was.path) }
+    this.#tree.move(thing, place)
+    if (!take) pinned.place = true
+    else if (!pinned.place && !pinned.exists) to.place = place
+  }
+
+  #lost({ path, kind, node, facts }: JournalEntry, take: boolean): Thing {
+    const place = { parent: this.#tree.directory(parentPath(path)), name: nameOf(path) }
+    const thing = this.#tree.add(place, { kind, facts: plain(facts), node, implied: false })
+    thing.to.exists = take
+    return thing
+  }
+}
+
+/** From what each thing is to be to steps. */
+class Steps {
+  readonly #rows: RowTable
+  readonly #tree: PastTree
+  readonly #selection: Selection
+  /** What turned out to be one with a thing that stands. */
+  readonly #same = new Map<Thing, Thing>()
+
+  constructor(rows: RowTable, tree: PastTree, selection: Selection) {
+    this.#rows = rows
+    this.#tree = tree
+    this.#selection = selection
+  }
+
+  make(): RewindStep[] {
+    this.#select()
+    const things = [...this.#tree.met].map(thing => ({ thing, depth: this.#depth(thing) }))
+    things.sort((a, b) => a.depth - b.depth)
+    for (const { thing } of things) this.#joinStanding(thing)
+    if (this.#selection.keepNew) for (const { thing } of things) stay(thing)
+    for (const { thing } of things) this.#breakCycle(thing)
+    this.#giveWay()
+    for (const { thing } of things) if (thing.to.exists) this.#needParents(thing)
+    this.#keepFull()
+    return this.#emit()
+  }
+
+  /** Whatever neither was nor is in the part that was asked for stays as it is. */
+  #select(): void {
+    const { path } = this.#selection
+    const inside = (at: string | undefined): boolean =>
+      at !== undefined && (path === '' || at === path || at.startsWith(`${path}/`))
+    const chosen = [...this.#tree.met].filter(thing => {
+      const was = thing.to.exists && inside(pathBy(thing, each => each.to.place))
+      return was || (thing.now !== null && inside(pathBy(thing, each => each.now)))
+    })
+    const kept = new Set(chosen)
+    for (const thing of this.#tree.met) {
+      if (kept.has(thing)) continue
+      if (thing.row === null) thing.to.exists = false
+      else Object.assign(thing.to, { exists: true, place: thing.now, facts: plain(thing.row) })
+    }
+  }
+
+  #rep(thing: Thing): Thing {
+    let at = thing
+    for (let next = this.#same.get(at); next !== undefined; next = this.#same.get(at)) at = next
+    return at
+  }
+
+  #home(place: Place): Thing {
+    return this.#rep(place.parent)
+  }
+
+  #depth(thing: Thing): number {
+    let depth = 0
+    for (let place = thing.to.place; place !== null && depth < 10_000; place = place.parent.to.place) depth++
+    return depth
+  }
+
+  /** What stood at a name where something of its kind stands that is to go: that one becomes it (it was made again). Parents first. */
+  #joinStanding(thing: Thing): void {
+    const { to, row, kind } = thing
+    if (row !== null || to.place === null || (!to.exists && kind !== 'directory')) return
+    const there = this.#tree.standing(this.#home(to.place), to.place.name)
+    if (there === undefined || there.kind !== kind || this.#rep(there) !== there) return
+    const stays = there.to.exists && there.to.place !== null && this.#isAt(there, to.place)
+    if (there.to.exists && (!stays || kind !== 'directory')) return
+    this.#same.set(thing, there)
+    if (!to.exists) return
+    if (!there.to.exists) Object.assign(there.to, { exists: true, place: to.place, facts: to.facts })
+    to.exists = false
+  }
+
+  #isAt(thing: Thing, place: Place): boolean {
+    const at = thing.to.place
+    return at !== null && at.name === place.name && this.#home(at) === this.#home(place)
+  }
+
+  /** What would go into itself, because only part of what moved moves back, stays where it is. */
+  #breakCycle(thing: Thing): void {
+    if (thing.kind !== 'directory' || thing.now === null || !this.#hasMoved(thing)) return
+    const seen = new Set<Thing>([thing])
+    for (let place = thing.to.place; place !== null; place = this.#home(place).to.place) {
+      const home = this.#home(place)
+      if (home === thing) {
+        thing.to.place = thing.now
+        return
+      }
+      if (seen.has(home)) return
+      seen.add(home)
+    }
+  }
+
+  #hasMoved(thing: Thing): boolean {
+    const { now, to } = thing
+    if (now === null || to.place === null) return false
+    return now.name !== to.place.name || now.parent !== this.#home(to.place)
+  }
+
+  /** One name, two things: who stands there and stays has it. */
+  #giveWay(): void {
+    if (!this.#selection.yields) return
+    for (const thing of this.#tree.met) {
+      const { to, row } = thing
+      if (!to.exists || to.place === null || (row !== null && !this.#hasMoved(thing))) continue
+      const there = this.#tree.standing(this.#home(to.place), to.place.name)
+      if (there === undefined || there === thing || !there.to.exists || this.#hasMoved(there)) continue
+      if (row === null) to.exists = false
+      else to.place = thing.now
+    }
+  }
+
+  /** What is brought back needs the directories that it was in. */
+  #needParents(thing: Thing): void {
+    for (let place = thing.to.place; place !== null; ) {
+      const home = this.#home(place)
+      if (home.to.exists) return
+      home.to.exists = true
+      place = home.to.place
+    }
+  }
+
+  /** A directory in which something stays does not go. */
+  #keepFull(): void {
+    const kept = new Map<Thing, boolean>()
+    const full = new Set<Thing>()
+    for (const thing of this.#tree.met) {
+      if (!thing.to.exists || this.#rep(thing) !== thing || thing.to.place === null) continue
+      full.add(this.#home(thing.to.place))
+    }
+    const keeps = (thing: Thing): boolean => {
+      const known = kept.get(thing)
+      if (known !== undefined) return known
+      kept.set(thing, true)
+      const inside = this.#going(thing).some(keeps)
+      const keep = full.has(thing) || inside || this.#tree.hasUnmet(thing)
+      kept.set(thing, keep)
+      return keep
+    }
+    for (const thing of this.#tree.met) {
+      if (thing.kind === 'directory' && keeps(thing)) stay(thing)
+    }
+  }
+
+  /** Directories in it that stand there and are to go. */
+  #going(thing: Thing): Thing[] {
+    const found: Thing[] = []
+    if (thing.row === null) return found
+    for (const row of this.#rows.children(thing.row.id)) {
+      if (row.kind !== 'directory') continue
+      const there = this.#tree.standing(thing, row.name)
+      if (there !== undefined && !there.to.exists) found.push(there)
+    }
+    return found
+  }
+
+  #emit(): RewindStep[] {
+    const things = [...this.#tree.met].filter(thing => this.#rep(thing) === thing)
+    const paths = new Map(things.map(thing => [thing, this.#path(thing)]))
+    const at = (thing: Thing): string => paths.get(thing) ?? ''
+    const depth = (thing: Thing): number => at(thing).split('/').length
+    const byPath = (a: Thing, b: Thing): number => depth(a) - depth(b) || (at(a) < at(b) ? -1 : 1)
+    const staying = things.filter(thing => thing.to.exists).sort(byPath)
+    const made = new Map<Thing, number>()
+    for (const thing of staying) if (thing.row === null) made.set(thing, made.size)
+    const removals: RewindStep[] = []
+    const directories: RewindStep[] = []
+    const moves: RewindStep[] = []
+    const files: RewindStep[] = []
+    const edits: RewindStep[] = []
+    for (const thing of staying) {
+      const { row, to, kind } = thing
+      if (to.place === null) continue
+      const home = this.#homeOf(this.#home(to.place), made)
+      const path = at(thing)
+      const { name } = to.place
+      const change = { kind, path, from: null, facts: to.facts }
+      const number = made.get(thing)
+      if (row === null && number !== undefined) {
+        const step = { do: 'create', change: { ...change, action: 'create' }, made: number, home, name } as const
+        if (kind === 'directory') directories.push(step)
+        else files.push(step)
+        continue
+      }
+      if (row === null) continue
+      const from = pathBy(thing, each => each.now) ?? null
+      if (this.#hasMoved(thing))
+        moves.push({ do: 'move', change: { ...change, action: 'move', from, facts: plain(row) }, row, home, name })
+      if (differs(kind, row, to.facts)) edits.push({ do: 'edit', change: { ...change, action: 'edit' }, row })
+    }
+    for (const thing of things) {
+      const { row, kind, to } = thing
+      if (row === null || to.exists) continue
+      const path = pathBy(thing, each => each.now) ?? ''
+      removals.push({
+        do: 'remove',
+        change: { action: 'delete', kind, path, from: null, facts: plain(row) },
+        row,
+      })
+    }
+    removals.sort((a, b) => b.change.path.split('/').length - a.change.path.split('/').length)
+    return [...directories, ...moves, ...files, ...edits, ...removals]
+  }
+
+  #path(thing: Thing): string | undefined {
+    return pathBy(thing, each => {
+      const { place } = each.to
+      return place === null ? null : { parent: this.#home(place), name: place.name }
+    })
+  }
+
+  #homeOf(thing: Thing, made: ReadonlyMap<Thing, number>): Home {
+    if (thing.row !== null) return { row: thing.row.id }
+    const number = made.get(thing)
+    if (number === undefined) throw new Error('a directory that is needed is not made')
+    return { made: number }
+  }
+}
+
+/** What was to go does not. */
+function stay(thing: Thing): void {
+  if (thing.row === null || thing.to.exists) return
+  Object.assign(thing.to, { exists: true, place: thing.now, facts: plain(thing.row) })
+}
+
+function nameOf(path: string): string {
+  return path.slice(path.lastIndexOf('/') + 1)
+}
+
+function differs(kind: Kind, a: Facts, b: Facts): boolean {
+  if (kind === 'directory') return a.mode !== b.mode
+  return a.content !== b.content || a.mode !== b.mode || a.mtime !== b.mtime
+}

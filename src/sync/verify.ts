@@ -1,0 +1,268 @@
+// Verification: every file and every kept version read again and compared with its hash, and mended where that can be. `run` is a
+// person's; `idle` is the same by and by, over a month of quiet moments; the drill reads some of it as a restore would.
+import type { Clock } from '../core/clock.ts'
+import type { ContentId, RowId } from '../core/ids.ts'
+import { NO_CONTENT, ROOT_ROW } from '../core/ids.ts'
+import type { DamagedFile } from '../core/past.ts'
+import type { KeptVersion, Waiting } from '../core/ports.ts'
+import type { VerifyOutcome } from '../core/status.ts'
+import { type Checked, isChecked, Mender, type MenderDeps, type Report } from './mender.ts'
+import { readsWhole } from './read-whole.ts'
+import { type Drill, VerifyState } from './verify-state.ts'
+
+const MONTH_MS = 30 * 24 * 60 * 60_000
+/** What a file costs beside its bytes. */
+const ITEM_BYTES = 64 * 1024
+const RUN_BATCH_FILES = 512
+const RUN_BATCH_BYTES = 64 * 1024 * 1024
+/** One piece of background work, and the most it reads a second, averaged. */
+const SLICE_FILES = 256
+const SLICE_BYTES = 16 * 1024 * 1024
+const IDLE_BYTES_A_SECOND = 4 * 1024 * 1024
+const MEND_AGAIN_MS = 10 * 60_000
+const LONGEST_PAUSE_MS = 6 * 60 * 60_000
+/** Of each, files and versions. */
+const DRILL_ITEMS = 10
+const DRILL_MAX_BYTES = 1024 * 1024 * 1024
+
+export interface VerifierDeps extends MenderDeps {
+  readonly clock: Clock
+  /** [0, 1) */
+  readonly random: () => number
+}
+
+export class Verifier {
+  readonly #deps: VerifierDeps
+  readonly #state: VerifyState
+  readonly #mender: Mender
+  /** What is still to be read in this round of quiet moments. */
+  #rows: RowId[] | null = null
+  #versions: readonly KeptVersion[] | null = null
+  #nextAt = 0
+  #mendAt = 0
+  /** Rows whose bytes were found wrong when they were to be sent. */
+  readonly #suspects = new Set<RowId>()
+  #drilling: { readonly items: (Checked | KeptVersion)[]; checked: number; damaged: number } | null = null
+
+  constructor(deps: VerifierDeps) {
+    this.#deps = deps
+    this.#state = new VerifyState(deps)
+    this.#mender = new Mender(deps, this.#state)
+  }
+
+  /** Known damage counts from the start. */
+  load(): Promise<void> {
+    return this.#state.load()
+  }
+
+  get drill(): Drill | null {
+    const { drill } = this.#state.note
+    return drill.checked === 0 ? null : drill
+  }
+
+  /** Bytes that were to be sent are not what they should be. */
+  suspect(row: RowId): void {
+    this.#suspects.add(row)
+    this.#nextAt = 0
+  }
+
+  async run(options: Waiting & { onProgress(checked: number, bytes: number): void }): Promise<VerifyOutcome> {
+    await this.load()
+    const report: Report = { checked: 0, bytes: 0, damaged: [] }
+    await this.#mender.mendKnown(report, options)
+    for (const batch of batchesOf(this.#allRows(), RUN_BATCH_FILES, RUN_BATCH_BYTES)) {
+      await this.#mender.checkFiles(batch, report, options)
+      options.onProgress(report.checked, report.bytes)
+    }
+    for await (const some of this.#deps.disk.versions.all(options)) {
+      for (const version of some) {
+        await this.#mender.checkVersion(version, report, options)
+        options.onProgress(report.checked, report.bytes)
+      }
+    }
+    await this.#state.save({})
+    const damaged = await this.#withPaths(report.damaged)
+    this.#tell(report)
+    return { checked: report.checked, bytes: report.bytes, damaged, drill: this.drill }
+  }
+
+  /** One piece of background work, if its time has come; returns ms until the next. The signal ends it without an error. */
+  async idle({ signal }: Waiting): Promise<number> {
+    const { clock } = this.#deps
+    try {
+      await this.load()
+      if (this.#suspects.size > 0) await this.#checkSuspects({ signal })
+      await this.#mendAgain({ signal })
+      const wait = this.#nextAt - clock.elapsed()
+      if (wait > 0) return wait
+      const report: Report = { checked: 0, bytes: 0, damaged: [] }
+      if (!(await this.#drillOn({ signal }))) await this.#slice(report, { signal })
+      const pause = this.#pauseAfter(report)
+      this.#nextAt = clock.elapsed() + pause
+      return pause
+    } catch (error) {
+      if (!signal.aborted) throw error
+      return 0
+    }
+  }
+
+  // ------------------------------------------------------------------------------------------------ files
+
+  #allRows(): Checked[] {
+    return [...this.#deps.rows().all()].filter(isChecked)
+  }
+
+  /** Damage that nobody could mend: a device that has it may be linked now. */
+  async #mendAgain(options: Waiting): Promise<void> {
+    const { clock, damage, network, rows } = this.#deps
+    if (damage.all().length + this.#state.note.lost.length === 0 || clock.elapsed() < this.#mendAt) return
+    if ((network()?.peers().length ?? 0) === 0) return
+    this.#mendAt = clock.elapsed() + MEND_AGAIN_MS
+    const report: Report = { checked: 0, bytes: 0, damaged: [] }
+    await this.#mender.mendKnown(report, options)
+    const known = damage.all().flatMap(({ row }) => rows().get(row) ?? [])
+    await this.#mender.checkFiles(known.filter(isChecked), report, options)
+    await this.#state.save({})
+  }
+
+  async #checkSuspects(options: Waiting): Promise<void> {
+    const rows = [...this.#suspects].flatMap(id => this.#deps.rows().get(id) ?? []).filter(isChecked)
+    const report: Report = { checked: 0, bytes: 0, damaged: [] }
+    await this.#mender.checkFiles(rows, report, options)
+    this.#suspects.clear()
+  }
+
+  // ------------------------------------------------------------------------------------------------ by and by
+
+  async #slice(report: Report, options: Waiting): Promise<void> {
+    const { at } = this.#state.note
+    if ('row' in at) {
+      this.#rows ??= this.#allRows()
+        .map(({ id }) => id)
+        .filter(id => id > at.row)
+        .sort((a, b) => a - b)
+      const rows = this.#rows.slice(0, SLICE_FILES).flatMap(id => this.#deps.rows().get(id) ?? [])
+      const [batch] = batchesOf(rows.filter(isChecked), SLICE_FILES, SLICE_BYTES)
+      const last = batch?.at(-1)?.id ?? this.#rows[SLICE_FILES - 1]
+      if (batch !== undefined) await this.#mender.checkFiles(batch, report, options)
+      if (last !== undefined) {
+        const rest = this.#rows.filter(id => id > last)
+        this.#rows = rest
+        return this.#state.save({ at: rest.length > 0 ? { row: last } : { version: null } })
+      }
+      this.#rows = null
+      return this.#state.save({ at: { version: null } })
+    }
+    this.#versions ??= (await this.#allVersions(options)).filter(v => at.version === null || v.content > at.version)
+    const [version, ...rest] = this.#versions
+    if (version !== undefined) await this.#mender.checkVersion(version, report, options)
+    this.#versions = rest
+    if (version !== undefined && rest.length > 0) return this.#state.save({ at: { version: version.content } })
+    this.#rows = null
+    this.#versions = null
+    await this.#state.save({ at: { row: ROOT_ROW } })
+    this.#tell(report)
+  }
+
+  async #allVersions(options: Waiting): Promise<KeptVersion[]> {
+    const all: KeptVersion[] = []
+    for await (const some of this.#deps.disk.versions.all(options)) all.push(...some)
+    return all.sort((a, b) => (a.content < b.content ? -1 : 1))
+  }
+
+  /** As long as the same share of a month, so that a round takes one; never faster than the rate. */
+  #pauseAfter({ checked, bytes }: Report): number {
+    const { files, bytes: size } = this.#deps.rows().totals
+    const versions = this.#versions?.length ?? 0
+    const all = Math.max(1, size + (files + versions) * ITEM_BYTES)
+    const cost = bytes + Math.max(1, checked) * ITEM_BYTES
+    const slowest = Math.max(1_000, (bytes / IDLE_BYTES_A_SECOND) * 1000)
+    return Math.max(slowest, Math.min(LONGEST_PAUSE_MS, (cost / all) * MONTH_MS))
+  }
+
+  // ------------------------------------------------------------------------------------------------ the drill
+
+  /** True: something was read for the drill. One item at a time. */
+  async #drillOn(options: Waiting): Promise<boolean> {
+    const { clock, emit, folder } = this.#deps
+    if (this.#drilling === null) {
+      if (clock.now() - this.#state.note.drill.time < MONTH_MS) return false
+      const files = this.#pick(this.#allRows())
+      this.#drilling = { items: [...files, ...this.#pick(await this.#allVersions(options))], checked: 0, damaged: 0 }
+    }
+    const item = this.#drilling.items[0]
+    if (item !== undefined) {
+      if (!(await this.#rehearse(item, options))) this.#drilling.damaged++
+      this.#drilling.checked++
+      this.#drilling.items.shift()
+      return true
+    }
+    const { checked, damaged } = this.#drilling
+    this.#drilling = null
+    await this.#state.save({ drill: { time: clock.now(), checked, damaged } })
+    emit({ type: 'folder:drilled', folder, checked, damaged })
+    return true
+  }
+
+  #pick<T extends { readonly size: number }>(from: readonly T[]): T[] {
+    const rest = from.filter(({ size }) => size <= DRILL_MAX_BYTES)
+    const picked: T[] = []
+    while (picked.length < DRILL_ITEMS && rest.length > 0) {
+      picked.push(...rest.splice(Math.floor(this.#deps.random() * rest.length), 1))
+    }
+    return picked
+  }
+
+  /** Reads it as a restore would. What turns out wrong is then verified like anything else, and mended. */
+  async #rehearse(item: Checked | KeptVersion, options: Waiting): Promise<boolean> {
+    const report: Report = { checked: 0, bytes: 0, damaged: [] }
+    if ('packed' in item) {
+      const place = { at: 'version', content: item.content } as const
+      if (await readsWhole(this.#deps, item, place, options)) return true
+      await this.#mender.checkVersion(item, report, options)
+      return report.damaged.length === 0
+    }
+    const path = this.#deps.rows().path(item.id)
+    if (path === undefined || !this.#mender.isCurrent(item)) return true
+    const place = { at: 'file', path, stat: item.stat, kind: item.kind } as const
+    if (await readsWhole(this.#deps, item, place, options)) return true
+    await this.#mender.checkFiles([item], report, options)
+    return report.damaged.length === 0
+  }
+
+  // ------------------------------------------------------------------------------------------------ what is told
+
+  #tell({ checked, damaged }: Report): void {
+    this.#deps.emit({ type: 'folder:verified', folder: this.#deps.folder, checked, damaged: damaged.length })
+  }
+
+  /** A damaged version is told by the newest path that the journal has of it. */
+  async #withPaths(damaged: readonly DamagedFile[]): Promise<DamagedFile[]> {
+    const open = new Set(damaged.filter(({ path }) => path === '').map(({ content }) => content))
+    const paths = new Map<ContentId, string>()
+    if (open.size === 0) return [...damaged]
+    for await (const { path, facts, was } of this.#deps.store.journal({})) {
+      for (const standing of [{ path, facts }, was]) {
+        const content = standing?.facts.content ?? NO_CONTENT
+        if (standing !== null && open.has(content) && !paths.has(content)) paths.set(content, standing.path)
+      }
+      if (paths.size === open.size) break
+    }
+    return damaged.map(one => ({ ...one, path: one.path === '' ? (paths.get(one.content) ?? '') : one.path }))
+  }
+}
+
+function* batchesOf(rows: readonly Checked[], most: number, mostBytes: number): Generator<Checked[], undefined> {
+  let batch: Checked[] = []
+  let bytes = 0
+  for (const row of rows) {
+    if (batch.length > 0 && (batch.length === most || bytes + row.size > mostBytes)) {
+      yield batch
+      batch = []
+      bytes = 0
+    }
+    batch.push(row)
+    bytes += row.size
+  }
+  if (batch.length > 0) yield batch
+}

@@ -1,0 +1,567 @@
+// The past of a folder on whole engines: brought back in place as an ordinary change that syncs, taken back for one device, told by all.
+import { expect } from 'chai'
+import { isKithError } from '../../src/core/errors.ts'
+import type { DeviceId } from '../../src/core/ids.ts'
+import type { FileVersion, JournalEntry, RewindOutcome } from '../../src/core/past.ts'
+import type { FolderArchive, RewindRequest } from '../../src/core/status.ts'
+import { type Scene, scene } from '../support/scene.ts'
+import type { SimDevice } from '../support/sim-device.ts'
+
+const signal = new AbortController().signal
+
+function archive(device: SimDevice): FolderArchive {
+  return device.engine.archive
+}
+
+/** Lets the world run until it is done. */
+function done<T>(stage: Scene, promise: Promise<T>): Promise<T> {
+  return stage.world.finish(promise, 'an answer')
+}
+
+function restore(stage: Scene, at: number, request: Partial<RewindRequest>): Promise<RewindOutcome> {
+  const whole = { path: '', at: null, version: null, keepNew: false, dryRun: false, signal }
+  return done(stage, archive(stage.device(at)).restore({ ...whole, ...request }))
+}
+
+function undo(stage: Scene, at: number, of: SimDevice, since: number, dryRun = false): Promise<RewindOutcome> {
+  return done(stage, archive(stage.device(at)).undo({ device: of.id, since, dryRun, signal }))
+}
+
+function history(stage: Scene, at: number, path: string): Promise<readonly FileVersion[]> {
+  return done(stage, archive(stage.device(at)).history(path, { signal }))
+}
+
+async function refusal(promise: Promise<unknown>): Promise<string> {
+  try {
+    await promise
+  } catch (error) {
+    if (isKithError(error)) return error.code
+    throw error
+  }
+  return 'none'
+}
+
+async function journal(device: SimDevice): Promise<string[]> {
+  const entries: JournalEntry[] = []
+  for await (const entry of device.database.journal({})) entries.push(entry)
+  return entries.map(entry => `${entry.action} ${entry.path} by ${entry.device.replace('device-', '')}`)
+}
+
+/** A little later on every clock; what time it was. */
+async function later(stage: Scene): Promise<number> {
+  await stage.world.pass(2_000)
+  const now = stage.a.clock.now()
+  await stage.world.pass(2_000)
+  return now
+}
+
+/** The past that this device keeps goes: all of it, or what holds this text. */
+function dropPast(device: SimDevice, text?: string): void {
+  device.database.forgetBases()
+  const versions = device.volume.root?.kith?.versions ?? new Map()
+  for (const [content, bytes] of [...versions])
+    if (text === undefined || Buffer.from(bytes).toString() === text) versions.delete(content)
+}
+
+type Tree = readonly (readonly [string, string])[]
+
+const texts = (tree: Tree): string[] => tree.map(([, text]) => text).filter(text => text !== '')
+
+/** What another device does meanwhile, while `d/f` (f2 now) becomes f1 again and `d/g` comes back; and what must be there then. */
+const CONCURRENT: readonly (readonly [string, (person: SimDevice['person']) => void, (tree: Tree) => void])[] = [
+  [
+    'edit of the same file',
+    p => p.write('d/f', 'theirs'),
+    tree => expect(texts(tree)).to.have.members(['f1', 'theirs', 'g1']),
+  ],
+  [
+    'rename of the same file',
+    p => p.rename('d/f', 'd/h'),
+    tree =>
+      expect(tree).to.deep.equal([
+        ['d/', ''],
+        ['d/g', 'g1'],
+        ['d/h', 'f1'],
+      ]),
+  ],
+  [
+    'rename of its directory',
+    p => p.rename('d', 'e'),
+    tree =>
+      expect(tree).to.deep.equal([
+        ['e/', ''],
+        ['e/f', 'f1'],
+        ['e/g', 'g1'],
+      ]),
+  ],
+  ['deletion of the same file', p => p.remove('d/f'), tree => expect(texts(tree)).to.have.members(['f1', 'g1'])],
+  ['deletion of its directory', p => p.rmrf('d'), tree => expect(texts(tree)).to.have.members(['f1', 'g1'])],
+  [
+    'new file at the name that comes back',
+    p => p.write('d/g', 'theirs'),
+    tree => expect(texts(tree)).to.have.members(['f1', 'theirs', 'g1']),
+  ],
+  [
+    'new directory at the name that comes back',
+    p => p.mkdirs('d/g/inside'),
+    tree => {
+      expect(texts(tree)).to.have.members(['f1', 'g1'])
+      expect(tree.map(([path]) => path)).to.include('d/g/inside/')
+    },
+  ],
+]
+
+const said = (outcome: RewindOutcome): string[] => outcome.changes.map(change => `${change.action} ${change.path}`)
+
+describe('the archive', () => {
+  describe('restores', () => {
+    it('a directory that was deleted, on all devices; and is taken back by another restore', () =>
+      scene({}, async stage => {
+        await stage.begin(p => {
+          p.mkdirs('d/sub')
+          for (const name of ['1', '2', '3']) p.write(`d/${name}`, `content ${name}`)
+          p.write('d/sub/deep', 'deep')
+          p.write('other', 'other')
+        })
+        const before = stage.tree()
+        await stage.act(1, p => p.rmrf('d'))
+        await stage.meet()
+        expect(stage.tree()).to.deep.equal({ other: 'other' })
+        const gone = await later(stage)
+        const outcome = await restore(stage, 0, { path: 'd' })
+        expect(outcome.done).to.equal(true)
+        expect(outcome.missing).to.deep.equal([])
+        expect(said(outcome)).to.deep.equal([
+          'create d',
+          'create d/sub',
+          'create d/1',
+          'create d/2',
+          'create d/3',
+          'create d/sub/deep',
+        ])
+        await stage.meet()
+        expect(stage.tree()).to.deep.equal(before)
+        expect((await journal(stage.a)).slice(0, 6)).to.include('restored d/sub/deep by anna')
+        expect((await journal(stage.b)).slice(0, 6)).to.include('created d/sub/deep by anna')
+        await restore(stage, 1, { at: gone })
+        await stage.meet()
+        expect(stage.tree()).to.deep.equal({ other: 'other' })
+      }))
+
+    it('the whole folder as it was: moved back, edited back, what came later gone, all of it still to be had', () =>
+      scene({}, async stage => {
+        await stage.begin(p => {
+          p.mkdirs('a/b')
+          p.write('a/b/x', 'x1')
+          p.write('y', 'y1')
+          p.write('z', 'z1')
+        })
+        const before = stage.tree()
+        const then = await later(stage)
+        await stage.act(0, p => p.rename('a', 'A2'))
+        await stage.act(1, p => p.write('y', 'y2'))
+        await stage.act(0, p => p.remove('z'))
+        await stage.act(1, p => {
+          p.mkdir('z')
+          p.write('z/new', 'new')
+        })
+        await stage.meet()
+        const after = stage.tree()
+        const now = await later(stage)
+        const dry = await restore(stage, 1, { at: then, dryRun: true })
+        expect(dry.done).to.equal(false)
+        expect(said(dry).sort()).to.deep.equal(['create z', 'delete z', 'delete z/new', 'edit y', 'move a'].sort())
+        await stage.meet()
+        expect(stage.tree()).to.deep.equal(after)
+        expect(said(await restore(stage, 1, { at: then }))).to.deep.equal(said(dry))
+        await stage.meet()
+        expect(stage.tree()).to.deep.equal(before)
+        await restore(stage, 0, { at: now })
+        await stage.meet()
+        expect(stage.tree()).to.deep.equal(after)
+      }))
+
+    it('a version that only a third device holds', () =>
+      scene({ devices: 3 }, async stage => {
+        await stage.begin(p => p.write('f', 'first'))
+        await stage.act(0, p => p.write('f', 'second'))
+        await stage.meet()
+        const versions = await history(stage, 1, 'f')
+        const first = versions.find(version => version.action === 'created')
+        expect(first?.facts.size).to.equal(5)
+        for (const device of [stage.a, stage.b]) dropPast(device)
+        const outcome = await restore(stage, 0, { path: 'f', version: first?.id ?? '' })
+        expect(outcome).to.deep.include({ done: true, missing: [] })
+        await stage.meet()
+        expect(stage.tree()).to.deep.equal({ f: 'first' })
+      }))
+
+    it('what nobody holds is listed, and left as it is', () =>
+      scene({}, async stage => {
+        await stage.begin(p => {
+          p.mkdir('d')
+          p.write('d/f', 'first')
+          p.write('g', 'g1')
+        })
+        const then = await later(stage)
+        await stage.act(0, p => {
+          p.rmrf('d')
+          p.write('g', 'g2')
+        })
+        await stage.meet()
+        for (const device of [stage.a, stage.b]) dropPast(device, 'first')
+        const outcome = await restore(stage, 0, { at: then })
+        expect(said(outcome)).to.deep.equal(['edit g'])
+        expect(outcome.missing.map(change => change.path)).to.deep.equal(['d/f'])
+        await stage.meet()
+        expect(stage.tree()).to.deep.equal({ g: 'g1' })
+      }))
+
+    for (const [name, act, expected] of CONCURRENT)
+      it(`beside a concurrent ${name}: nothing is lost, all have the same`, () =>
+        scene({ devices: 3 }, async stage => {
+          await stage.begin(p => {
+            p.mkdir('d')
+            p.write('d/f', 'f1')
+            p.write('d/g', 'g1')
+            p.write('z', '')
+          })
+          const then = await later(stage)
+          await stage.act(0, p => p.write('d/f', 'f2'))
+          await stage.act(0, p => p.remove('d/g'))
+          await stage.meet()
+          stage.world.partition()
+          await stage.act(1, act)
+          await restore(stage, 0, { at: then })
+          await stage.world.pass(3_000)
+          await stage.meet()
+          expected(Object.entries(stage.tree()).filter(([path]) => path !== 'z'))
+        }))
+
+    it('over what was written and nobody looked at yet: that is kept', () =>
+      scene({}, async stage => {
+        await stage.begin(p => p.write('f', 'f1'))
+        const then = await later(stage)
+        await stage.act(0, p => p.write('f', 'f2'))
+        await stage.meet()
+        stage.a.watcher = { loss: 1, late: 0, repeat: 0 }
+        stage.a.person.write('f', 'unseen')
+        await restore(stage, 0, { at: then })
+        await stage.world.pass(5_000)
+        stage.a.watcher = { loss: 0, late: 0, repeat: 0 }
+        await stage.meet()
+        const contents = Object.values(stage.tree())
+        expect(contents).to.include('unseen')
+        expect(contents).to.include('f1')
+      }))
+
+    it('at every moment of a kill: all of it or nothing, and the rest follows by itself', async function () {
+      this.timeout(0)
+      let all = 0
+      let none = 0
+      for (let awaits = 1; awaits <= 40; awaits += 3)
+        await scene({ settings: { slownessMs: 5 } }, async stage => {
+          await stage.begin(p => {
+            p.mkdir('d')
+            for (let n = 0; n < 6; n++) p.write(`d/${n}`, `content ${n}`)
+            p.write('z', 'z')
+          })
+          const before = stage.tree()
+          await stage.act(0, p => p.rmrf('d'))
+          await stage.meet()
+          await later(stage)
+          let died = false
+          stage.a.crashAt(awaits, { power: false, onDeath: () => (died = true) })
+          void archive(stage.a)
+            .restore({ path: 'd', at: null, version: null, keepNew: false, dryRun: false, signal })
+            .catch(() => undefined)
+          await stage.world.pass(5_000)
+          stage.a.spare()
+          stage.a.start()
+          await stage.meet()
+          const tree = stage.tree()
+          if (Object.keys(tree).length === 1) none++
+          else {
+            all++
+            expect(tree).to.deep.equal(before)
+          }
+          expect(died || awaits > 5).to.equal(true)
+        })
+      expect(all, 'killed after it was said').to.be.greaterThan(0)
+      expect(none, 'killed before it was said').to.be.greaterThan(0)
+    })
+
+    it('refuses what cannot be, and says why', () =>
+      scene({}, async stage => {
+        await stage.begin(p => p.write('f', 'f1'))
+        const ask = (request: Partial<RewindRequest>): Promise<string> => refusal(restore(stage, 0, request))
+        expect(await ask({ path: 'f' })).to.equal('no-such-version')
+        expect(await ask({ path: 'f', version: 'nonsense' })).to.equal('no-such-version')
+        expect(await ask({ path: 'never' })).to.equal('not-found')
+        expect(await ask({ path: 'never', at: 1 })).to.equal('not-found')
+        await stage.act(0, p => p.rename('f', 'g'))
+        expect(await ask({ path: 'f' })).to.equal('no-such-version')
+        await done(stage, stage.a.engine.pause())
+        expect(await ask({ path: 'g', at: 1 })).to.equal('folder-paused')
+        expect((await restore(stage, 0, { path: 'g', at: 1, dryRun: true })).done).to.equal(false)
+        await stage.a.engine.resume()
+        await stage.meet()
+        stage.a.person.unmountRoot()
+        await stage.world.pass(10_000)
+        expect(await ask({ at: 1 })).to.equal('folder-halted')
+        stage.a.person.remountRoot()
+        await stage.meet()
+      }))
+  })
+
+  describe('undoes', () => {
+    it('what one device did, on every device, and keeps what others did later', () =>
+      scene({ devices: 3 }, async stage => {
+        await stage.begin(p => {
+          for (let n = 0; n < 8; n++) p.write(`f${n}`, `good ${n}`)
+        })
+        const since = await later(stage)
+        await stage.act(1, p => {
+          for (let n = 0; n < 8; n++) p.write(`f${n}`, `encrypted ${n}`)
+          p.write('README-RANSOM', 'pay')
+        })
+        await stage.meet()
+        await stage.act(2, p => {
+          p.write('f0', 'mine')
+          p.rename('f1', 'renamed')
+          p.write('new', 'mine too')
+        })
+        await stage.meet()
+        const outcome = await undo(stage, 0, stage.b, since)
+        expect(outcome).to.deep.include({ done: true, missing: [] })
+        await stage.meet()
+        expect(stage.tree()).to.deep.equal({
+          f0: 'mine',
+          f2: 'good 2',
+          f3: 'good 3',
+          f4: 'good 4',
+          f5: 'good 5',
+          f6: 'good 6',
+          f7: 'good 7',
+          new: 'mine too',
+          renamed: 'good 1',
+        })
+        expect((await undo(stage, 0, stage.b, since)).changes).to.deep.equal([])
+      }))
+  })
+
+  describe('tells', () => {
+    it('the history of a file through two renames, the same on every device', () =>
+      scene({}, async stage => {
+        await stage.begin(p => {
+          p.mkdir('d')
+          p.write('d/one', 'v1')
+        })
+        await stage.act(1, p => p.rename('d/one', 'd/two'))
+        await stage.meet()
+        await stage.act(0, p => p.write('d/two', 'v2'))
+        await stage.meet()
+        await stage.act(0, p => p.rename('d', 'e'))
+        await stage.meet()
+        await stage.act(1, p => p.rename('e/two', 'e/three'))
+        await stage.meet()
+        await stage.act(0, p => p.remove('e/three'))
+        await stage.meet()
+        const versions = await history(stage, 0, 'e/three')
+        const lines = versions.map(
+          ({ action, path, from, device, here }) =>
+            `${action} ${from ?? ''}>${path} ${device.replace('device-', '')} ${here}`,
+        )
+        expect(lines).to.deep.equal([
+          'deleted >e/three anna true',
+          'moved e/two>e/three bert true',
+          'edited >d/two anna true',
+          'moved d/one>d/two bert true',
+          'created >d/one anna true',
+        ])
+        expect(versions[0]?.holders).to.have.members([stage.a.id, stage.b.id])
+        const theirs = await history(stage, 1, 'e/three')
+        expect(theirs.map(({ id, time, action }) => ({ id, time, action }))).to.deep.equal(
+          versions.map(({ id, time, action }) => ({ id, time, action })),
+        )
+        expect((await history(stage, 1, 'd/one')).map(v => v.id)).to.deep.equal(versions.map(v => v.id))
+        // Alone each knows the same, and calls it the same.
+        stage.world.partition()
+        expect((await history(stage, 1, 'e/three')).map(v => v.id)).to.deep.equal(versions.map(v => v.id))
+        expect(await refusal(history(stage, 0, 'never'))).to.equal('not-found')
+        await stage.meet()
+      }))
+
+    it('what the folder showed at any time', () =>
+      scene({}, async stage => {
+        await stage.begin(p => {
+          p.mkdir('d')
+          p.write('d/f', 'f1')
+        })
+        const then = await later(stage)
+        await stage.act(1, p => {
+          p.rename('d', 'e')
+          p.write('e/g', 'g1')
+        })
+        await stage.meet()
+        const shown = async (path: string, at: number): Promise<string[]> =>
+          (await done(stage, archive(stage.a).treeAt(path, at, { signal }))).map(each => each.path)
+        expect(await shown('', then)).to.deep.equal(['d', 'd/f'])
+        expect(await shown('d', then)).to.deep.equal(['d', 'd/f'])
+        expect(await shown('d/f', then)).to.deep.equal(['d/f'])
+        expect(await shown('', stage.a.clock.now())).to.deep.equal(['e', 'e/f', 'e/g'])
+        expect(await refusal(shown('e', then))).to.equal('not-found')
+      }))
+
+    it('bytes of any version, from here or from another device; and ends when nobody has them', () =>
+      scene({}, async stage => {
+        const large = 'x'.repeat(100_000) + 'y'.repeat(400_000) + Math.PI.toString().repeat(60_000)
+        await stage.begin(p => {
+          p.write('f', 'first')
+          p.write('big', large)
+        })
+        await stage.act(0, p => {
+          p.write('f', 'second')
+          p.remove('big')
+        })
+        await stage.meet()
+        const bytesOf = async (path: string): Promise<string> => {
+          const version = (await history(stage, 0, path)).find(each => each.action === 'created')
+          if (version === undefined) throw new Error('no version')
+          const read = async (): Promise<string> => {
+            const pieces: Uint8Array[] = []
+            for await (const piece of archive(stage.a).read(version.facts.content, version.facts.size, { signal }))
+              pieces.push(piece)
+            return Buffer.concat(pieces).toString()
+          }
+          return done(stage, read())
+        }
+        expect(await bytesOf('f')).to.equal('first')
+        dropPast(stage.a)
+        expect(await bytesOf('f')).to.equal('first')
+        expect((await bytesOf('big')) === large).to.equal(true)
+        await stage.meet()
+        expect(stage.a.volume.root?.kith?.stage.size).to.equal(0)
+        dropPast(stage.a)
+        dropPast(stage.b)
+        expect(await refusal(bytesOf('f'))).to.equal('content-missing')
+      }))
+  })
+
+  describe('resolves', () => {
+    const CONFLICT = async (stage: Scene): Promise<void> => {
+      await stage.begin(p => p.write('h', new Uint8Array([0])))
+      await stage.apart(
+        [0, p => p.write('h', new Uint8Array([0, 1]))],
+        [1, p => p.write('h', new Uint8Array([0, 2]))],
+        [2, p => p.write('h', new Uint8Array([0, 3]))],
+      )
+    }
+    for (const which of [0, 1, 2])
+      it(`a conflict by keeping one of its versions (${which}), for all devices`, () =>
+        scene({ devices: 3 }, async stage => {
+          await CONFLICT(stage)
+          const [conflict] = stage.b.engine.conflicts()
+          const version = conflict?.versions[which]
+          const kept = stage.tree()[version?.path ?? '']
+          await done(stage, archive(stage.b).resolve('h', version?.id ?? ''))
+          await stage.meet()
+          expect(stage.tree()).to.deep.equal({ h: kept })
+          for (const { engine } of stage.world.devices) expect(engine.conflicts()).to.deep.equal([])
+        }))
+
+    it('a conflict by keeping both: each a file of its own', () =>
+      scene({ devices: 3 }, async stage => {
+        await CONFLICT(stage)
+        const before = stage.tree()
+        await done(stage, archive(stage.b).resolve('h', 'both'))
+        await stage.meet()
+        expect(stage.tree()).to.deep.equal(before)
+        for (const { engine } of stage.world.devices) expect(engine.conflicts()).to.deep.equal([])
+      }))
+
+    for (const keep of ['both', 'the copy', 'the winner'])
+      it(`a conflict whose copy became a file already: ${keep}`, () =>
+        scene({ devices: 3 }, async stage => {
+          await CONFLICT(stage)
+          await stage.act(0, p => p.write('h', new Uint8Array([0, 9])))
+          await stage.meet()
+          const [conflict] = stage.c.engine.conflicts()
+          expect(conflict?.versions).to.have.length(3)
+          const before = stage.tree()
+          const index = keep === 'the winner' ? 0 : 1
+          const version = conflict?.versions[index]
+          const kept = before[version?.path ?? '']
+          await done(stage, archive(stage.c).resolve(version?.path ?? '', keep === 'both' ? keep : (version?.id ?? '')))
+          await stage.meet()
+          expect(stage.tree()).to.deep.equal(keep === 'both' ? before : { h: kept })
+          for (const { engine } of stage.world.devices) expect(engine.conflicts()).to.deep.equal([])
+        }))
+
+    it('refuses what is no conflict or none of its versions', () =>
+      scene({ devices: 3 }, async stage => {
+        await CONFLICT(stage)
+        expect(await refusal(done(stage, archive(stage.a).resolve('nothing', 'both')))).to.equal('not-found')
+        expect(await refusal(done(stage, archive(stage.a).resolve('h', '1.1')))).to.equal('no-such-version')
+      }))
+  })
+
+  describe('counts copies', () => {
+    const copies = async (stage: Scene, at: number) => {
+      const found = await done(stage, archive(stage.device(at)).copies('', { signal }))
+      return {
+        ...found,
+        files: Object.fromEntries(found.files.map(({ path, holders }) => [path, names(holders)])),
+        stale: names(found.stale.filter(each => each.asOf !== null).map(each => each.device)),
+      }
+    }
+    const names = (ids: readonly DeviceId[]): string =>
+      ids
+        .map(id => id.replace('device-', ''))
+        .sort()
+        .join()
+
+    it('on linked devices, and on those that were in sync when they went; over a restart too', () =>
+      scene({ devices: 3 }, async stage => {
+        await stage.begin(p => {
+          p.write('old', 'old')
+          p.write('f', 'f1')
+        })
+        const all = 'anna,bert,carl'
+        expect(await copies(stage, 0)).to.deep.include({ files: { f: all, old: all }, stale: '' })
+        await done(stage, stage.c.stop())
+        await stage.world.pass(3_000)
+        await stage.act(0, p => p.write('f', 'f2'))
+        await stage.world.pass(3_000)
+        const after = { files: { f: 'anna,bert', old: all }, stale: 'carl', atRisk: { files: 0, bytes: 0 } }
+        expect(await copies(stage, 0)).to.deep.include(after)
+        await done(stage, stage.a.stop())
+        stage.a.start()
+        await stage.world.pass(10_000)
+        expect(await copies(stage, 0)).to.deep.include(after)
+        stage.world.partition()
+        await stage.act(0, p => p.write('g', 'alone'))
+        expect((await copies(stage, 0)).atRisk).to.deep.equal({ files: 1, bytes: 5 })
+        stage.c.start()
+        await stage.meet()
+      }))
+
+    it('and knows what would go with a device', () =>
+      scene({ devices: 3 }, async stage => {
+        await stage.begin(p => p.write('f', 'f1'))
+        const lost = (at: number, of: SimDevice) => done(stage, archive(stage.device(at)).onlyOn(of.id, { signal }))
+        expect(await lost(0, stage.b)).to.deep.equal([])
+        for (const device of [stage.a, stage.c]) stage.world.network.withhold(device.id)
+        await stage.act(1, p => p.write('f', 'only here'))
+        expect(await lost(0, stage.b)).to.deep.equal([{ path: 'f', size: 9 }])
+        expect(await lost(0, stage.c)).to.deep.equal([])
+        await done(stage, stage.b.stop())
+        await stage.world.pass(3_000)
+        expect(await lost(0, stage.b)).to.deep.equal([{ path: 'f', size: 9 }])
+        stage.b.start()
+        stage.world.heal()
+        await stage.meet()
+        expect(await lost(0, stage.b)).to.deep.equal([])
+      }))
+  })
+})

@@ -1,0 +1,211 @@
+// The journal says what this disk showed, and who did it. Random histories on two and three devices: undone newest first, from the rows,
+// the journal leads to exactly what each disk showed at recorded moments (paths, kinds, contents, modes). KITH_JOURNAL_SEEDS=FROM-TO runs
+// others than the usual ones.
+import { expect } from 'chai'
+import type { JournalEntry } from '../../src/core/past.ts'
+import { act, pickAct } from '../sim/user-actions.ts'
+import { type Random, seeded } from '../support/random.ts'
+import { Scene, scene } from '../support/scene.ts'
+import type { SimDevice } from '../support/sim-device.ts'
+import { contentIdOf } from '../support/sim-tree.ts'
+import { Rewound, tellEntry } from '../support/undo-journal.ts'
+
+const [FROM = 1, TO = 40] = (process.env['KITH_JOURNAL_SEEDS'] ?? '1-40').split('-').map(Number)
+
+interface Moment {
+  readonly entries: number
+  readonly disk: ReadonlyMap<string, string>
+}
+
+async function journalOf(device: SimDevice): Promise<JournalEntry[]> {
+  const out: JournalEntry[] = []
+  for await (const entry of device.database.journal({})) out.push(entry)
+  return out
+}
+
+function shownBy(device: SimDevice): Map<string, string> {
+  const lines = [...device.volume.all()].map(({ path, inode }): [string, string] => {
+    const content = inode.kind === 'directory' ? '' : Buffer.from(contentIdOf(inode.data), 'latin1').toString('hex')
+    return [path, `${inode.kind} ${inode.mode.toString(8)} ${content}`]
+  })
+  return new Map(lines.sort())
+}
+
+class Play {
+  readonly stage: Scene
+  readonly #random: Random
+  readonly #moments = new Map<SimDevice, Moment[]>()
+  #words = 0
+
+  constructor(seed: number) {
+    this.#random = seeded(`journal ${seed}`)
+    const settings = { foldsCase: this.#random.chance(0.2), slownessMs: this.#random.pick([0, 0, 5]) }
+    this.stage = new Scene({ devices: 2 + this.#random.int(2), seed: `journal ${seed}`, settings })
+  }
+
+  async run(): Promise<number> {
+    const { a, world } = this.stage
+    a.person.write('.anchor', 'anchor')
+    for (let at = 0; at < 6; at++) this.#user(a)
+    await world.quiesce()
+    for (let round = 0; round < 6; round++) {
+      await this.#remember()
+      await this.#meanwhile()
+      await world.quiesce()
+    }
+    let undone = 0
+    for (const device of world.devices) undone += await this.#takeBack(device)
+    await this.stage.end()
+    return undone
+  }
+
+  #user(device: SimDevice): void {
+    const words = { next: () => `w${++this.#words}w` }
+    const { world } = this.stage
+    world.trace(`${device.name} ${act(device, pickAct(this.#random, {}), this.#random.int(2 ** 31), words)}`)
+  }
+
+  /** A quiet moment. */
+  async #remember(): Promise<void> {
+    for (const device of this.stage.world.devices) {
+      const moments = this.#moments.get(device) ?? []
+      moments.push({ entries: (await journalOf(device)).length, disk: shownBy(device) })
+      this.#moments.set(device, moments)
+    }
+  }
+
+  async #meanwhile(): Promise<void> {
+    const { world } = this.stage
+    const random = this.#random
+    if (random.chance(0.5)) world.partition()
+    for (let left = 1 + random.int(8); left > 0; left--) {
+      const device = random.pick(world.devices)
+      this.#user(device)
+      if (random.chance(0.6)) await world.pass(random.int(3_000))
+      if (random.chance(0.1)) device.kill({ power: random.chance(0.3) })
+      if (random.chance(0.1)) world.heal()
+      if (random.chance(0.3)) for (const each of world.devices) each.start()
+    }
+  }
+
+  async #takeBack(device: SimDevice): Promise<number> {
+    const journal = await journalOf(device)
+    const rewound = new Rewound(await device.database.loadRows())
+    const undone: string[] = []
+    let left = journal.length
+    for (const moment of [...(this.#moments.get(device) ?? [])].reverse()) {
+      for (; left > moment.entries; left--) {
+        const entry = journal[journal.length - left]
+        if (entry === undefined) throw new Error('a shorter journal than remembered')
+        undone.push(tellEntry(entry))
+        rewound.undo(entry)
+      }
+      const then = [...rewound.all().values()].map(({ path, kind, mode, content }): [string, string] => {
+        const hex = Buffer.from(content, 'latin1').toString('hex')
+        return [path, `${kind} ${mode.toString(8)} ${hex}`]
+      })
+      expect(Object.fromEntries(then.sort()), `${device.name} at entry ${moment.entries}`).to.deep.equal(
+        Object.fromEntries(moment.disk),
+      )
+    }
+    return undone.length
+  }
+}
+
+describe('the journal', () => {
+  it(`undone newest first leads to what the disk showed (${TO - FROM + 1} random histories)`, async function () {
+    this.timeout(300_000)
+    let undone = 0
+    for (let seed = FROM; seed <= TO; seed++) {
+      try {
+        undone += await new Play(seed).run()
+      } catch (error) {
+        throw new Error(`seed ${seed}: KITH_JOURNAL_SEEDS=${seed}-${seed}: ${String(error)}`, { cause: error })
+      }
+    }
+    console.log(`      ${undone} entries undone`)
+    expect(undone).to.be.greaterThan((TO - FROM + 1) * 20)
+  })
+
+  /** What `at` notes while others act. */
+  async function noted(stage: Scene, at: number, meanwhile: () => Promise<void>): Promise<string[]> {
+    const before = (await journalOf(stage.device(at))).length
+    await meanwhile()
+    const entries = (await journalOf(stage.device(at))).reverse().slice(before)
+    return entries.map(({ device, action, path }) => `${device} ${action} ${path}`).sort()
+  }
+
+  it('says who did it, on every device', () =>
+    scene({ devices: 3 }, async stage => {
+      await stage.begin(p => {
+        p.mkdirs('D/sub')
+        for (const name of ['f', 'D/g', 'D/sub/h', 'keep', 'k']) p.write(name, `first ${name}`)
+      })
+      const acts: [number, (p: SimDevice['person']) => void, string[]][] = [
+        [1, p => p.write('f', 'by bert'), ['device-bert edited f']],
+        [2, p => p.rename('f', 'D/f'), ['device-carl moved D/f']],
+        [0, p => p.chmod('D/f', 0o600), ['device-anna edited D/f']],
+        [1, p => p.rename('D', 'E'), ['device-bert moved E']],
+        [2, p => p.chmod('E', 0o700), ['device-carl edited E']],
+        [0, p => p.remove('keep'), ['device-anna deleted keep']],
+        [1, p => p.write('new', 'new'), ['device-bert created new']],
+        [2, p => p.rmrf('E'), ['E', 'E/f', 'E/g', 'E/sub', 'E/sub/h'].map(path => `device-carl deleted ${path}`)],
+      ]
+      for (const [who, act, lines] of acts) {
+        const before = await Promise.all(stage.world.devices.map(async device => (await journalOf(device)).length))
+        await stage.act(who, act)
+        for (const [at, device] of stage.world.devices.entries()) {
+          const entries = (await journalOf(device)).reverse().slice(before[at])
+          const told = entries.map(({ device: by, action, path }) => `${by} ${action} ${path}`).sort()
+          expect(told, `on ${device.name}`).to.deep.equal(lines)
+        }
+      }
+    }))
+
+  it('says who deleted what while this device was away and others wrote to the same directory', () =>
+    scene({ devices: 3 }, async stage => {
+      await stage.begin(p => {
+        p.mkdir('D')
+        for (const name of ['D/a', 'D/b', 'D/c', 'f', 'g']) p.write(name, name)
+      })
+      const told = await noted(stage, 2, async () => {
+        await stage.world.finish(stage.c.stop(), 'stop')
+        await stage.act(0, p => p.remove('D/a'))
+        await stage.act(1, p => p.remove('D/b'))
+        await stage.act(0, p => p.write('D/c', 'anew'))
+        await stage.act(1, p => p.remove('f'))
+        await stage.act(0, p => p.remove('g'))
+        // Who deletes and starts anew is the same device.
+        await stage.world.finish(stage.a.stop(), 'stop')
+        await stage.world.pass(1_000)
+        stage.a.start()
+        await stage.world.rest()
+        stage.c.start()
+        await stage.world.quiesce()
+      })
+      expect(told).to.deep.equal([
+        'device-anna deleted D/a',
+        'device-anna deleted g',
+        'device-anna edited D/c',
+        'device-bert deleted D/b',
+        'device-bert deleted f',
+      ])
+    }))
+
+  it('has the merge of a text once, by the device that merged', () =>
+    scene({}, async stage => {
+      await stage.begin(p => p.write('t.txt', 'one\ntwo\nthree\nfour\nfive\n'))
+      await stage.apart(
+        [0, p => p.write('t.txt', 'ONE\ntwo\nthree\nfour\nfive\n')],
+        [1, p => p.write('t.txt', 'one\ntwo\nthree\nfour\nFIVE\n')],
+      )
+      expect(stage.tree()).to.deep.equal({ 't.txt': 'ONE\ntwo\nthree\nfour\nFIVE\n' })
+      const merges = await Promise.all(
+        [stage.a, stage.b].map(async device =>
+          (await journalOf(device)).filter(({ action }) => action === 'merged').map(({ device: by }) => by),
+        ),
+      )
+      expect(merges[0]).to.have.length(1)
+      expect(merges[1]).to.deep.equal(merges[0])
+    }))
+})
