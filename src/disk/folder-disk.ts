@@ -23,6 +23,7 @@ import type {
 import { AREA, areaPath, contentOfName, type Seal, VERSIONS } from './area.ts'
 import { identityOf, splitPath, within } from './beneath.ts'
 import { abortable, hashFiles } from './hasher.ts'
+import { DiskJournalCopy } from './journal-copy.ts'
 import { LATE_WRITER_MS, type LateReply } from './late-writers.ts'
 import { createMarker, isForeign, readMarker } from './marker.ts'
 import { isAbsent } from './problem-of.ts'
@@ -67,6 +68,7 @@ export async function openFolderDisk(root: string, options: FolderDiskOptions): 
 class RealFolderDisk implements FolderDisk {
   readonly root: string
   readonly stage: DiskStage
+  readonly journalCopy: DiskJournalCopy
   readonly #options: FolderDiskOptions
   readonly #workers: DiskWorkers
   readonly #ownsWorkers: boolean
@@ -83,6 +85,7 @@ class RealFolderDisk implements FolderDisk {
     this.#options = options
     this.#workers = options.workers ?? new DiskWorkers()
     this.#ownsWorkers = options.workers === undefined
+    this.journalCopy = new DiskJournalCopy({ root, log: options.log })
     this.stage = new DiskStage({ workers: this.#workers, root: () => this.#at() })
   }
 
@@ -216,6 +219,7 @@ class RealFolderDisk implements FolderDisk {
     if (this.#late !== null) clearTimeout(this.#late)
     for (const watch of this.#watches) await watch.close()
     await this.#applying
+    await this.journalCopy.close()
     if (this.#ownsWorkers) await this.#workers.close()
   }
 

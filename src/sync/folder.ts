@@ -25,6 +25,7 @@ import { ContentServer } from './content-server.ts'
 import { Cycle } from './cycle.ts'
 import { Dirty } from './dirty.ts'
 import { Fetcher } from './fetcher.ts'
+import { JournalKeeper } from './journal-keeper.ts'
 import { parentPath } from './local-changes.ts'
 import { isCurrent, Past } from './past.ts'
 import { Peers } from './peers.ts'
@@ -80,6 +81,7 @@ class Engine implements FolderEngine {
   readonly #server: ContentServer
   readonly #peers = new Peers()
   readonly #past: Past
+  readonly #journal: JournalKeeper
   readonly #watchProblems = new Map<string, Problem>()
   readonly #wake = new Signal({ sticky: true })
   readonly #changed = new Signal({ sticky: false })
@@ -137,6 +139,7 @@ class Engine implements FolderEngine {
       },
       onNoSpace: message => this.#setHalt({ code: 'disk-full', message, person: false }),
     })
+    this.#journal = new JournalKeeper({ store, disk, log, device: options.device, now: () => clock.now() })
     this.#past = new Past({ store, nameKey: name => this.#live().replica.tree.nameKey(name) })
     const onStale = (path: string): void =>
       this.#hint(() => this.#dirty.addLater(parentPath(path), STALE_MS, { quiet: true }))
@@ -181,8 +184,10 @@ class Engine implements FolderEngine {
   async #load(): Promise<void> {
     const { disk, store, clock, random, emit, mergeText } = this.#deps
     const { id, device } = this.#options
+    await this.#journal.open({ signal: this.#stop.signal })
     const replica = await Replica.load(
       {
+        journal: this.#journal,
         store,
         now: () => clock.now(),
         random,
@@ -346,6 +351,7 @@ class Engine implements FolderEngine {
   /** A quiet moment: long logs become snapshots, and what was staged for nothing goes. */
   async #tidy(cycle: Cycle): Promise<void> {
     await cycle.replica.compact()
+    if (this.#journal.unfinished && !cycle.replica.rejoining) await cycle.replica.commit(this.#journal.finish())
     if (!this.#untidy || cycle.unfinished) return
     // What is staged and still wanted may be wanted no more by the next quiet moment, and nothing would say so.
     this.#untidy = cycle.wants.size > 0
