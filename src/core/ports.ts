@@ -19,6 +19,7 @@ export interface Problem {
 }
 
 export type ProblemCode =
+  | 'versions-full' // kept versions go before their time
   | 'unreadable' // EACCES, EIO, …: what stands there is unknown, it and all below it is left alone
   | 'unsupported' // FIFO, socket, device
   | 'mount' // another file system: not entered
@@ -219,8 +220,8 @@ export interface Versions {
 export interface JournalCopy {
   /** In order. Not synced at once: what a power cut takes with it, the database has. */
   append(entries: readonly JournalEntry[]): Promise<void>
-  /** Oldest first; a torn or damaged piece is left out, and said in the log. */
-  read(options: Waiting): AsyncIterable<readonly JournalEntry[]>
+  /** Oldest first; a torn or damaged piece is left out, and said in the log. `tail`: only the last that was appended, and what is near it. */
+  read(options: Waiting & { readonly tail?: boolean }): AsyncIterable<readonly JournalEntry[]>
 }
 
 export interface FolderDisk {
@@ -297,9 +298,9 @@ export interface PastQuery {
 
 /**
  * `sweep`: versions marked to go and the clock of retention; `verify`: how far and what was found; `peers`: when each was last in sync;
- * `restored`: nodes that were brought back and that the disk does not show yet.
+ * `restored`: nodes that were brought back and that the disk does not show yet; `copy`: whether the journal began with what its copy had.
  */
-export type NoteName = 'sweep' | 'verify' | 'peers' | 'restored'
+export type NoteName = 'sweep' | 'verify' | 'peers' | 'restored' | 'copy'
 
 /** Everything of one commit; atomic, and on the platter when it resolves. */
 export interface FolderBatch {
@@ -343,6 +344,8 @@ export interface FolderStore {
   journal(filter: { node?: NodeId; since?: number }): AsyncIterable<JournalEntry>
   /** What the sweep of versions, verification and copies remember; small. Undefined: never stored. */
   note(name: NoteName): Promise<Uint8Array | undefined>
+  /** Drops what is remembered of contents that are neither in `wanted` (all that a row, a kept version or the stage has) nor bases. */
+  sweep(wanted: ReadonlySet<ContentId>): Promise<unknown>
   /** Forgets the folder. */
   erase(): Promise<void>
 }

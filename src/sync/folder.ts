@@ -37,6 +37,7 @@ import { Dirty } from './dirty.ts'
 import { Fetcher } from './fetcher.ts'
 import { History } from './history.ts'
 import { Holdings } from './holdings.ts'
+import { JournalKeeper } from './journal-keeper.ts'
 import { parentPath } from './local-changes.ts'
 import { askEverybody, isCurrent, Past } from './past.ts'
 import { Peers } from './peers.ts'
@@ -104,6 +105,7 @@ class Engine implements FolderEngine {
   readonly #turns: Turns
   readonly archive: FolderArchive
   #settings: FolderSettings = { versions: 'standard', versionLimit: null, minCopies: 1 }
+  readonly #journal: JournalKeeper
   readonly #watchProblems = new Map<string, Problem>()
   readonly #wake = new Signal({ sticky: true })
   readonly #changed = new Signal({ sticky: false })
@@ -181,6 +183,7 @@ class Engine implements FolderEngine {
       onUntidy: () => this.#hint(() => (this.#untidy = true)),
       verify: verifying => this.#upkeep.verify(verifying),
     })
+    this.#journal = new JournalKeeper({ store, disk, log, device: options.device, now: () => clock.now() })
     const onStale = (path: string): void =>
       this.#hint(() => this.#dirty.addLater(parentPath(path), STALE_MS, { quiet: true }))
     this.#upkeep = this.#newUpkeep(rows)
@@ -246,8 +249,10 @@ class Engine implements FolderEngine {
   async #load(): Promise<void> {
     const { disk, store, clock, random, emit, mergeText } = this.#deps
     const { id, device } = this.#options
+    await this.#journal.open({ signal: this.#stop.signal })
     const replica = await Replica.load(
       {
+        journal: this.#journal,
         store,
         now: () => clock.now(),
         random,
@@ -432,6 +437,7 @@ class Engine implements FolderEngine {
     if (peers !== null) await cycle.replica.commit(peers)
     const isShown = !cycle.unfinished && cycle.wants.size === 0
     if (isShown && !this.#restored.empty) await cycle.replica.commit(this.#restored.clear())
+    if (this.#journal.unfinished && !cycle.replica.rejoining) await cycle.replica.commit(this.#journal.finish())
     if (!this.#untidy || cycle.unfinished) return
     // What is staged and still wanted may be wanted no more by the next quiet moment, and nothing would say so.
     this.#untidy = cycle.wants.size > 0
