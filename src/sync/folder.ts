@@ -29,6 +29,7 @@ import { Dirty } from './dirty.ts'
 import { Fetcher } from './fetcher.ts'
 import { History } from './history.ts'
 import { Holdings } from './holdings.ts'
+import { JournalKeeper } from './journal-keeper.ts'
 import { parentPath } from './local-changes.ts'
 import { askEverybody, isCurrent, Past } from './past.ts'
 import { Peers } from './peers.ts'
@@ -93,6 +94,7 @@ class Engine implements FolderEngine {
   readonly #turns: Turns
   readonly archive: FolderArchive
   #settings: FolderSettings = { versions: 'standard', versionLimit: null, minCopies: 1 }
+  readonly #journal: JournalKeeper
   readonly #watchProblems = new Map<string, Problem>()
   readonly #wake = new Signal({ sticky: true })
   readonly #changed = new Signal({ sticky: false })
@@ -170,6 +172,7 @@ class Engine implements FolderEngine {
       onUntidy: () => this.#hint(() => (this.#untidy = true)),
       verify: () => Promise.reject(new KithError('internal', 'TODO-P4')),
     })
+    this.#journal = new JournalKeeper({ store, disk, log, device: options.device, now: () => clock.now() })
     const onStale = (path: string): void =>
       this.#hint(() => this.#dirty.addLater(parentPath(path), STALE_MS, { quiet: true }))
     this.#server = new ContentServer({ rows, disk, store, onStale })
@@ -213,8 +216,10 @@ class Engine implements FolderEngine {
   async #load(): Promise<void> {
     const { disk, store, clock, random, emit, mergeText } = this.#deps
     const { id, device } = this.#options
+    await this.#journal.open({ signal: this.#stop.signal })
     const replica = await Replica.load(
       {
+        journal: this.#journal,
         store,
         now: () => clock.now(),
         random,
@@ -374,6 +379,7 @@ class Engine implements FolderEngine {
     if (peers !== null) await cycle.replica.commit(peers)
     const isShown = !cycle.unfinished && cycle.wants.size === 0
     if (isShown && !this.#restored.empty) await cycle.replica.commit(this.#restored.clear())
+    if (this.#journal.unfinished && !cycle.replica.rejoining) await cycle.replica.commit(this.#journal.finish())
     if (!this.#untidy || cycle.unfinished) return
     // What is staged and still wanted may be wanted no more by the next quiet moment, and nothing would say so.
     this.#untidy = cycle.wants.size > 0
