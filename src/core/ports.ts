@@ -19,6 +19,7 @@ export interface Problem {
 }
 
 export type ProblemCode =
+  | 'versions-full' // kept versions go before their time
   | 'unreadable' // EACCES, EIO, …: what stands there is unknown, it and all below it is left alone
   | 'unsupported' // FIFO, socket, device
   | 'mount' // another file system: not entered
@@ -343,6 +344,8 @@ export interface FolderStore {
   journal(filter: { node?: NodeId; since?: number }): AsyncIterable<JournalEntry>
   /** What the sweep of versions, verification and copies remember; small. Undefined: never stored. */
   note(name: NoteName): Promise<Uint8Array | undefined>
+  /** Drops what is remembered of contents that are neither in `wanted` (all that a row, a kept version or the stage has) nor bases. */
+  sweep(wanted: ReadonlySet<ContentId>): Promise<unknown>
   /** Forgets the folder. */
   erase(): Promise<void>
 }

@@ -71,6 +71,7 @@ export class SharedTree {
   readonly #operations: Operations
   readonly #options: TreeOptions
   readonly #writers = new Set<ActorId>()
+  #revision = 0
 
   constructor(deps: TreeDeps, options: TreeOptions) {
     this.#options = options
@@ -145,6 +146,7 @@ export class SharedTree {
 
   /** Merges an update that `check` let through. False: all of it was known, so it need be neither stored nor passed on. */
   apply(doc: DocId, update: Uint8Array): boolean {
+    this.#revision++
     try {
       const changes = this.#docs.apply(doc, update)
       for (const writer of changes.writers) this.#writers.add(writer as ActorId)
@@ -207,6 +209,16 @@ export class SharedTree {
 
   node(id: NodeId): Node | undefined {
     return this.#index.state(id)
+  }
+
+  /** Another number where anything was written or merged meanwhile. */
+  get revision(): number {
+    return this.#revision
+  }
+
+  /** Every node that has records, shown or not. */
+  *nodeIds(): Iterable<NodeId> {
+    for (const { id } of this.#index.slots()) yield id
   }
 
   /** Alive but hidden, because what it depends on has not arrived: the disk is to be left alone. */
@@ -335,6 +347,7 @@ export class SharedTree {
 
   /** Each write replaces every record of its node that is seen here. */
   #commit(writes: ReadonlyMap<NodeId, Node | null>): void {
+    this.#revision++
     const gone: Node[] = []
     for (const [id, next] of writes) {
       const node = next ?? this.#index.state(id)

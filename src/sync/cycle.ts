@@ -37,6 +37,8 @@ export interface CycleDeps {
   readonly merge: (base: Uint8Array, a: Uint8Array, b: Uint8Array, options: Waiting) => Promise<Uint8Array | null>
   readonly dirty: Dirty
   readonly damage: Damage
+  /** These paths show something new. */
+  readonly onShown: (paths: readonly string[]) => Promise<void>
   readonly fetcher: Fetcher
   readonly watch: () => Watch | null
   /** Is the root still the one this folder was added with? Asked again before anything is called gone. */
@@ -96,6 +98,7 @@ export class Cycle {
           journal: [...noted, ...batch.journal],
         })
         for (const { action, path } of batch.journal) emit({ type: 'file:published', folder, path, action })
+        await deps.onShown(batch.journal.map(({ path }) => path))
       },
       onProblem: problem => this.#stepProblems.set(problem.path, problem),
       isRot: (row, found) => deps.damage.isRot(row, found),
@@ -124,7 +127,10 @@ export class Cycle {
       disk,
       fetcher,
       now,
-      commit,
+      commit: async batch => {
+        await commit(batch)
+        await deps.onShown((batch.journal ?? []).map(({ path }) => path))
+      },
       doers,
       isRestored: (row, doer) => doer === device && row.nodes.some(ref => deps.restored.has(ref.id)),
       isUnsure: stat => this.#observer.isUnsure(stat),
@@ -143,6 +149,16 @@ export class Cycle {
 
   get wants(): ReadonlyMap<ContentId, Want> {
     return this.#wants
+  }
+
+  /** May what has this stat have been written unseen? */
+  isUnsure(stat: Stat): boolean {
+    return this.#observer.isUnsure(stat)
+  }
+
+  /** A file stands there now, by this device's own hand. */
+  wrote(path: string, stat: Stat): void {
+    this.#observer.wrote(path, stat)
   }
 
   /** Something is still to be compared (not counting what only waits for content). */
@@ -169,16 +185,6 @@ export class Cycle {
     // Should it turn out to be old once more, all is judged again.
     this.#judge.reset()
     return true
-  }
-
-  /** May what has this stat differ from its row without showing it? */
-  isUnsure(stat: Stat): boolean {
-    return this.#observer.isUnsure(stat)
-  }
-
-  /** It stands there now, by this device's own hand. */
-  wrote(path: string, stat: Stat): void {
-    this.#observer.wrote(path, stat)
   }
 
   problems(): readonly Problem[] {

@@ -1,16 +1,15 @@
 // All that concerns the past of one folder, put together: the archive that a person asks, what peers ask, and what is done about it in the
 // folder's quiet moments. The folder's loop stays in charge: it says when it is quiet, and when there is a turn between two cycles.
 import type { Clock } from '../core/clock.ts'
-import { isKithError, type KithError } from '../core/errors.ts'
 import type { Emit } from '../core/events.ts'
-import type { ContentId, DeviceId, FolderId } from '../core/ids.ts'
+import type { ContentId, DeviceId, FolderId, RowId } from '../core/ids.ts'
 import type { Log } from '../core/log.ts'
 import type { HistoryQuery, JournalEntry } from '../core/past.ts'
 import type { FolderDisk, FolderNetwork, FolderState, FolderStore, Waiting } from '../core/ports.ts'
 import type { FolderArchive, FolderSettings } from '../core/status.ts'
 import { Archive } from './archive.ts'
 import type { Cycle } from './cycle.ts'
-import { Damage } from './damage.ts'
+import type { Damage } from './damage.ts'
 import { History } from './history.ts'
 import { Holdings } from './holdings.ts'
 import type { Peers } from './peers.ts'
@@ -18,7 +17,7 @@ import type { Replica } from './replica.ts'
 import { Restore } from './restore.ts'
 import { Restored } from './restored.ts'
 import { type Refusal, Turns } from './turns.ts'
-import { Verifier } from './verify.ts'
+import { Upkeep } from './upkeep.ts'
 
 export interface FolderPastDeps {
   readonly folder: FolderId
@@ -47,17 +46,14 @@ export interface FolderPastDeps {
 export class FolderPast {
   readonly archive: FolderArchive
   readonly restored = new Restored()
-  readonly damage = new Damage()
   readonly #deps: FolderPastDeps
   readonly #holdings: Holdings
   readonly #history: History
   readonly #turns: Turns
-  readonly #verifier: Verifier
+  readonly #upkeep: Upkeep
+  #idling = false
+  #alones: Promise<void> = Promise.resolve()
   #settings: FolderSettings = { versions: 'standard', versionLimit: null, minCopies: 1 }
-  /** Background work under way; it waits for turns of its own. */
-  #busy: Promise<void> | null = null
-  #busyUntil = new AbortController()
-  #verifyAt = 0
 
   constructor(deps: FolderPastDeps) {
     this.#deps = deps
@@ -70,12 +66,12 @@ export class FolderPast {
     this.#holdings = holdings
     this.#history = history
     this.#turns = turns
-    this.#verifier = new Verifier({
+    this.#upkeep = new Upkeep({
       ...deps,
       rows,
-      damage: this.damage,
       commit: batch => replica().commit(batch),
-      alone: work => turns.take(work, refusal, { signal: stopped }),
+      alone: (work, options) => this.#alone(work, options),
+      isOn: () => this.#settings.versions === 'all',
       isUnsure: stat => deps.cycle().isUnsure(stat),
       onWrote: (path, stat) => deps.cycle().wrote(path, stat),
     })
@@ -85,7 +81,7 @@ export class FolderPast {
       absent: () => deps.peers.absent(),
       onRevised: deps.onNews,
       onUntidy: deps.onUntidy,
-      verify: options => this.#verifier.run(options),
+      verify: options => this.#upkeep.verify(options),
     })
   }
 
@@ -104,7 +100,7 @@ export class FolderPast {
     const { store, peers } = this.#deps
     await this.restored.load(store)
     peers.load(await store.note('peers'))
-    await this.#verifier.load()
+    await this.#upkeep.load()
   }
 
   history(query: HistoryQuery, options: Waiting): Promise<readonly JournalEntry[]> {
@@ -116,10 +112,45 @@ export class FolderPast {
   }
 
   /** What was to be sent to a peer is not what it should be. */
-  suspect(row: Parameters<Verifier['suspect']>[0]): void {
-    this.#verifier.suspect(row)
-    this.#verifyAt = 0
+  suspect(row: RowId): void {
+    this.#upkeep.suspect(row)
     this.#deps.wake()
+  }
+
+  get damage(): Damage {
+    return this.#upkeep.damage
+  }
+
+  /** What these paths show now, where every version is kept. */
+  keep(paths: Iterable<string>): Promise<void> {
+    return this.#upkeep.keepAll.keep(paths, { signal: this.#deps.stopped })
+  }
+
+  /** ms until there is something to do while the folder is at rest. */
+  nextMs(): number {
+    return this.#upkeep.nextMs()
+  }
+
+  /** One piece of what is due, between two cycles; its signal ends it without an error. */
+  async idle(options: Waiting): Promise<void> {
+    this.#idling = true
+    try {
+      await this.#upkeep.idle(options)
+    } finally {
+      await this.#alones
+      this.#idling = false
+    }
+  }
+
+  /** In a turn between two cycles; where that is now, one after the other. */
+  #alone<T>(work: () => Promise<T>, options: Waiting): Promise<T> {
+    if (!this.#idling) return this.#turns.take(work, this.#deps.refusal, options)
+    const run = this.#alones.then(work)
+    this.#alones = run.then(
+      () => undefined,
+      () => undefined,
+    )
+    return run
   }
 
   /** Between two cycles: whoever waits for that. */
@@ -134,34 +165,5 @@ export class FolderPast {
     if (known !== null) await cycle.replica.commit(known)
     const isShown = !cycle.unfinished && cycle.wants.size === 0
     if (isShown && !this.restored.empty) await cycle.replica.commit(this.restored.clear())
-    if (this.#busy === null && clock.elapsed() >= this.#verifyAt) this.#busy = this.#verifySome()
   }
-
-  /** Background work ends, and is not begun again before the next quiet moment. */
-  async rest(): Promise<void> {
-    this.#busyUntil.abort(new Error('there is other work'))
-    await this.#busy
-  }
-
-  async #verifySome(): Promise<void> {
-    const { clock, log, stopped } = this.#deps
-    this.#busyUntil = new AbortController()
-    const signal = AbortSignal.any([this.#busyUntil.signal, stopped])
-    try {
-      this.#verifyAt = clock.elapsed() + (await this.#verifier.idle({ signal }))
-    } catch (error) {
-      // It is begun again: nothing depends on it.
-      this.#verifyAt = clock.elapsed() + RETRY_MS
-      if (!stopped.aborted && !isRefusal(error)) log.warn({ err: error }, 'files could not be verified')
-    } finally {
-      this.#busy = null
-    }
-  }
-}
-
-const RETRY_MS = 60_000
-
-/** The folder stands still, and says so itself. */
-function isRefusal(error: unknown): error is KithError {
-  return isKithError(error) && (error.code === 'folder-halted' || error.code === 'folder-paused')
 }

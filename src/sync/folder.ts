@@ -194,7 +194,6 @@ class Engine implements FolderEngine {
   async stop(): Promise<void> {
     if (!this.#stop.signal.aborted) this.#stop.abort(new KithError('stopped', 'The folder was stopped.'))
     await this.#loop
-    await this.#ages.rest()
     await this.#fetcher.stop()
     await this.#watch?.close()
     this.#watch = null
@@ -245,11 +244,12 @@ class Engine implements FolderEngine {
         emit,
         merge: mergeText,
         dirty: this.#dirty,
+        damage: this.#ages.damage,
+        onShown: paths => this.#ages.keep(paths),
         fetcher: this.#fetcher,
         watch: () => this.#watch,
         rootIsGood: () => this.#rootIsGood(),
         restored: this.#ages.restored,
-        damage: this.#ages.damage,
         past: (queries, options) => askEverybody(this.#past, this.#network, queries, options),
       },
       replica,
@@ -291,8 +291,30 @@ class Engine implements FolderEngine {
     if (this.#halt !== null) return this.#wake.wait(Math.min(ms, RETRY_MS), clock, this.#stop.signal)
     const untilRescan = this.#scanned ? Math.max(0, this.#nextRescanAt - clock.elapsed()) : ms
     const due = Math.min(this.#dirty.nextDueMs() ?? ms, this.#cycle?.nextDueMs() ?? ms)
-    await this.#wake.wait(Math.min(ms, due, untilRescan), clock, this.#stop.signal)
+    const waitMs = Math.min(ms, due, untilRescan)
+    const restMs = this.#settled() && this.#cycle?.wants.size === 0 ? this.#ages.nextMs() : waitMs
+    if (restMs <= 0) await this.#keepUp(waitMs)
+    else await this.#wake.wait(Math.min(waitMs, restMs), clock, this.#stop.signal)
     if (this.#scanned && clock.elapsed() >= this.#nextRescanAt) this.#dirty.addAll()
+  }
+
+  /** One piece of what is done in quiet moments; whatever wakes the folder, or is due, ends it. */
+  async #keepUp(mostMs: number): Promise<void> {
+    const { clock, log } = this.#deps
+    const work = new AbortController()
+    const end = (): void => work.abort(new KithError('stopped', 'The folder has something to do.'))
+    const deaf = this.#wake.listen(end)
+    this.#stop.signal.addEventListener('abort', end, { once: true })
+    clock.sleep(mostMs, { signal: work.signal }).then(end, () => undefined)
+    try {
+      await this.#ages.idle({ signal: work.signal })
+    } catch (error) {
+      log.warn({ err: error }, 'the upkeep of the past failed and is tried again')
+    } finally {
+      deaf()
+      this.#stop.signal.removeEventListener('abort', end)
+      end()
+    }
   }
 
   /** One cycle; returns how long to wait for a wake before the next (0: more to do at once), in ms. */

@@ -1,5 +1,6 @@
 // What is read again and compared with its hash, and what becomes of what is wrong: damage is mended from where the content lies sound, by
 // an ordinary checked step that keeps the damaged bytes under what they are; what nobody has stays as it is, known as damaged.
+import { isKithError } from '../core/errors.ts'
 import type { Emit } from '../core/events.ts'
 import type { ContentId, FolderId } from '../core/ids.ts'
 import { ROOT_ROW } from '../core/ids.ts'
@@ -21,8 +22,6 @@ export interface MenderDeps extends BringDeps {
   readonly damage: Damage
   /** Stores what the rows changed; within `alone` only. */
   readonly commit: (batch: FolderBatch) => Promise<void>
-  /** Runs it between two cycles: it changes the disk and the rows. */
-  readonly alone: <T>(work: () => Promise<T>) => Promise<T>
   /** May what stands there differ from its row without showing it? Then it is looked at, and no damage. */
   readonly isUnsure: (stat: Stat) => boolean
   /** Something in this directory is not as its row says: an edit, to be looked at. */
@@ -31,6 +30,11 @@ export interface MenderDeps extends BringDeps {
 }
 
 export type Checked = Row & { readonly kind: 'file' | 'symlink' }
+
+export interface Work extends Waiting {
+  /** Runs it between two cycles: it changes the disk and the rows. */
+  alone<T>(work: () => Promise<T>, options: Work): Promise<T>
+}
 
 /** What one piece of work found. */
 export interface Report {
@@ -48,7 +52,7 @@ export class Mender {
     this.#state = state
   }
 
-  async checkFiles(rows: readonly Checked[], report: Report, options: Waiting): Promise<void> {
+  async checkFiles(rows: readonly Checked[], report: Report, options: Work): Promise<void> {
     const { disk, damage, onDirty } = this.#deps
     const byPath = new Map<string, Checked>()
     const requests: HashRequest[] = []
@@ -81,7 +85,7 @@ export class Mender {
     return now !== undefined && now.content === row.content && sameStat(now.stat, row.stat)
   }
 
-  async #damagedFile(row: Checked, path: string, found: ContentId, report: Report, options: Waiting): Promise<void> {
+  async #damagedFile(row: Checked, path: string, found: ContentId, report: Report, options: Work): Promise<void> {
     const { damage, emit, folder } = this.#deps
     // Known from now on, so that it spreads nowhere while it is mended.
     damage.note({ row: row.id, content: row.content, found })
@@ -92,9 +96,13 @@ export class Mender {
     await this.#state.save({})
   }
 
-  async #mendFile(row: Checked, path: string, found: ContentId, options: Waiting): Promise<boolean> {
+  async #mendFile(row: Checked, path: string, found: ContentId, options: Work): Promise<boolean> {
     if (!(await bring(this.#deps, row, options))) return false
-    return this.#deps.alone(async () => {
+    return notWhileHalted(() => this.#putBack(row, path, found, options))
+  }
+
+  #putBack(row: Checked, path: string, found: ContentId, options: Work): Promise<boolean> {
+    return options.alone(async () => {
       const { disk, rows, onWrote, onDirty } = this.#deps
       const now = rows().get(row.id)
       if (now === undefined || !this.isCurrent(row) || rows().path(row.id) !== path) return false
@@ -110,11 +118,11 @@ export class Mender {
       rows().put({ ...now, stat: result.stat })
       await this.#deps.commit({})
       return true
-    })
+    }, options)
   }
 
   /** What could not be mended before: somebody may have it now. */
-  async mendKnown(report: Report, options: Waiting): Promise<void> {
+  async mendKnown(report: Report, options: Work): Promise<void> {
     const { damage, rows } = this.#deps
     for (const known of damage.all()) {
       const row = rows().get(known.row)
@@ -127,7 +135,7 @@ export class Mender {
     }
   }
 
-  async checkVersion(version: KeptVersion, report: Report, options: Waiting): Promise<void> {
+  async checkVersion(version: KeptVersion, report: Report, options: Work): Promise<void> {
     const { disk, emit, folder } = this.#deps
     const verdict = await disk.versions.verify(version.content, options)
     if (verdict === 'gone') return
@@ -143,7 +151,7 @@ export class Mender {
   }
 
   /** Mended in its packed form, the chunks that others share with it are sound again too. */
-  async #mendVersion(version: Pick<KeptVersion, 'content' | 'size' | 'packed'>, options: Waiting): Promise<boolean> {
+  async #mendVersion(version: Pick<KeptVersion, 'content' | 'size' | 'packed'>, options: Work): Promise<boolean> {
     const { disk, store } = this.#deps
     if (disk.hasVersion(version.content)) return true
     if (!(await bring(this.#deps, version, options))) return false
@@ -160,4 +168,14 @@ export class Mender {
 
 export function isChecked(row: Row): row is Checked {
   return row.id !== ROOT_ROW && row.kind !== 'directory'
+}
+
+/** A folder that stands still is not mended now: what is damaged in it is told, and mended later. */
+async function notWhileHalted(mend: () => Promise<boolean>): Promise<boolean> {
+  try {
+    return await mend()
+  } catch (error) {
+    if (isKithError(error) && (error.code === 'folder-halted' || error.code === 'folder-paused')) return false
+    throw error
+  }
 }

@@ -14,6 +14,13 @@ export class Signal {
     this.#sticky = sticky
   }
 
+  /** Called at each fire, and at once where one is remembered, without taking it from who waits. Returns how to end it. */
+  listen(listener: () => void): () => void {
+    this.#waiters.add(listener)
+    if (this.#fired) listener()
+    return () => this.#waiters.delete(listener)
+  }
+
   fire(): void {
     this.#fired = this.#sticky
     for (const waiter of [...this.#waiters]) waiter()

@@ -6,7 +6,7 @@ import { NO_CONTENT, ROOT_ROW } from '../core/ids.ts'
 import type { DamagedFile } from '../core/past.ts'
 import type { KeptVersion, Waiting } from '../core/ports.ts'
 import type { VerifyOutcome } from '../core/status.ts'
-import { type Checked, isChecked, Mender, type MenderDeps, type Report } from './mender.ts'
+import { type Checked, isChecked, Mender, type MenderDeps, type Report, type Work } from './mender.ts'
 import { readsWhole } from './read-whole.ts'
 import { type Drill, VerifyState } from './verify-state.ts'
 
@@ -23,9 +23,12 @@ const MEND_AGAIN_MS = 10 * 60_000
 const LONGEST_PAUSE_MS = 6 * 60 * 60_000
 /** Of each, files and versions. */
 const DRILL_ITEMS = 10
+const DRILL_PAUSE_MS = 60_000
 const DRILL_MAX_BYTES = 1024 * 1024 * 1024
 
 export interface VerifierDeps extends MenderDeps {
+  /** For a person's run, which goes on beside the cycles. */
+  readonly alone: Work['alone']
   readonly clock: Clock
   /** [0, 1) */
   readonly random: () => number
@@ -69,14 +72,15 @@ export class Verifier {
   async run(options: Waiting & { onProgress(checked: number, bytes: number): void }): Promise<VerifyOutcome> {
     await this.load()
     const report: Report = { checked: 0, bytes: 0, damaged: [] }
-    await this.#mender.mendKnown(report, options)
+    const work = { signal: options.signal, alone: this.#deps.alone }
+    await this.#mender.mendKnown(report, work)
     for (const batch of batchesOf(this.#allRows(), RUN_BATCH_FILES, RUN_BATCH_BYTES)) {
-      await this.#mender.checkFiles(batch, report, options)
+      await this.#mender.checkFiles(batch, report, work)
       options.onProgress(report.checked, report.bytes)
     }
     for await (const some of this.#deps.disk.versions.all(options)) {
       for (const version of some) {
-        await this.#mender.checkVersion(version, report, options)
+        await this.#mender.checkVersion(version, report, work)
         options.onProgress(report.checked, report.bytes)
       }
     }
@@ -86,18 +90,20 @@ export class Verifier {
     return { checked: report.checked, bytes: report.bytes, damaged, drill: this.drill }
   }
 
-  /** One piece of background work, if its time has come; returns ms until the next. The signal ends it without an error. */
+  /** One piece of background work, between two cycles, if its time has come; returns ms until the next. The signal ends it without an error. */
   async idle({ signal }: Waiting): Promise<number> {
     const { clock } = this.#deps
+    const options: Work = { signal, alone: work => work() }
     try {
       await this.load()
-      if (this.#suspects.size > 0) await this.#checkSuspects({ signal })
-      await this.#mendAgain({ signal })
+      if (this.#suspects.size > 0) await this.#checkSuspects(options)
+      await this.#mendAgain(options)
       const wait = this.#nextAt - clock.elapsed()
       if (wait > 0) return wait
       const report: Report = { checked: 0, bytes: 0, damaged: [] }
-      if (!(await this.#drillOn({ signal }))) await this.#slice(report, { signal })
-      const pause = this.#pauseAfter(report)
+      const drilled = await this.#drillOn(options)
+      if (!drilled) await this.#slice(report, options)
+      const pause = drilled ? DRILL_PAUSE_MS : this.#pauseAfter(report)
       this.#nextAt = clock.elapsed() + pause
       return pause
     } catch (error) {
@@ -113,7 +119,7 @@ export class Verifier {
   }
 
   /** Damage that nobody could mend: a device that has it may be linked now. */
-  async #mendAgain(options: Waiting): Promise<void> {
+  async #mendAgain(options: Work): Promise<void> {
     const { clock, damage, network, rows } = this.#deps
     if (damage.all().length + this.#state.note.lost.length === 0 || clock.elapsed() < this.#mendAt) return
     if ((network()?.peers().length ?? 0) === 0) return
@@ -125,7 +131,7 @@ export class Verifier {
     await this.#state.save({})
   }
 
-  async #checkSuspects(options: Waiting): Promise<void> {
+  async #checkSuspects(options: Work): Promise<void> {
     const rows = [...this.#suspects].flatMap(id => this.#deps.rows().get(id) ?? []).filter(isChecked)
     const report: Report = { checked: 0, bytes: 0, damaged: [] }
     await this.#mender.checkFiles(rows, report, options)
@@ -134,7 +140,7 @@ export class Verifier {
 
   // ------------------------------------------------------------------------------------------------ by and by
 
-  async #slice(report: Report, options: Waiting): Promise<void> {
+  async #slice(report: Report, options: Work): Promise<void> {
     const { at } = this.#state.note
     if ('row' in at) {
       this.#rows ??= this.#allRows()
@@ -183,7 +189,7 @@ export class Verifier {
   // ------------------------------------------------------------------------------------------------ the drill
 
   /** True: something was read for the drill. One item at a time. */
-  async #drillOn(options: Waiting): Promise<boolean> {
+  async #drillOn(options: Work): Promise<boolean> {
     const { clock, emit, folder } = this.#deps
     if (this.#drilling === null) {
       if (clock.now() - this.#state.note.drill.time < MONTH_MS) return false
@@ -214,7 +220,7 @@ export class Verifier {
   }
 
   /** Reads it as a restore would. What turns out wrong is then verified like anything else, and mended. */
-  async #rehearse(item: Checked | KeptVersion, options: Waiting): Promise<boolean> {
+  async #rehearse(item: Checked | KeptVersion, options: Work): Promise<boolean> {
     const report: Report = { checked: 0, bytes: 0, damaged: [] }
     if ('packed' in item) {
       const place = { at: 'version', content: item.content } as const

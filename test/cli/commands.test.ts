@@ -97,6 +97,22 @@ describe('cli', () => {
     expect((await run('status', '--watch', '--json')).code).to.equal(2)
   })
 
+  it('status shows what is said about the folder itself without a path', async () => {
+    await run('add', 'notes')
+    daemon.engine('notes').set({ problems: [{ code: 'held', path: '', message: 'Waits for a device.' }] })
+    expect((await run('status')).stdout).to.contain('\n  Waits for a device.\n')
+  })
+
+  it('errors name the home that was given', async () => {
+    await run('add', 'notes')
+    await run('folder', 'pause', 'notes')
+    const home = daemon.home.root
+    const { stderr } = await kith({ ...shell, home: '/nowhere' }, '--home', home, 'wait', '--folder', 'notes')
+    expect(stderr).to.contain(`"kith --home ${home} folder resume notes"`)
+    const none = await kith(shell, '--home', '/nowhere', 'status')
+    expect(none.stderr).to.contain('"kith --home /nowhere start"')
+  })
+
   it('status names equally named folders that are not joined, with the line to type', async () => {
     await run('add', 'notes')
     daemon.network.setDevice(OTHER, { name: 'desktop' })
@@ -190,7 +206,34 @@ describe('cli', () => {
     expect(daemon.network.calls).to.deep.equal([])
     expect((await kith({ ...shell, typed: 'y\n' }, 'device', 'remove', 'desktop')).code).to.equal(0)
     daemon.network.setDevice(OTHER, { name: 'desktop' })
-    expect((await run('device', 'remove', 'desktop')).code).to.equal(0)
+    const script = await run('device', 'remove', 'desktop')
+    expect(script).to.deep.include({
+      code: 0,
+      stderr: 'No terminal is there, so nothing was asked; --yes says so beforehand.\n',
+    })
+    daemon.network.setDevice(OTHER, { name: 'desktop' })
+    for (const flag of ['--yes', '--force']) {
+      daemon.network.setDevice(OTHER, { name: 'desktop' })
+      expect(await kith({ ...shell, typed: 'n\n' }, 'device', 'remove', 'desktop', flag)).to.include({
+        code: 0,
+        stderr: '',
+      })
+    }
+  })
+
+  it('device rename asks for the id where two devices have the name, this one too', async () => {
+    daemon.network.setDevice(OTHER, { name: 'laptop' })
+    await fails(
+      1,
+      new RegExp(`More than one device is called "laptop": give its id \\(${OWN_ID}, ${OTHER}\\)`),
+      'device',
+      'rename',
+      'laptop',
+      'new',
+    )
+    expect(daemon.network.calls).to.deep.equal([])
+    await json(shapes.deviceResultSchema, 'device', 'rename', OWN_ID, 'new')
+    expect(daemon.network.calls).to.deep.equal([['rename', OWN_ID, 'new']])
   })
 
   describe('pair', () => {
@@ -273,6 +316,30 @@ describe('cli', () => {
       daemon.network.setDevice(OTHER, { name: 'desktop', connected: false, sighted: false })
       await fails(4, /a link to desktop/, 'wait', '--device', 'desktop', '--timeout', '0.1')
       await fails(1, /No device "tablet"/, 'wait', '--device', 'tablet')
+    })
+
+    it('says which folders are paused, and who stands still elsewhere', async () => {
+      daemon.network.setDevice(OTHER, { name: 'desktop' })
+      const notes = daemon.engine('notes')
+      notes.peer(OTHER, { inSync: false, stopped: 'root-missing' })
+      await fails(
+        4,
+        /"notes": it does not sync until it is answered \(root-missing\) on desktop/,
+        'wait',
+        '--timeout',
+        '0.1',
+      )
+      expect((await run('status')).stdout).to.contain('desktop: does not sync there (root-missing)')
+      notes.peer(OTHER, { inSync: false, stopped: 'paused' })
+      await fails(4, /"notes": it is paused on desktop/, 'wait', '--timeout', '0.1')
+      const long = await run('wait', '--timeout', '1.5')
+      expect(long.stderr).to.match(/^"notes" is paused on desktop: .*\nkith: Not in sync/)
+      await run('folder', 'pause', 'notes')
+      const paused = await run('wait')
+      expect(paused).to.deep.include({ code: 0, stdout: 'Every folder is paused.\n' })
+      expect(paused.stderr).to.contain('Paused, so not waited for: notes.')
+      expect((JSON.parse((await run('wait', '--json')).stdout) as { paused: unknown }).paused).to.deep.equal(['notes'])
+      await fails(1, /"notes" is paused/, 'wait', '--folder', 'notes')
     })
 
     it('1 at a halt, with its sentence; --folder looks at that one alone', async () => {
@@ -424,7 +491,7 @@ describe('cli', () => {
       const { code, stdout } = await run('help')
       expect(code).to.equal(0)
       const words =
-        'up start stop restart status wait pair demo devices device add folders get folder conflicts events completion help'
+        'up start stop restart status wait pair demo devices device add folders get folder history explain ls diff restore undo conflicts resolve verify copies events completion help'
       for (const word of words.split(' ')) expect(stdout).to.match(new RegExp(`^ {2}${word}\\b`, 'm'))
       expect(await run()).to.deep.include({ code: 0, stdout })
       expect((await run('help', 'wait')).stdout).to.contain('Usage: kith wait')
@@ -435,7 +502,8 @@ describe('cli', () => {
       it(`completion ${name}: knows the commands`, async () => {
         const { code, stdout } = await run('completion', name)
         expect(code).to.equal(0)
-        for (const word of ['conflicts', 'rename', 'timeout', 'approve']) expect(stdout).to.contain(word)
+        for (const word of ['conflicts', 'rename', 'timeout', 'approve', 'restore', 'dry-run', 'verify'])
+          expect(stdout).to.contain(word)
         expect(stdout).not.to.contain('undefined')
       })
     }

@@ -153,7 +153,14 @@ export class FakeFolder implements SharedFolder {
   }
 
   state(): FolderState {
-    return { digest: this.digest, needFiles: this.needFiles, needBytes: 0, settled: true, pulling: false, stopped: this.stopped }
+    return {
+      digest: this.digest,
+      needFiles: this.needFiles,
+      needBytes: 0,
+      settled: true,
+      pulling: false,
+      stopped: this.stopped,
+    }
   }
 
   onPeerState(device: DeviceId, state: FolderState | null): void {

@@ -84,6 +84,11 @@ export class LivedStore implements FolderStore {
     return this.#inner.note(name)
   }
 
+  async sweep(wanted: ReadonlySet<ContentId>): Promise<void> {
+    await this.#pause('store sweep')
+    await this.#inner.sweep(wanted)
+  }
+
   async erase(): Promise<void> {
     await this.#pause('store erase')
     await this.#inner.erase()

@@ -189,6 +189,13 @@ export class MemoryStore implements FolderStore {
     return bytes && copy(bytes)
   }
 
+  async sweep(wanted: ReadonlySet<ContentId>): Promise<void> {
+    this.#alive()
+    const { lists, chunks } = this.#stored
+    for (const content of lists.keys()) if (!wanted.has(content)) lists.delete(content)
+    for (const [hash, { content }] of chunks) if (!wanted.has(content)) chunks.delete(hash)
+  }
+
   async erase(): Promise<void> {
     this.#alive()
     this.#stored = new Stored()

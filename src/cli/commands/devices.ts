@@ -48,10 +48,13 @@ export async function remove(
 ): Promise<void> {
   const { client, out } = context
   const force = options.force === true
-  if (!force && options.yes !== true && !(await agree(context, device ?? ''))) {
+  const sure = force || options.yes === true
+  if (!sure && isThere(context) && !(await agree(context, device ?? ''))) {
     throw new KithError('bad-usage', 'Nothing was changed.')
   }
   const body = await client.post<RemovedDeviceBody>('/devices/remove', { name: device, force })
+  // A script that names a device means it.
+  if (!sure && !isThere(context)) out.note('No terminal is there, so nothing was asked; --yes says so beforehand.')
   if (out.json) {
     out.document(body)
     return
@@ -60,13 +63,12 @@ export async function remove(
   out.text('What is on it already stays there: only its own disk encryption protects that.')
 }
 
-/** Asks only where somebody is there to answer; a script that names a device means it. */
-async function agree({ surroundings, out }: Context, device: string): Promise<boolean> {
+function isThere({ surroundings }: Context): boolean {
+  return (surroundings.stdin as Partial<NodeJS.ReadStream>).isTTY === true
+}
+
+async function agree({ surroundings }: Context, device: string): Promise<boolean> {
   const { stdin, stderr } = surroundings
-  if ((stdin as Partial<NodeJS.ReadStream>).isTTY !== true) {
-    out.note(`Not asked whether ${name(device)} shall go for ever, since no terminal is there (--yes says so at once).`)
-    return true
-  }
   const lines = createInterface({ input: stdin, output: stderr })
   try {
     const answer = await lines.question(

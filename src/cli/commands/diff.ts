@@ -1,6 +1,6 @@
 // `kith diff`: what changed between two versions of a text, or two states of a directory.
 import { resolve } from 'node:path'
-import { createTwoFilesPatch } from 'diff'
+import { createTwoFilesPatch, FILE_HEADERS_ONLY } from 'diff'
 import { KithError } from '../../core/errors.ts'
 import type { DiffBody } from '../../daemon/api/schema.ts'
 import type { Context } from '../context.ts'
@@ -53,7 +53,7 @@ function patchOf(body: DiffBody, text: { readonly from: string; readonly to: str
   const about = ({ id, time, device }: DiffBody['from']): string =>
     [time === null ? 'now' : localTime(time), device, id?.slice(0, 8)].filter(part => part != null).join(' ')
   if (text.from === text.to) return ''
-  const options = { context: 3, timeout: TIMEOUT_MS }
+  const options = { context: 3, timeout: TIMEOUT_MS, headerOptions: FILE_HEADERS_ONLY }
   const patch = createTwoFilesPatch(
     label(body.from),
     label(body.to),
@@ -63,7 +63,7 @@ function patchOf(body: DiffBody, text: { readonly from: string; readonly to: str
     about(body.to),
     options,
   )
-  return patch === undefined ? null : patch.replace(/^=+\n/, '')
+  return patch ?? null
 }
 
 function patchLines(patch: string, { paint }: Output): string[] {

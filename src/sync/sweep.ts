@@ -1,0 +1,269 @@
+// Lets kept versions go that retention has no use for. Nothing goes that is in use, and nothing at once: a run marks what may go, a run at
+// least an hour later drops it if it still may, so that whoever was told meanwhile that this device holds it gets it. Marks live in memory:
+// every start begins anew, and a crash at any point leaves more, never less. What a version's age counts from and the clock that it is
+// counted by lie in the database; no message of another device comes near any of it.
+import type { Clock } from '../core/clock.ts'
+import type { ContentId, NodeId, RowId } from '../core/ids.ts'
+import { ROOT_ROW } from '../core/ids.ts'
+import type { Log } from '../core/log.ts'
+import type { FolderStore, KeptVersion, Problem, Versions, Waiting } from '../core/ports.ts'
+import type { RowTable } from '../core/rows.ts'
+import type { FolderSettings } from '../core/status.ts'
+import { type Kept, retain, type Verdict } from './retention.ts'
+import { decodeSweepNote, encodeSweepNote, fileOf, type Seen, type SweepNote } from './sweep-note.ts'
+import type { TreeView } from './tree.ts'
+
+/** Between two runs, and from the mark to the drop. */
+export const SWEEP_INTERVAL_MS = 3_600_000
+/** What was not running counts for the age of versions, but not for more than this a start: a wall clock may have jumped. */
+const MOST_AWAY_MS = 24 * 3_600_000
+/** Of the whole disk, where nothing else is set. */
+const DEFAULT_SHARE = 0.1
+/** Room that kept versions leave to the user, of the whole disk and at most. */
+const RESERVE_SHARE = 0.05
+const RESERVE_BYTES = 10 * 1024 ** 3
+/** The tree may change while it is looked through: it is looked through again, so often. */
+const TRIES = 3
+/** Nodes looked through before others get their turn. */
+const SLICE = 20_000
+/** So far back it is looked up whose version one was. */
+const JOURNAL_ENTRIES = 200_000
+const TIDY_INTERVAL_MS = 24 * 3_600_000
+
+export interface SweepDeps {
+  readonly store: Pick<FolderStore, 'note' | 'commit' | 'journal' | 'sweep'>
+  readonly versions: Pick<Versions, 'all' | 'drop'>
+  readonly clock: Pick<Clock, 'now' | 'elapsed'>
+  readonly log: Log
+  readonly uses: Uses
+  /** All that a row or the stage has: what the store's housekeeping leaves alone. */
+  readonly held: () => Iterable<ContentId>
+  /** Bytes of the disk; null: unknown. */
+  readonly space: () => Promise<{ readonly free: number; readonly total: number } | null>
+}
+
+/** What may not go. */
+export interface Uses {
+  /** Of these, those that are in use, and why, in words; takes its time. */
+  of(contents: ReadonlySet<ContentId>, options: Waiting): Promise<ReadonlyMap<ContentId, string>>
+  /** Another number where the shared tree changed meanwhile: what `of` said is not true any more. */
+  revision(): number
+  /** Is it wanted, staged, or pinned, now? */
+  isWanted(content: ContentId): boolean
+}
+
+export interface SweepOptions extends Waiting {
+  readonly settings: Pick<FolderSettings, 'versions' | 'versionLimit'>
+}
+
+export interface SweepOutcome {
+  readonly kept: number
+  readonly bytes: number
+  readonly marked: number
+  readonly dropped: readonly ContentId[]
+  /** Versions go before their time: for the folder's status, until the next run. */
+  readonly problem: Problem | null
+}
+
+/**
+ * One a folder, for as long as its engine lives. The folder's loop calls `run` in quiet moments when `due`, never while a cycle runs: rows and
+ * tree are settled then. It calls `touch` for every content that this device says it holds, serves, reads, restores or is about to: such a
+ * content does not go for an hour from then.
+ */
+export class Sweep {
+  readonly #deps: SweepDeps
+  /** When each was first marked, of those that may go; and what is spoken for: in monotone ms. */
+  #marks = new Map<ContentId, number>()
+  readonly #touched = new Map<ContentId, number>()
+  #note: SweepNote | null = null
+  /** Monotone ms of the last run, of the last housekeeping. */
+  #ranAt: number | null = null
+  #tidiedAt: number | null = null
+
+  constructor(deps: SweepDeps) {
+    this.#deps = deps
+  }
+
+  get due(): boolean {
+    return this.#ranAt === null || this.#deps.clock.elapsed() - this.#ranAt >= SWEEP_INTERVAL_MS
+  }
+
+  touch(contents: Iterable<ContentId>): void {
+    const now = this.#deps.clock.elapsed()
+    for (const content of contents) this.#touched.set(content, now)
+  }
+
+  async run(options: SweepOptions): Promise<SweepOutcome> {
+    const versions: KeptVersion[] = []
+    for await (const some of this.#deps.versions.all(options)) versions.push(...some)
+    const uses = await this.#deps.uses.of(new Set(versions.map(({ content }) => content)), options)
+    const note = await this.#remember(versions, uses)
+    const limit = await this.#limit(versions, options)
+    const keepAll = options.settings.versions === 'all'
+    const kept = versions.flatMap(version => keptAs(version, note.seen.get(version.content), uses))
+    const verdicts = retain(kept, { now: note.clock, limit, keepAll })
+    const ripe = this.#mark(verdicts)
+    const dropped = await this.#drop(ripe, options)
+    await this.#tidy(versions, dropped)
+    const gone = new Set(dropped)
+    const bytes = versions.reduce((sum, { content, occupies }) => sum + (gone.has(content) ? 0 : occupies), 0)
+    const problem = problemOf(verdicts, limit)
+    return { kept: versions.length - dropped.length, bytes, marked: this.#marks.size, dropped, problem }
+  }
+
+  /** Brings the clock and what was seen up to date, durably. What is in use has no age: it counts from when it is not any more. */
+  async #remember(versions: readonly KeptVersion[], uses: ReadonlyMap<ContentId, string>): Promise<SweepNote> {
+    const { store, clock } = this.#deps
+    const stored = this.#note ?? decodeSweepNote(await store.note('sweep'))
+    const passed =
+      this.#ranAt === null
+        ? Math.min(MOST_AWAY_MS, Math.max(0, clock.now() - stored.wall))
+        : clock.elapsed() - this.#ranAt
+    this.#ranAt = clock.elapsed()
+    const now = stored.clock + (stored.wall === 0 ? 0 : passed)
+    const unused = versions.filter(({ content }) => !uses.has(content))
+    const fresh = unused.filter(({ content }) => !stored.seen.has(content)).map(({ content }) => content)
+    const files = await this.#filesOf(new Set(fresh))
+    const seen = new Map<ContentId, Seen>()
+    for (const { content } of unused) {
+      const known = stored.seen.get(content)
+      if (known !== undefined) seen.set(content, known)
+    }
+    for (const [content, { of, order }] of files) seen.set(content, { since: now, of, order })
+    const note = { clock: now, wall: clock.now(), seen }
+    await store.commit({ notes: [{ name: 'sweep', bytes: encodeSweepNote(note) }] })
+    this.#note = note
+    return note
+  }
+
+  /** Which file each was a version of, and in which order they were replaced: the journal's newest entries say. */
+  async #filesOf(fresh: ReadonlySet<ContentId>): Promise<Map<ContentId, { of: string; order: number }>> {
+    const found = new Map<ContentId, { of: string; order: number }>()
+    let left = JOURNAL_ENTRIES
+    if (fresh.size > 0)
+      for await (const { was, facts, node } of this.#deps.store.journal({})) {
+        for (const content of [was?.facts.content, facts.content])
+          if (content !== undefined && fresh.has(content) && !found.has(content))
+            found.set(content, { of: fileOf(node), order: left })
+        if (found.size === fresh.size || --left === 0) break
+      }
+    for (const content of fresh) if (!found.has(content)) found.set(content, { of: fileOf(content), order: 0 })
+    return found
+  }
+
+  async #limit(versions: readonly KeptVersion[], { settings }: SweepOptions): Promise<number | null> {
+    const space = await this.#deps.space()
+    const own = settings.versionLimit ?? (settings.versions === 'all' ? null : space && space.total * DEFAULT_SHARE)
+    if (space === null) return own
+    const lacking = Math.min(RESERVE_BYTES, space.total * RESERVE_SHARE) - space.free
+    if (lacking <= 0) return own
+    const used = versions.reduce((sum, { occupies }) => sum + occupies, 0)
+    return Math.min(own ?? Number.POSITIVE_INFINITY, Math.max(0, used - lacking))
+  }
+
+  /** Marks what may go; returns what was marked long enough ago. */
+  #mark(verdicts: readonly Verdict[]): ContentId[] {
+    const now = this.#deps.clock.elapsed()
+    const marks = new Map<ContentId, number>()
+    for (const { content, keep } of verdicts) if (!keep) marks.set(content, this.#marks.get(content) ?? now)
+    this.#marks = marks
+    return [...marks].flatMap(([content, since]) => (now - since >= SWEEP_INTERVAL_MS ? [content] : []))
+  }
+
+  async #drop(ripe: readonly ContentId[], options: SweepOptions): Promise<readonly ContentId[]> {
+    const { uses, versions } = this.#deps
+    for (let tries = 0; ripe.length > 0 && tries < TRIES; tries++) {
+      options.signal.throwIfAborted()
+      const revision = uses.revision()
+      const used = await uses.of(new Set(ripe), options)
+      if (uses.revision() !== revision) continue
+      // No await between this look and the beginning of the drop.
+      const free = ripe.filter(each => !used.has(each) && !uses.isWanted(each) && !this.#isTouched(each))
+      if (free.length > 0) await versions.drop(free, options)
+      for (const content of free) this.#marks.delete(content)
+      return free
+    }
+    return []
+  }
+
+  #isTouched(content: ContentId): boolean {
+    const at = this.#touched.get(content)
+    return at !== undefined && this.#deps.clock.elapsed() - at < SWEEP_INTERVAL_MS
+  }
+
+  async #tidy(versions: readonly KeptVersion[], dropped: readonly ContentId[]): Promise<void> {
+    const { clock, store, held, log } = this.#deps
+    const now = clock.elapsed()
+    for (const [content, at] of this.#touched) if (now - at >= SWEEP_INTERVAL_MS) this.#touched.delete(content)
+    if (dropped.length > 0) log.info({ versions: dropped.length }, 'kept versions went, as retention has it')
+    this.#tidiedAt ??= now
+    if (now - this.#tidiedAt < TIDY_INTERVAL_MS) return
+    this.#tidiedAt = now
+    const gone = new Set(dropped)
+    const wanted = new Set(versions.flatMap(({ content }) => (gone.has(content) ? [] : [content])))
+    for (const content of held()) wanted.add(content)
+    await store.sweep(wanted)
+  }
+}
+
+function keptAs(
+  { content, occupies }: KeptVersion,
+  seen: Seen | undefined,
+  uses: ReadonlyMap<ContentId, string>,
+): Kept[] {
+  const inUse = uses.get(content) ?? null
+  if (seen === undefined)
+    return [{ content, occupies, since: 0, order: 0, of: fileOf(content), inUse: inUse ?? 'it is new' }]
+  return [{ content, occupies, ...seen, inUse }]
+}
+
+function problemOf(verdicts: readonly Verdict[], limit: number | null): Problem | null {
+  const early = verdicts.filter(verdict => verdict.early).length
+  if (early === 0 || limit === null) return null
+  const message = `Old versions of files go before their time (${early} now): they may take ${inWords(limit)} here. Give them more (kith folder set … version-limit), or make room on this disk.`
+  return { code: 'versions-full', path: '', message }
+}
+
+function inWords(bytes: number): string {
+  return bytes >= 1e9 ? `${(bytes / 1e9).toFixed(1)} GB` : `${Math.ceil(bytes / 1e6)} MB`
+}
+
+export interface UsesDeps {
+  readonly rows: () => RowTable
+  readonly tree: () => Pick<TreeView, 'node'> & { readonly revision: number; nodeIds(): Iterable<NodeId> }
+  /** Wanted, staged, pinned by a rewind that is not through. */
+  readonly isWanted: (content: ContentId) => boolean
+  /** Others get their turn. */
+  readonly breathe: (options: Waiting) => Promise<void>
+}
+
+/** What this device or any other shows, or is about to: every version of every file that is not deleted, seen or hidden. */
+export function usesOf({ rows, tree, isWanted, breathe }: UsesDeps): Uses {
+  return {
+    isWanted: content => isWanted(content) || rows().byContent(content).length > 0,
+    revision: () => tree().revision,
+    async of(contents, options) {
+      const uses = new Map<ContentId, string>()
+      for (const content of contents) {
+        if (rows().byContent(content).length > 0) uses.set(content, 'this device shows it')
+        else if (isWanted(content)) uses.set(content, 'it is wanted')
+      }
+      let left = SLICE
+      for (const id of tree().nodeIds()) {
+        for (const { content } of tree().node(id)?.versions ?? [])
+          if (contents.has(content) && !uses.has(content)) uses.set(content, 'the folder shows it')
+        if (--left > 0) continue
+        left = SLICE
+        await breathe(options)
+      }
+      return uses
+    },
+  }
+}
+
+export function rowContents(rows: RowTable): Set<ContentId> {
+  const out = new Set<ContentId>()
+  for (const { id, kind, content } of rows.all())
+    if (id !== (ROOT_ROW as RowId) && kind !== 'directory') out.add(content)
+  return out
+}

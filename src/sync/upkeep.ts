@@ -1,0 +1,75 @@
+// What a folder does for its past in quiet moments: versions of everything where that is set, packing, verification. In small pieces, each
+// ended at once by its signal, with long rests between; it begins only after a while of rest.
+import type { Clock } from '../core/clock.ts'
+import type { Waiting } from '../core/ports.ts'
+import type { VerifyOutcome } from '../core/status.ts'
+import { Damage } from './damage.ts'
+import { KeepAll, type KeepAllDeps } from './keep-all.ts'
+import { Packer } from './pack.ts'
+import { Verifier, type VerifierDeps } from './verify.ts'
+
+const FIRST_MS = 10 * 60_000
+const PACK_EVERY_MS = 10 * 60_000
+
+export type UpkeepDeps = Omit<VerifierDeps, 'damage'> & Pick<KeepAllDeps, 'isOn'>
+
+export class Upkeep {
+  readonly damage = new Damage()
+  readonly keepAll: KeepAll
+  readonly #clock: Clock
+  readonly #verifier: Verifier
+  readonly #packer: Packer
+  #packAt: number
+  #verifyAt: number
+
+  constructor(deps: UpkeepDeps) {
+    this.#clock = deps.clock
+    this.keepAll = new KeepAll(deps)
+    this.#packer = new Packer(deps)
+    this.#verifier = new Verifier({ ...deps, damage: this.damage })
+    this.#packAt = this.#clock.elapsed() + FIRST_MS
+    this.#verifyAt = this.#packAt
+  }
+
+  /** Known damage counts from the start. */
+  load(): Promise<void> {
+    return this.#verifier.load()
+  }
+
+  verify(options: Waiting & { onProgress(checked: number, bytes: number): void }): Promise<VerifyOutcome> {
+    return this.#verifier.run(options)
+  }
+
+  /** A row's bytes are not what they should be: looked at in the next quiet moment. */
+  suspect(row: Parameters<Verifier['suspect']>[0]): void {
+    this.#verifier.suspect(row)
+    this.#verifyAt = this.#clock.elapsed()
+  }
+
+  /** ms until there is something to do: `idle` then does one piece of it. */
+  nextMs(): number {
+    return Math.max(0, Math.min(this.#packAt, this.#verifyAt) - this.#clock.elapsed())
+  }
+
+  /** One piece of what is due. Called between two cycles; its signal ends it without an error. */
+  async idle({ signal }: Waiting): Promise<void> {
+    const now = this.#clock.elapsed()
+    try {
+      if (now >= this.#packAt) {
+        const more = await this.keepAll.catchUp({ signal })
+        if (!more) {
+          await this.#packer.run({ signal })
+          this.#packAt = this.#clock.elapsed() + PACK_EVERY_MS
+        }
+      } else if (now >= this.#verifyAt) {
+        this.#verifyAt = this.#clock.elapsed() + (await this.#verifier.idle({ signal }))
+      }
+    } catch (error) {
+      if (signal.aborted) return
+      // Whatever it was, it is not tried again at once.
+      this.#packAt = this.#clock.elapsed() + PACK_EVERY_MS
+      this.#verifyAt = this.#packAt
+      throw error
+    }
+  }
+}

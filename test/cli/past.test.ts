@@ -1,0 +1,556 @@
+// The commands about the past, on a daemon whose engines are fakes: what they ask for, what they print, their exit codes.
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { expect } from 'chai'
+import type { z } from 'zod'
+import { KithError } from '../../src/core/errors.ts'
+import type { ContentId, DeviceId, NodeId } from '../../src/core/ids.ts'
+import { NO_CONTENT } from '../../src/core/ids.ts'
+import type { Change } from '../../src/core/past.ts'
+import * as shapes from '../../src/daemon/api/schema.ts'
+import type { FakeArchive } from '../daemon/support/fake-archive.ts'
+import { FakeDaemon, makeDirectory } from '../daemon/support/fake-daemon.ts'
+import type { FakeEngine } from '../daemon/support/fake-engine.ts'
+import { OWN_ID } from '../daemon/support/fake-network.ts'
+import { kith, type Ran, type Shell } from './support/run.ts'
+
+const OTHER = '12D3KooWOtherDeviceaaaaaaaaaaaaaaaaaaaaaaaaaaaabcde' as DeviceId
+const HOSTILE = 'evil\u001b[2J\u202etxt'
+const RAW = /(?!\n)[\p{Cc}\p{Bidi_Control}]/u
+const AT = '2026-11-20T14:00:00Z'
+const AT_MS = Date.parse(AT)
+
+describe('cli: the past', () => {
+  let directory: Awaited<ReturnType<typeof makeDirectory>>
+  let daemon: FakeDaemon
+  let shell: Shell
+  let engine: FakeEngine
+  let archive: FakeArchive
+
+  beforeEach(async () => {
+    directory = await makeDirectory()
+    daemon = await (await FakeDaemon.create(directory.path)).start()
+    await daemon.serve()
+    await mkdir(join(directory.path, 'notes'))
+    shell = { home: daemon.home.root, cwd: directory.path }
+    await run('add', 'notes')
+    daemon.network.setDevice(OTHER, { name: 'desktop' })
+    engine = daemon.engine('notes')
+    archive = engine.archive
+  })
+  afterEach(async () => {
+    await daemon.stop()
+    await directory.remove()
+  })
+
+  const run = (...args: string[]): Promise<Ran> => kith(shell, ...args)
+
+  async function json<S extends z.ZodType>(schema: S, ...args: string[]): Promise<z.infer<S>> {
+    const { code, stdout, stderr } = await run(...args, '--json')
+    expect({ code, stderr }).to.deep.equal({ code: 0, stderr: '' })
+    return schema.parse(JSON.parse(stdout))
+  }
+
+  async function fails(code: number, says: RegExp, ...args: string[]): Promise<void> {
+    const plain = await run(...args)
+    expect(plain).to.include({ code, stdout: '' })
+    expect(plain.stderr).to.match(says)
+  }
+
+  const change = (action: Change['action'], path: string, more: Partial<Change> = {}): Change => {
+    const facts = { content: NO_CONTENT, size: 7, mtime: 0, mode: 0o644 }
+    return { action, kind: 'file', path, from: null, facts, ...more }
+  }
+
+  describe('history', () => {
+    it('has the fields of the contract, newest first, the folder found from the path', async () => {
+      const one = archive.version('a.txt', archive.put('one'))
+      const two = archive.version('a.txt', archive.put('two!'), {
+        device: OTHER,
+        here: false,
+        holders: [OTHER, OWN_ID],
+      })
+      const body = await json(shapes.historySchema, 'history', 'notes/a.txt')
+      expect(body.path).to.equal('a.txt')
+      expect(body.folder).to.equal('notes')
+      expect(body.versions[0]).to.deep.equal({
+        id: two.id,
+        time: '2026-11-20T01:00:00.000Z',
+        device: 'desktop',
+        deviceId: OTHER,
+        action: 'edited',
+        kind: 'file',
+        path: 'a.txt',
+        from: null,
+        size: 4,
+        hash: Buffer.from(two.facts.content, 'latin1').toString('hex'),
+        here: false,
+        devices: ['desktop', 'laptop'],
+      })
+      expect(body.versions.map(version => version.id)).to.deep.equal([two.id, one.id])
+      shell = { ...shell, cwd: join(directory.path, 'notes') }
+      expect((await json(shapes.historySchema, 'history', 'a.txt')).versions).to.have.length(2)
+      expect((await run('history', 'a.txt')).stdout)
+        .to.match(/VERSION +WHEN +DEVICE +WHAT +SIZE +LIES ON/)
+        .and.match(/desktop +edited +4 B +desktop, laptop/)
+        .and.contain('kith restore a.txt --version VERSION')
+    })
+
+    it('shows as much of the ids as tells them apart, and how to bring back what is gone', async () => {
+      archive.version('a', archive.put('1'), { id: 'abcdefgh11' })
+      archive.version('a', archive.put('1'), { id: 'abcdefgh12', action: 'deleted' })
+      const { stdout } = await run('history', 'notes/a')
+      expect(stdout).to.contain('abcdefgh11 ').and.contain('abcdefgh12 ').and.contain('kith restore notes/a')
+    })
+
+    it('fails where nothing is known, and outside of every folder', async () => {
+      await fails(1, /Nothing is known/, 'history', 'notes/none')
+      await fails(1, /in no folder of this device/, 'history', 'elsewhere')
+      await fails(1, /Kith's own files/, 'history', 'notes/.kith/versions')
+    })
+  })
+
+  it('explain tells the story in words', async () => {
+    const first = archive.put('one')
+    archive.version('draft.txt', first)
+    archive.version('a.txt', first, { path: 'draft.txt' })
+    archive.version('a.txt', first, { action: 'moved', from: 'draft.txt', device: OTHER })
+    archive.version('a.txt', archive.put('one and two'))
+    archive.version('a.txt', archive.put('merged text'), { action: 'merged' })
+    archive.version('a.txt', first, { action: 'deleted', device: OTHER })
+    const { stdout, code } = await run('explain', 'notes/a.txt')
+    expect(code).to.equal(0)
+    const told = stdout.split('\n').map(line => line.replace(/^ {2}\S+ \S+ {2}/, ''))
+    expect(told.slice(1, -3)).to.deep.equal([
+      'laptop made the file "draft.txt" (3 B).',
+      'desktop moved it from "draft.txt" to "a.txt".',
+      'laptop edited it (3 B → 11 B).',
+      'laptop put the edits of two devices together in it (11 B).',
+      'desktop deleted it.',
+      '',
+    ])
+    expect(stdout).to.match(/It is gone since .*\nTo bring it back: {2}kith restore notes\/a.txt\n/)
+    archive.version('a.txt', first, { action: 'restored' })
+    const { story, now } = JSON.parse((await run('explain', 'notes/a.txt', '--json')).stdout) as {
+      story: { text: string }[]
+      now: string[]
+    }
+    expect(story.at(-1)?.text).to.match(/^laptop brought back it as it was on 2026-11-20 .*\(3 B\)\.$/)
+    expect(now).to.deep.equal(['It is there, 3 B, on laptop.'])
+  })
+
+  describe('ls', () => {
+    it('shows the tree now: size, time, device, copies', async () => {
+      const facts = archive.put('text')
+      const entry = { directory: '' as NodeId, nodes: [], dots: [], copy: false }
+      engine.shown = [
+        {
+          path: 'sub',
+          device: null,
+          entry: { ...entry, name: 'sub', kind: 'directory', facts: { ...facts, size: 0 } },
+        },
+        { path: 'sub/a', device: OTHER, entry: { ...entry, name: 'a', kind: 'file', facts } },
+        { path: 'b', device: OWN_ID, entry: { ...entry, name: 'b', kind: 'symlink', facts } },
+      ]
+      archive.held = { ...archive.held, files: [{ path: 'sub/a', size: 4, holders: [OWN_ID, OTHER] }] }
+      const body = await json(shapes.treeSchema, 'ls', 'notes')
+      expect(body.at).to.equal(null)
+      expect(body.entries.map(each => [each.path, each.device, each.copies])).to.deep.equal([
+        ['b', 'laptop', null],
+        ['sub', null, null],
+        ['sub/a', 'desktop', 2],
+      ])
+      expect(body.entries[2]).to.deep.include({ size: 4, kind: 'file', time: '2026-11-20T14:00:00.000Z' })
+      shell = { ...shell, cwd: join(directory.path, 'notes') }
+      expect((await json(shapes.treeSchema, 'ls', 'sub')).entries).to.have.length(2)
+      expect((await run('ls')).stdout)
+        .to.match(/4 B +\S+ \S+ +desktop +2 +sub\/a\n/)
+        .and.contain('sub/\n')
+        .and.contain('b@\n')
+      await fails(1, /There is nothing at "none" in "notes"/, 'ls', 'none')
+    })
+
+    it('--at shows what was', async () => {
+      archive.trees.set(AT_MS, [change('create', 'old', { facts: archive.put('past') })])
+      const body = await json(shapes.treeSchema, 'ls', 'notes', '--at', AT)
+      expect(body.at).to.equal('2026-11-20T14:00:00.000Z')
+      expect(body.entries).to.have.length(1)
+      expect(body.entries[0]).to.deep.include({ path: 'old', size: 4, device: null, copies: null })
+      expect((await run('ls', 'notes', '--at', AT)).stdout).to.match(/^SIZE +MODIFIED +PATH\n4 B .* old\n$/)
+      await fails(
+        1,
+        /There was nothing at 2026-11-20T15:00:00.000Z at "old"/,
+        'ls',
+        'notes/old',
+        '--at',
+        '2026-11-20T15:00:00Z',
+      )
+    })
+  })
+
+  describe('restore', () => {
+    it('asks for what was meant', async () => {
+      archive.version('a', archive.put('1'), { id: 'abc1' })
+      archive.version('a', archive.put('2'), { id: 'abd2' })
+      await json(shapes.outcomeSchema, 'restore', 'notes/a')
+      await json(shapes.outcomeSchema, 'restore', 'notes/a', '--version', 'abc')
+      await json(shapes.outcomeSchema, 'restore', 'notes', '--at', AT, '--keep-new', '--dry-run')
+      const plain = { path: 'a', at: null, version: null, keepNew: false, dryRun: false }
+      expect(archive.asked).to.deep.equal([
+        plain,
+        { ...plain, version: 'abc1' },
+        { path: '', at: AT_MS, version: null, keepNew: true, dryRun: true },
+      ])
+    })
+
+    it('refuses a version that is none, or more than one', async () => {
+      archive.version('a', archive.put('1'), { id: 'abc1' })
+      archive.version('a', archive.put('2'), { id: 'abd2' })
+      archive.version('d', archive.put(''), { id: 'ddd', kind: 'directory' })
+      await fails(1, /no version "x" of it: "kith history"/, 'restore', 'notes/a', '--version', 'x')
+      await fails(1, /More than one version starts with "ab"/, 'restore', 'notes/a', '--version', 'ab')
+      await fails(2, /is a directory: say with --at/, 'restore', 'notes/d', '--version', 'ddd')
+      expect(archive.asked).to.deep.equal([])
+    })
+
+    it('2 for what does not go together, and times that are none', async () => {
+      await fails(2, /do not go together/, 'restore', 'notes/a', '--version', 'a', '--at', AT)
+      await fails(2, /--to makes a copy/, 'restore', 'notes/a', '--to', 'x', '--dry-run')
+      await fails(2, /TIME is like "2h ago"/, 'restore', 'notes/a', '--at', 'soon')
+      await fails(2, /empty/, 'restore', 'notes/a', '--version', '')
+    })
+
+    it('says what it did, and what it could not: then 1', async () => {
+      archive.outcome = {
+        changes: [
+          change('create', 'x'),
+          change('edit', HOSTILE),
+          change('move', 'new', { from: 'old', kind: 'directory' }),
+          change('delete', 'z'),
+        ],
+        missing: [],
+      }
+      const done = await run('restore', 'notes', '--at', AT)
+      expect(done.code).to.equal(0)
+      expect(done.stdout).to.contain('  + x\n').and.contain('  > old/ → new/\n').and.contain('  - z\n')
+      expect(done.stdout).to.contain('Done: 1 brought back, 1 changed back, 1 moved back, 1 deleted.')
+      expect(done.stdout).not.to.match(RAW)
+      expect((await run('restore', 'notes', '--at', AT, '--dry-run')).stdout).to.contain(
+        'That is what would change: 1 ',
+      )
+      archive.outcome = { changes: [], missing: [change('create', 'lost')] }
+      const partly = await run('restore', 'notes', '--at', AT, '--json')
+      expect(partly.code).to.equal(1)
+      expect(shapes.outcomeSchema.parse(JSON.parse(partly.stdout)).missing).to.have.length(1)
+      expect(partly.stderr).to.contain('lost')
+      archive.outcome = { changes: [], missing: [] }
+      expect((await run('restore', 'notes', '--at', AT)).stdout).to.contain('nothing to do')
+    })
+
+    it('returns when the disk has followed', async () => {
+      engine.set({ settled: false })
+      let ended = false
+      const running = run('restore', 'notes', '--at', AT).then(ran => {
+        ended = true
+        return ran
+      })
+      while (archive.asked.length === 0) await new Promise(resolve => setTimeout(resolve, 5))
+      engine.set({ settled: true, need: { files: 1, bytes: 5 } })
+      await new Promise(resolve => setImmediate(resolve))
+      expect(ended).to.equal(false)
+      engine.set({ need: { files: 0, bytes: 0 } })
+      expect((await running).code).to.equal(0)
+    })
+
+    it('--to: a version, what was then, and what is gone', async () => {
+      archive.version('a', archive.put('first'), { id: 'abc1' })
+      archive.version('a', archive.put('second'), { id: 'abd2' })
+      const body = await json(shapes.copiedSchema, 'restore', 'notes/a', '--version', 'abc1', '--to', 'copy')
+      expect(body).to.deep.include({ folder: 'notes', path: 'a', to: join(directory.path, 'copy'), files: 1, bytes: 5 })
+      expect(await readFile(join(directory.path, 'copy'), 'utf8')).to.equal('first')
+      archive.trees.set(AT_MS, [
+        change('create', 'sub', { kind: 'directory', facts: { ...archive.put(''), mode: 0o755 } }),
+        change('create', 'sub/x', { facts: archive.put('x') }),
+      ])
+      expect((await run('restore', 'notes/sub', '--at', AT, '--to', 'tree')).stdout).to.contain(
+        'Wrote 1 file (1 B) to ',
+      )
+      expect(await readFile(join(directory.path, 'tree', 'x'), 'utf8')).to.equal('x')
+      await json(shapes.copiedSchema, 'restore', 'notes', '--at', AT, '--to', 'all')
+      expect(await readFile(join(directory.path, 'all', 'sub', 'x'), 'utf8')).to.equal('x')
+      archive.outcome = {
+        changes: [change('create', 'gone', { facts: archive.put('gone') }), change('create', 'other')],
+        missing: [],
+      }
+      await json(shapes.copiedSchema, 'restore', 'notes/gone', '--to', 'back')
+      expect(await readFile(join(directory.path, 'back'), 'utf8')).to.equal('gone')
+      expect(archive.asked).to.deep.equal([{ path: 'gone', at: null, version: null, keepNew: true, dryRun: true }])
+    })
+
+    it('--to overwrites nothing, and says what nobody holds', async () => {
+      await writeFile(join(directory.path, 'mine'), 'mine')
+      const facts = archive.put('lost')
+      archive.version('a', facts, { id: 'abc1' })
+      await fails(1, /something at .*mine already/, 'restore', 'notes/a', '--version', 'abc1', '--to', 'mine')
+      expect(await readFile(join(directory.path, 'mine'), 'utf8')).to.equal('mine')
+      archive.forget(facts.content)
+      const { code, stdout } = await run('restore', 'notes/a', '--version', 'abc1', '--to', 'x', '--json')
+      expect(code).to.equal(1)
+      expect(shapes.errorSchema.parse(JSON.parse(stdout)).error.code).to.equal('content-missing')
+      const tree = [change('create', 'sub', { kind: 'directory' }), change('create', 'sub/lost', { facts })]
+      archive.trees.set(AT_MS, tree)
+      const partly = await run('restore', 'notes/sub', '--at', AT, '--to', 'part')
+      expect(partly.code).to.equal(1)
+      expect(partly.stderr).to.contain('lost')
+      await fails(1, /There was nothing at/, 'restore', 'notes/none', '--at', AT, '--to', 'y')
+    })
+  })
+
+  it('undo: the device by name, in one folder or all', async () => {
+    await mkdir(join(directory.path, 'photos'))
+    await run('add', 'photos')
+    archive.outcome = { changes: [change('edit', 'a')], missing: [] }
+    const body = await json(shapes.outcomeSchema, 'undo', '--device', 'desktop', '--since', AT, '--dry-run')
+    expect(body).to.deep.include({ done: false })
+    expect(body.changes).to.deep.equal([
+      { folder: 'notes', action: 'edit', kind: 'file', path: 'a', from: null, size: 7 },
+    ])
+    const asked = { device: OTHER, since: AT_MS, dryRun: true }
+    expect(archive.asked).to.deep.equal([asked])
+    expect(daemon.engine('photos').archive.asked).to.deep.equal([asked])
+    expect((await run('undo', '--device', 'laptop', '--since', AT, '--folder', 'notes')).stdout).to.contain(
+      '1 changed back',
+    )
+    expect(archive.asked[1]).to.deep.equal({ device: OWN_ID, since: AT_MS, dryRun: false })
+    expect(daemon.engine('photos').archive.asked).to.have.length(1)
+    await fails(1, /No device "tablet"/, 'undo', '--device', 'tablet', '--since', AT)
+    await fails(2, /required option '--since/, 'undo', '--device', 'desktop')
+    // One that was removed is known by its whole id alone.
+    const removed = `12D3KooW${'a'.repeat(44)}`
+    await json(shapes.outcomeSchema, 'undo', '--device', removed, '--since', AT)
+    expect(archive.asked.at(-1)).to.deep.include({ device: removed })
+  })
+
+  describe('diff', () => {
+    const diffOf = async (...args: string[]): Promise<string> => {
+      const { code, stdout, stderr } = await run('diff', ...args)
+      expect({ code, stderr }).to.deep.equal({ code: 0, stderr: '' })
+      return stdout
+    }
+
+    it('of a text: the newest and the one before it, one and the newest, two', async () => {
+      archive.version('a.txt', archive.put('one\ntwo\nthree\n'), { id: 'aaa' })
+      archive.version('a.txt', archive.put('one\n2\nthree\n'), { id: 'bbb', device: OTHER })
+      archive.version('a.txt', archive.put('one\n2\nthree\n', { mode: 0o600 }), { id: 'ccc' })
+      archive.version('a.txt', archive.put('one\n2\nthree\nfour\n'), { id: 'ddd' })
+      expect(await diffOf('notes/a.txt')).to.match(
+        /^--- a.txt\t.* ccc\n\+\+\+ a.txt\t.* laptop ddd\n@@ .*\n one\n 2\n three\n\+four\n$/,
+      )
+      expect(await diffOf('notes/a.txt', '--version', 'a')).to.contain('\n-two\n+2\n three\n+four\n')
+      expect(await diffOf('notes/a.txt', '--version', 'aaa', '--version', 'bbb')).to.contain('\n-two\n+2\n three\n')
+      expect(await diffOf('notes/a.txt', '--version', 'bbb', '--version', 'ccc')).to.contain('the same')
+      expect(await diffOf('notes/a.txt', '--at', '2026-11-20T00:30:00Z')).to.contain('\n-two\n+2\n')
+      const body = JSON.parse((await run('diff', 'notes/a.txt', '--json')).stdout) as {
+        patch: string
+        from: { id: string }
+      }
+      expect(body.patch).to.contain('+four')
+      expect(body.from.id).to.equal('ccc')
+    })
+
+    it('of a file that was made, or is gone, and what is no text', async () => {
+      archive.version('new', archive.put('x\n'))
+      expect(await diffOf('notes/new'))
+        .to.match(/^--- \/dev\/null.*\n\+\+\+ new/)
+        .and.contain('+x')
+      archive.version('gone', archive.put('x\n'))
+      archive.version('gone', archive.put('x\n'), { action: 'deleted' })
+      expect(await diffOf('notes/gone'))
+        .to.match(/\n\+\+\+ \/dev\/null/)
+        .and.contain('-x')
+      archive.version('bin', archive.put(Buffer.from([0, 1, 2])))
+      archive.version('bin', archive.put(Buffer.from([0, 1, 2, 3])))
+      expect(await diffOf('notes/bin')).to.contain('bin: 3 B → 4 B')
+    })
+
+    it('prints no raw control characters of a text, but tabs and the line ends of Windows', async () => {
+      archive.version('a', archive.put('a\r\n'))
+      archive.version('a', archive.put(`\t${HOSTILE}\r\n`))
+      const stdout = await diffOf('notes/a')
+      expect(stdout).to.contain('+\tevil\\x1b[2J')
+      expect(stdout.replace(/\r\n|\t/g, '')).not.to.match(RAW)
+    })
+
+    it('of a directory: what changed since then, and between two times', async () => {
+      const [one, two] = [archive.put('one'), archive.put('two')]
+      const entry = { directory: '' as NodeId, nodes: [], dots: [], copy: false, kind: 'file' as const }
+      archive.trees.set(AT_MS, [change('create', 'a', { facts: one }), change('create', 'b', { facts: two })])
+      engine.shown = [{ path: 'c', device: null, entry: { ...entry, name: 'c', facts: two } }]
+      expect(await diffOf('notes', '--at', AT)).to.equal('  - a\n  > b → c\n2 changes.\n')
+      const later = '2026-11-20T15:00:00Z'
+      archive.trees.set(Date.parse(later), [
+        change('create', 'a', { facts: two }),
+        change('create', 'd', { facts: one }),
+      ])
+      const body = JSON.parse((await run('diff', 'notes', '--at', AT, '--at', later, '--json')).stdout) as {
+        changes: { action: string; path: string }[]
+      }
+      expect(body.changes.map(each => [each.action, each.path])).to.deep.equal([
+        ['edit', 'a'],
+        ['delete', 'b'],
+        ['create', 'd'],
+      ])
+      await fails(2, /The whole folder is a directory: say with --at/, 'diff', 'notes')
+      await fails(2, /not more/, 'diff', 'notes', '--at', AT, '--at', AT, '--at', AT)
+      await fails(2, /do not go together/, 'diff', 'notes', '--at', AT, '--version', 'a')
+    })
+
+    it('says so where nobody holds a version', async () => {
+      const facts = archive.put('lost')
+      archive.version('a', facts)
+      archive.version('a', archive.put('here'))
+      archive.forget(facts.content)
+      await fails(1, /Version a0000000 lies on no device that answers/, 'diff', 'notes/a')
+    })
+  })
+
+  it('resolve: by the start of a version, or both', async () => {
+    const version = { id: '1a.zz', device: OTHER, time: 0, path: 'a.txt', content: '' as ContentId }
+    const copy = { ...version, id: '1b.yy', path: 'a (desktop).txt' }
+    engine.found = [{ path: 'a.txt', versions: [version, copy] }]
+    expect(await json(shapes.resolvedSchema, 'resolve', 'notes/a.txt', '--keep', '1b')).to.deep.equal({
+      folder: 'notes',
+      path: 'a.txt',
+      kept: '1b.yy',
+    })
+    await json(shapes.resolvedSchema, 'resolve', 'notes/a (desktop).txt', '--keep', 'both')
+    expect(archive.asked).to.deep.equal([
+      { path: 'a.txt', keep: '1b.yy' },
+      { path: 'a.txt', keep: 'both' },
+    ])
+    await fails(1, /More than one version starts with "1"/, 'resolve', 'notes/a.txt', '--keep', '1')
+    await fails(1, /in no conflict/, 'resolve', 'notes/b', '--keep', 'both')
+    await fails(2, /required option '--keep/, 'resolve', 'notes/a.txt')
+    expect((await run('conflicts')).stdout)
+      .to.contain('1b.yy')
+      .and.contain('kith resolve PATH --keep')
+  })
+
+  it('verify: all or one folder; 1 where something could not be repaired', async () => {
+    archive.verified = { checked: 5, bytes: 50, damaged: [], drill: null }
+    expect(await json(shapes.verifySchema, 'verify')).to.deep.equal({ checked: 5, bytes: 50, damaged: [] })
+    expect((await run('verify', 'notes')).stdout)
+      .to.contain('Read 5 files again (50 B).')
+      .and.contain('sound')
+    const content = '\x01\xff' as ContentId
+    archive.verified = { checked: 5, bytes: 50, damaged: [{ path: 'a', version: true, content, repaired: true }], drill: null }
+    expect((await json(shapes.verifySchema, 'verify')).damaged).to.deep.equal([
+      { folder: 'notes', path: 'a', version: true, hash: '01ff', repaired: true },
+    ])
+    archive.verified = { checked: 5, bytes: 50, damaged: [{ path: HOSTILE, version: false, content, repaired: false }], drill: null }
+    const bad = await run('verify')
+    expect(bad.code).to.equal(1)
+    expect(bad.stdout).to.contain('evil\\x1b').and.not.match(RAW)
+    expect(bad.stderr).to.contain('1 damaged file could not be repaired')
+    await fails(1, /no folder "none"/, 'verify', 'none')
+    archive.working = async () => {
+      throw new KithError('folder-halted', 'It stands still.')
+    }
+    await fails(1, /It stands still/, 'verify')
+  })
+
+  it('copies: of all folders, or of a path', async () => {
+    archive.held = {
+      files: [
+        { path: 'a', size: 10, holders: [OWN_ID, OTHER] },
+        { path: 'sub/b', size: 5, holders: [OWN_ID] },
+      ],
+      atRisk: { files: 1, bytes: 5 },
+      stale: [{ device: OTHER, asOf: AT_MS }],
+    }
+    expect(await json(shapes.copiesSchema, 'copies')).to.deep.equal({
+      devices: 2,
+      files: [
+        { folder: 'notes', path: 'a', size: 10, holders: ['laptop', 'desktop'] },
+        { folder: 'notes', path: 'sub/b', size: 5, holders: ['laptop'] },
+      ],
+      atRisk: { files: 1, bytes: 5 },
+      stale: [{ id: OTHER, name: 'desktop', asOf: '2026-11-20T14:00:00.000Z' }],
+    })
+    expect((await json(shapes.copiesSchema, 'copies', 'notes/sub')).files).to.have.length(1)
+    const { stdout } = await run('copies')
+    expect(stdout).to.contain('1 file (5 B) on 1 device').and.contain('With this device 1 file (5 B) would be lost.')
+    expect(stdout).to.contain('desktop is not here')
+    await fails(1, /There is nothing at "none"/, 'copies', 'notes/none')
+  })
+
+  it('folder set: at once, kept over a restart, and nothing that is no setting', async () => {
+    expect((await run('folder', 'set', 'notes')).stdout).to.equal(
+      'versions = standard\nversion-limit = default (a tenth of the disk)\nmin-copies = 1\n',
+    )
+    const { folder } = await json(
+      shapes.folderResultSchema,
+      ...['folder', 'set', 'notes', 'versions=all', 'version-limit=20GB', 'min-copies=2'],
+    )
+    const settings = { versions: 'all', versionLimit: 20e9, minCopies: 2 }
+    expect(folder.settings).to.deep.equal(settings)
+    expect(engine.settings).to.deep.equal(settings)
+    expect((await daemon.list.load()).folders[0]?.settings).to.deep.equal(settings)
+    expect((await run('folder', 'set', 'notes', 'version-limit=default')).stdout)
+      .to.contain('versions = all')
+      .and.contain('default')
+    for (const [pair, says] of [
+      ['colour=red', /"colour=red" is no setting/],
+      ['versions=some', /"standard" or "all"/],
+      ['version-limit=big', /a size, like 20GB/],
+      ['version-limit=0', /a size, like 20GB/],
+      ['min-copies=0', /a number of devices/],
+      ['versions', /"standard" or "all"/],
+    ] as const) {
+      await fails(2, says, 'folder', 'set', 'notes', pair)
+    }
+    await daemon.folders.pause('notes')
+    const again = await FakeDaemon.create(directory.path)
+    await again.folders.start()
+    expect(again.engine('notes').settings).to.deep.equal({ ...settings, versionLimit: null })
+    await again.folders.stop()
+  })
+
+  it('device remove: refused while something lies there alone, unless it is forced', async () => {
+    archive.only = [
+      { path: 'a', size: 1 },
+      { path: HOSTILE, size: 2 },
+      { path: 'c', size: 3 },
+      { path: 'd', size: 4 },
+    ]
+    const refused = await run('device', 'remove', 'desktop', '--yes')
+    expect(refused.code).to.equal(1)
+    expect(refused.stderr).to.contain('notes/a, notes/evil').and.contain('1 more').and.contain('--force')
+    expect(refused.stderr).not.to.match(RAW)
+    expect(daemon.network.calls).to.deep.equal([])
+    expect(archive.asked).to.deep.equal([{ onlyOn: OTHER }])
+    expect((await run('device', 'remove', 'desktop', '--force')).code).to.equal(0)
+    expect(daemon.network.calls).to.deep.equal([['remove', OTHER]])
+  })
+
+  it('3 where no daemon runs; nothing but JSON on stdout', async () => {
+    shell = { ...shell, home: join(directory.path, 'nowhere') }
+    for (const command of [
+      ['history', 'notes/a'],
+      ['explain', 'notes/a'],
+      ['ls'],
+      ['diff', 'notes/a'],
+      ['restore', 'notes/a'],
+      ['restore', 'notes/a', '--to', 'x'],
+      ['undo', '--device', 'x', '--since', '1h ago'],
+      ['resolve', 'notes/a', '--keep', 'both'],
+      ['verify'],
+      ['copies'],
+      ['folder', 'set', 'notes'],
+    ]) {
+      const { code, stdout } = await run(...command, '--json')
+      expect(code, command.join(' ')).to.equal(3)
+      shapes.errorSchema.parse(JSON.parse(stdout))
+    }
+  })
+})
