@@ -20,7 +20,15 @@ import type {
   Waiting,
   Watch,
 } from '../core/ports.ts'
-import type { Conflict, FolderActivity, FolderArchive, FolderEngine, FolderSettings, FolderStatus, Shown } from '../core/status.ts'
+import type {
+  Conflict,
+  FolderActivity,
+  FolderArchive,
+  FolderEngine,
+  FolderSettings,
+  FolderStatus,
+  Shown,
+} from '../core/status.ts'
 import { Archive } from './archive.ts'
 import { entryPath, listConflicts } from './conflicts.ts'
 import { ContentServer } from './content-server.ts'

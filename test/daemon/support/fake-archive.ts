@@ -25,7 +25,7 @@ export class FakeArchive implements FolderArchive {
   outcome: Omit<RewindOutcome, 'done'> = { changes: [], missing: [] }
   only: readonly { path: string; size: number }[] = []
   held: CopiesStatus = { files: [], atRisk: { files: 0, bytes: 0 }, stale: [] }
-  verified: VerifyOutcome = { checked: 0, bytes: 0, damaged: [] }
+  verified: VerifyOutcome = { checked: 0, bytes: 0, damaged: [], drill: null }
   /** Awaited by what takes long. */
   working: (options: Waiting) => Promise<unknown> = async () => undefined
   readonly #contents = new Map<ContentId, Uint8Array>()
