@@ -5,7 +5,7 @@ import type { Emit } from '../core/events.ts'
 import type { ContentId, DeviceId, FolderId, RowId } from '../core/ids.ts'
 import type { Log } from '../core/log.ts'
 import type { HistoryQuery, JournalEntry } from '../core/past.ts'
-import type { FolderDisk, FolderNetwork, FolderState, FolderStore, Waiting } from '../core/ports.ts'
+import type { FolderDisk, FolderNetwork, FolderState, FolderStore, Problem, Waiting } from '../core/ports.ts'
 import type { FolderArchive, FolderSettings } from '../core/status.ts'
 import { Archive } from './archive.ts'
 import type { Cycle } from './cycle.ts'
@@ -16,6 +16,7 @@ import type { Peers } from './peers.ts'
 import type { Replica } from './replica.ts'
 import { Restore } from './restore.ts'
 import { Restored } from './restored.ts'
+import { rowContents, Sweep, usesOf } from './sweep.ts'
 import { type Refusal, Turns } from './turns.ts'
 import { Upkeep } from './upkeep.ts'
 
@@ -51,6 +52,8 @@ export class FolderPast {
   readonly #history: History
   readonly #turns: Turns
   readonly #upkeep: Upkeep
+  readonly #sweep: Sweep
+  #sweepProblem: Problem | null = null
   #idling = false
   #alones: Promise<void> = Promise.resolve()
   #settings: FolderSettings = { versions: 'standard', versionLimit: null, minCopies: 1 }
@@ -74,6 +77,15 @@ export class FolderPast {
       isOn: () => this.#settings.versions === 'all',
       isUnsure: stat => deps.cycle().isUnsure(stat),
       onWrote: (path, stat) => deps.cycle().wrote(path, stat),
+    })
+    const isWanted = (content: ContentId): boolean =>
+      deps.cycle().wants.has(content) || disk.stage.has(content) || holdings.pinned.has(content)
+    const breathe = (options: Waiting): Promise<void> => deps.clock.sleep(1, options)
+    this.#sweep = new Sweep({
+      ...{ store, versions: disk.versions, clock: deps.clock, log },
+      uses: usesOf({ rows, tree: () => replica().tree, isWanted, breathe }),
+      held: () => rowContents(rows()),
+      space: () => disk.space(),
     })
     this.archive = new Archive({
       ...{ device, disk, store, log, network, replica, holdings, history, turns, refusal },
@@ -107,8 +119,15 @@ export class FolderPast {
     return this.#history.answer(query, options)
   }
 
-  holds(contents: readonly ContentId[], options: Waiting): Promise<readonly boolean[]> {
+  /** What this device says that it holds is not dropped for a while: somebody may rely on it. */
+  async holds(contents: readonly ContentId[], options: Waiting): Promise<readonly boolean[]> {
+    this.#sweep.touch(contents)
     return this.#holdings.answer(contents, options)
+  }
+
+  /** For the folder's status. */
+  problems(): readonly Problem[] {
+    return this.#sweepProblem === null ? [] : [this.#sweepProblem]
   }
 
   /** What was to be sent to a peer is not what it should be. */
@@ -160,10 +179,13 @@ export class FolderPast {
 
   /** Nothing else is to be done now. */
   async quiet(cycle: Cycle, state: FolderState): Promise<void> {
-    const { clock, peers } = this.#deps
+    const { clock, peers, stopped } = this.#deps
     const known = peers.due(state, clock.now(), clock.elapsed())
     if (known !== null) await cycle.replica.commit(known)
     const isShown = !cycle.unfinished && cycle.wants.size === 0
     if (isShown && !this.restored.empty) await cycle.replica.commit(this.restored.clear())
+    // While it is not known what belongs in the folder, it is not known either what is of no use.
+    if (isShown && this.#sweep.due && !cycle.replica.rejoining && !cycle.replica.pulling)
+      this.#sweepProblem = (await this.#sweep.run({ signal: stopped, settings: this.#settings })).problem
   }
 }

@@ -570,7 +570,12 @@ class Engine implements FolderEngine {
       path: this.path,
       state: this.#activity,
       error: this.#halt === null ? null : { code: this.#halt.code, message: this.#halt.message },
-      problems: [...this.#pullProblem(), ...(this.#cycle?.problems() ?? []), ...this.#watchProblems.values()],
+      problems: [
+        ...this.#pullProblem(),
+        ...(this.#cycle?.problems() ?? []),
+        ...this.#ages.problems(),
+        ...this.#watchProblems.values(),
+      ],
       ...(this.#cycle?.replica.rows.totals ?? { files: 0, directories: 0, bytes: 0 }),
       need: { files: state.needFiles, bytes: state.needBytes },
       conflicts: this.conflicts().length,

@@ -437,17 +437,33 @@ describe('cli: the past', () => {
   })
 
   it('verify: all or one folder; 1 where something could not be repaired', async () => {
-    archive.verified = { checked: 5, bytes: 50, damaged: [], drill: null }
-    expect(await json(shapes.verifySchema, 'verify')).to.deep.equal({ checked: 5, bytes: 50, damaged: [] })
+    const drill = { time: AT_MS, checked: 9, damaged: 0 }
+    archive.verified = { checked: 5, bytes: 50, damaged: [], drill }
+    expect(await json(shapes.verifySchema, 'verify')).to.deep.equal({
+      checked: 5,
+      bytes: 50,
+      damaged: [],
+      drills: [{ folder: 'notes', time: '2026-11-20T14:00:00.000Z', checked: 9, damaged: 0 }],
+    })
     expect((await run('verify', 'notes')).stdout)
       .to.contain('Read 5 files again (50 B).')
       .and.contain('sound')
     const content = '\x01\xff' as ContentId
-    archive.verified = { checked: 5, bytes: 50, damaged: [{ path: 'a', version: true, content, repaired: true }], drill: null }
+    archive.verified = {
+      checked: 5,
+      bytes: 50,
+      damaged: [{ path: 'a', version: true, content, repaired: true }],
+      drill: null,
+    }
     expect((await json(shapes.verifySchema, 'verify')).damaged).to.deep.equal([
       { folder: 'notes', path: 'a', version: true, hash: '01ff', repaired: true },
     ])
-    archive.verified = { checked: 5, bytes: 50, damaged: [{ path: HOSTILE, version: false, content, repaired: false }], drill: null }
+    archive.verified = {
+      checked: 5,
+      bytes: 50,
+      damaged: [{ path: HOSTILE, version: false, content, repaired: false }],
+      drill: null,
+    }
     const bad = await run('verify')
     expect(bad.code).to.equal(1)
     expect(bad.stdout).to.contain('evil\\x1b').and.not.match(RAW)
