@@ -133,7 +133,6 @@ export class FolderPast {
   /** What was to be sent to a peer is not what it should be. */
   suspect(row: RowId): void {
     this.#upkeep.suspect(row)
-    this.#deps.wake()
   }
 
   get damage(): Damage {
