@@ -240,6 +240,8 @@ export interface FolderDisk {
   /** Bytes of a content from where it lies, fewer where it ends; null if it is not there any more as said (stat changed, version swept). */
   read(place: ContentPlace, offset: number, length: number, options: Waiting): Promise<Uint8Array | null>
   hasVersion(content: ContentId): boolean
+  /** Bytes of the file system that the folder is on; null: unknown. */
+  space(): Promise<{ readonly free: number; readonly total: number } | null>
   /** Keeps bytes as a version (a base whose row moved on). Durable when it resolves. */
   keepVersion(content: ContentId, bytes: Uint8Array): Promise<void>
   readonly versions: Versions

@@ -1,7 +1,7 @@
 // The port `FolderDisk` on a real directory: puts together what scans, hashes, stages, publishes and watches. It holds no user's data,
 // only which directory the root is, what versions and stage hold by name, and the threads that do the work.
 import { lstatSync } from 'node:fs'
-import { lstat, mkdir, readdir, realpath } from 'node:fs/promises'
+import { lstat, mkdir, readdir, realpath, statfs } from 'node:fs/promises'
 import { KithError, systemCode } from '../core/errors.ts'
 import type { ContentId, DeviceId, FolderId } from '../core/ids.ts'
 import type { Log } from '../core/log.ts'
@@ -163,6 +163,16 @@ class RealFolderDisk implements FolderDisk {
   async read(place: ContentPlace, offset: number, length: number, options: Waiting): Promise<Uint8Array | null> {
     const task = { do: 'read', root: this.#at(), place, offset, length } as const
     return abortable(this.#workers.hash(task), options.signal)
+  }
+
+  async space(): Promise<{ free: number; total: number } | null> {
+    try {
+      const { bavail, blocks, bsize } = await statfs(this.root)
+      return { free: bavail * bsize, total: blocks * bsize }
+    } catch (error) {
+      this.#options.log.debug({ error: String(error) }, 'the room on the disk is not known')
+      return null
+    }
   }
 
   hasVersion(content: ContentId): boolean {

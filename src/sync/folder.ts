@@ -29,26 +29,20 @@ import type {
   FolderStatus,
   Shown,
 } from '../core/status.ts'
-import { Archive } from './archive.ts'
 import { entryPath, listConflicts } from './conflicts.ts'
 import { ContentServer } from './content-server.ts'
 import { Cycle } from './cycle.ts'
 import { Dirty } from './dirty.ts'
 import { Fetcher } from './fetcher.ts'
-import { History } from './history.ts'
-import { Holdings } from './holdings.ts'
+import { FolderPast } from './folder-past.ts'
 import { JournalKeeper } from './journal-keeper.ts'
 import { parentPath } from './local-changes.ts'
 import { askEverybody, isCurrent, Past } from './past.ts'
 import { Peers } from './peers.ts'
 import { Replica } from './replica.ts'
-import { Restore } from './restore.ts'
-import { Restored } from './restored.ts'
 import { type Halt, haltOf } from './safety.ts'
 import { Signal } from './signal.ts'
-
-import { type Refusal, Turns } from './turns.ts'
-import { Upkeep } from './upkeep.ts'
+import type { Refusal } from './turns.ts'
 
 const RESCAN_MIN_MS = 10 * 60_000
 /** A full rescan may cost this share of the time between two. */
@@ -98,13 +92,7 @@ class Engine implements FolderEngine {
   readonly #server: ContentServer
   readonly #peers = new Peers()
   readonly #past: Past
-  readonly #upkeep: Upkeep
-  readonly #restored = new Restored()
-  readonly #holdings: Holdings
-  readonly #history: History
-  readonly #turns: Turns
-  readonly archive: FolderArchive
-  #settings: FolderSettings = { versions: 'standard', versionLimit: null, minCopies: 1 }
+  readonly #ages: FolderPast
   readonly #journal: JournalKeeper
   readonly #watchProblems = new Map<string, Problem>()
   readonly #wake = new Signal({ sticky: true })
@@ -165,54 +153,29 @@ class Engine implements FolderEngine {
       },
       onNoSpace: message => this.#setHalt({ code: 'disk-full', message, person: false }),
     })
-    const nameKey = (name: string): string => replica().tree.nameKey(name)
-    const { device } = options
-    this.#past = new Past({ store, nameKey })
-    this.#holdings = new Holdings({ rows, disk, store, network })
-    const holdings = this.#holdings
-    this.#history = new History({ device, store, holdings, network, nameKey })
-    this.#turns = new Turns({ wake: () => this.#wake.fire(), stopped: this.#stop.signal })
-    const turns = this.#turns
-    const refusal = (): Refusal => this.#refusal()
-    this.archive = new Archive({
-      ...{ device, disk, store, log, network, replica, holdings, turns, refusal },
-      history: this.#history,
-      restore: new Restore({ replica, holdings, restored: this.#restored, turns, refusal }),
-      absent: () => this.#peers.absent(),
-      onRevised: () => this.#news(),
+    this.#past = new Past({ store, nameKey: name => replica().tree.nameKey(name) })
+    this.#ages = new FolderPast({
+      ...deps,
+      ...{ folder: options.id, device: options.device, peers: this.#peers, network, stopped: this.#stop.signal },
+      cycle: () => this.#live(),
+      refusal: () => this.#refusal(),
+      wake: () => this.#wake.fire(),
+      onNews: () => this.#news(),
       onUntidy: () => this.#hint(() => (this.#untidy = true)),
-      verify: verifying => this.#upkeep.verify(verifying),
+      onDirty: path => this.#hint(() => this.#dirty.add(path)),
     })
     this.#journal = new JournalKeeper({ store, disk, log, device: options.device, now: () => clock.now() })
     const onStale = (path: string): void =>
       this.#hint(() => this.#dirty.addLater(parentPath(path), STALE_MS, { quiet: true }))
-    this.#upkeep = this.#newUpkeep(rows)
-    this.#server = new ContentServer({ rows, disk, store, onStale, onDamaged: row => this.#upkeep.suspect(row) })
+    this.#server = new ContentServer({ rows, disk, store, onStale, onDamaged: row => this.#ages.suspect(row) })
+  }
+
+  get archive(): FolderArchive {
+    return this.#ages.archive
   }
 
   get path(): string {
     return this.#deps.disk.root
-  }
-
-  #newUpkeep(rows: () => Replica['rows']): Upkeep {
-    const { disk, store, clock, random, emit, log } = this.#deps
-    return new Upkeep({
-      folder: this.id,
-      rows,
-      disk,
-      store,
-      clock,
-      random,
-      emit,
-      log,
-      network: () => this.#network,
-      commit: batch => this.#live().replica.commit(batch),
-      alone: (work, options) => this.#turns.take(work, () => this.#refusal(), options),
-      isUnsure: stat => this.#live().isUnsure(stat),
-      onDirty: path => this.#hint(() => this.#dirty.add(path)),
-      onWrote: (path, stat) => this.#live().wrote(path, stat),
-      isOn: () => this.#settings.versions === 'all',
-    })
   }
 
   // ------------------------------------------------------------------------------------------------ life
@@ -268,9 +231,7 @@ class Engine implements FolderEngine {
       },
       { ...this.#options, folder: id },
     )
-    await this.#upkeep.load()
-    await this.#restored.load(store)
-    this.#peers.load(await store.note('peers'))
+    await this.#ages.load()
     // What was never stored is no older than what others know.
     this.#compareFirstUntil = replica.old ? clock.elapsed() + COMPARE_FIRST_MS : 0
     this.#cycle = new Cycle(
@@ -283,12 +244,12 @@ class Engine implements FolderEngine {
         emit,
         merge: mergeText,
         dirty: this.#dirty,
-        damage: this.#upkeep.damage,
-        onShown: paths => this.#upkeep.keepAll.keep(paths, { signal: this.#stop.signal }),
+        damage: this.#ages.damage,
+        onShown: paths => this.#ages.keep(paths),
         fetcher: this.#fetcher,
         watch: () => this.#watch,
         rootIsGood: () => this.#rootIsGood(),
-        restored: this.#restored,
+        restored: this.#ages.restored,
         past: (queries, options) => askEverybody(this.#past, this.#network, queries, options),
       },
       replica,
@@ -317,7 +278,7 @@ class Engine implements FolderEngine {
         this.#cycled.fire()
         this.#stateChanged()
       }
-      await this.#turns.run()
+      await this.#ages.turn()
       if (waitMs > 0) await this.#idle(waitMs)
     }
   }
@@ -331,7 +292,7 @@ class Engine implements FolderEngine {
     const untilRescan = this.#scanned ? Math.max(0, this.#nextRescanAt - clock.elapsed()) : ms
     const due = Math.min(this.#dirty.nextDueMs() ?? ms, this.#cycle?.nextDueMs() ?? ms)
     const waitMs = Math.min(ms, due, untilRescan)
-    const restMs = this.#settled() && this.#cycle?.wants.size === 0 ? this.#upkeep.nextMs() : waitMs
+    const restMs = this.#settled() && this.#cycle?.wants.size === 0 ? this.#ages.nextMs() : waitMs
     if (restMs <= 0) await this.#keepUp(waitMs)
     else await this.#wake.wait(Math.min(waitMs, restMs), clock, this.#stop.signal)
     if (this.#scanned && clock.elapsed() >= this.#nextRescanAt) this.#dirty.addAll()
@@ -346,7 +307,7 @@ class Engine implements FolderEngine {
     this.#stop.signal.addEventListener('abort', end, { once: true })
     clock.sleep(mostMs, { signal: work.signal }).then(end, () => undefined)
     try {
-      await this.#upkeep.idle({ signal: work.signal })
+      await this.#ages.idle({ signal: work.signal })
     } catch (error) {
       log.warn({ err: error }, 'the upkeep of the past failed and is tried again')
     } finally {
@@ -432,16 +393,12 @@ class Engine implements FolderEngine {
   /** A quiet moment: long logs become snapshots, and what was staged for nothing goes. */
   async #tidy(cycle: Cycle): Promise<void> {
     await cycle.replica.compact()
-    const { clock, disk } = this.#deps
-    const peers = this.#peers.due(this.state(), clock.now(), clock.elapsed())
-    if (peers !== null) await cycle.replica.commit(peers)
-    const isShown = !cycle.unfinished && cycle.wants.size === 0
-    if (isShown && !this.#restored.empty) await cycle.replica.commit(this.#restored.clear())
+    await this.#ages.quiet(cycle, this.state())
     if (this.#journal.unfinished && !cycle.replica.rejoining) await cycle.replica.commit(this.#journal.finish())
     if (!this.#untidy || cycle.unfinished) return
     // What is staged and still wanted may be wanted no more by the next quiet moment, and nothing would say so.
     this.#untidy = cycle.wants.size > 0
-    await disk.stage.sweep(new Set([...cycle.wants.keys(), ...this.#holdings.pinned]))
+    await this.#deps.disk.stage.sweep(new Set([...cycle.wants.keys(), ...this.#ages.pinned]))
   }
 
   /** A commit failed: nothing that is only in memory counts. Load again, look at everything. */
@@ -596,11 +553,11 @@ class Engine implements FolderEngine {
   }
 
   history(query: HistoryQuery, options: Waiting): Promise<readonly JournalEntry[]> {
-    return this.#history.answer(query, options)
+    return this.#ages.history(query, options)
   }
 
   holds(contents: readonly ContentId[], options: Waiting): Promise<readonly boolean[]> {
-    return this.#holdings.answer(contents, options)
+    return this.#ages.holds(contents, options)
   }
 
   // ------------------------------------------------------------------------------------------------ what a person asks
@@ -613,7 +570,12 @@ class Engine implements FolderEngine {
       path: this.path,
       state: this.#activity,
       error: this.#halt === null ? null : { code: this.#halt.code, message: this.#halt.message },
-      problems: [...this.#pullProblem(), ...(this.#cycle?.problems() ?? []), ...this.#watchProblems.values()],
+      problems: [
+        ...this.#pullProblem(),
+        ...(this.#cycle?.problems() ?? []),
+        ...this.#ages.problems(),
+        ...this.#watchProblems.values(),
+      ],
       ...(this.#cycle?.replica.rows.totals ?? { files: 0, directories: 0, bytes: 0 }),
       need: { files: state.needFiles, bytes: state.needBytes },
       conflicts: this.conflicts().length,
@@ -655,8 +617,7 @@ class Engine implements FolderEngine {
   }
 
   configure(settings: FolderSettings): void {
-    this.#settings = settings
-    this.#wake.fire()
+    this.#ages.configure(settings)
   }
 
   async pause(): Promise<void> {

@@ -122,18 +122,34 @@ export class Sweep {
     this.#ranAt = clock.elapsed()
     const now = stored.clock + (stored.wall === 0 ? 0 : passed)
     const unused = versions.filter(({ content }) => !uses.has(content))
-    const fresh = unused.filter(({ content }) => !stored.seen.has(content)).map(({ content }) => content)
+    const again = await this.#replacedSince(stored, passed)
+    const isNew = (content: ContentId): boolean => again.has(content) || !stored.seen.has(content)
+    const fresh = unused.filter(({ content }) => isNew(content)).map(({ content }) => content)
     const files = await this.#filesOf(new Set(fresh))
     const seen = new Map<ContentId, Seen>()
     for (const { content } of unused) {
       const known = stored.seen.get(content)
-      if (known !== undefined) seen.set(content, known)
+      if (known !== undefined && !again.has(content)) seen.set(content, known)
     }
     for (const [content, { of, order }] of files) seen.set(content, { since: now, of, order })
     const note = { clock: now, wall: clock.now(), seen }
     await store.commit({ notes: [{ name: 'sweep', bytes: encodeSweepNote(note) }] })
     this.#note = note
     return note
+  }
+
+  /** What came and went since the last run (restored, and replaced again) is a version of now, and was never marked. */
+  async #replacedSince({ wall }: SweepNote, passed: number): Promise<ReadonlySet<ContentId>> {
+    const contents = new Set<ContentId>()
+    if (wall === 0) return contents
+    // Whatever the wall clock did meanwhile.
+    const since = Math.min(wall, this.#deps.clock.now() - passed)
+    for await (const { was, facts } of this.#deps.store.journal({ since })) {
+      contents.add(facts.content)
+      if (was !== null) contents.add(was.facts.content)
+    }
+    for (const content of contents) this.#marks.delete(content)
+    return contents
   }
 
   /** Which file each was a version of, and in which order they were replaced: the journal's newest entries say. */

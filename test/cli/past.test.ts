@@ -437,8 +437,14 @@ describe('cli: the past', () => {
   })
 
   it('verify: all or one folder; 1 where something could not be repaired', async () => {
-    archive.verified = { checked: 5, bytes: 50, damaged: [], drill: null }
-    expect(await json(shapes.verifySchema, 'verify')).to.deep.equal({ checked: 5, bytes: 50, damaged: [] })
+    const drill = { time: AT_MS, checked: 9, damaged: 0 }
+    archive.verified = { checked: 5, bytes: 50, damaged: [], drill }
+    expect(await json(shapes.verifySchema, 'verify')).to.deep.equal({
+      checked: 5,
+      bytes: 50,
+      damaged: [],
+      drills: [{ folder: 'notes', time: '2026-11-20T14:00:00.000Z', checked: 9, damaged: 0 }],
+    })
     expect((await run('verify', 'notes')).stdout)
       .to.contain('Read 5 files again (50 B).')
       .and.contain('sound')

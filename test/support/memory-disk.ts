@@ -149,6 +149,11 @@ export class MemoryDisk implements FolderDisk {
     return this.#readNow(place, offset, length)
   }
 
+  async space(): Promise<{ free: number; total: number } | null> {
+    await this.#pause('space')
+    return null
+  }
+
   hasVersion(content: ContentId): boolean {
     return this.#volume.root?.kith?.versions.has(content) ?? false
   }

@@ -124,7 +124,7 @@ class Model implements Pick<Versions, 'all' | 'drop'> {
   pass(ms: number): void {
     this.elapsed += ms
     this.wall += ms
-    for (const content of this.kept.keys()) if (this.inUse(content)) this.freed.set(content, this.elapsed)
+    for (const content of this.rows.values()) if (this.kept.has(content)) this.freed.set(content, this.elapsed)
   }
 
   restart(): void {
@@ -284,6 +284,7 @@ describe('the sweep of versions', () => {
     await model.write('a')
     const old = [...model.rows.values()][0] ?? singleContent(''.padEnd(32) as Hash)
     await model.write('a')
+    model.pass(1)
     await model.run(-1)
     return { model, old }
   }
@@ -331,6 +332,36 @@ describe('the sweep of versions', () => {
     expect(problem?.message).to.match(
       /^Old versions of files go before their time \(1 now\): they may take 1 MB here\./,
     )
+  })
+
+  it('a version that was restored and replaced again between two runs is young again', async () => {
+    const { model, old } = await aged()
+    model.pass(366 * DAY)
+    await model.run(-1)
+    const now = model.rows.get('a') ?? null
+    await model.show('a', old, model.kept.get(old) ?? null)
+    model.pass(HOUR / 2)
+    await model.show('a', now, Buffer.from('a 2'))
+    model.pass(HOUR / 2)
+    expect(await model.run(-1)).to.deep.include({ marked: 0, dropped: [] })
+    model.exact(old)
+  })
+
+  it('looks again where the folder changed while it was looked through', async () => {
+    const { model, old } = await aged()
+    model.pass(366 * DAY)
+    await model.run(-1)
+    model.pass(HOUR)
+    let pauses = 0
+    // All versions are listed, looked up, and then looked up again for the drop.
+    model.meanwhile = () => {
+      if (++pauses !== 3) return
+      model.shared.set('elsewhere', old)
+      model.revision++
+    }
+    expect(await model.run(-1)).to.deep.include({ dropped: [] })
+    expect(pauses).to.equal(4)
+    model.exact(old)
   })
 
   it('counts a version from when it is not in use any more', async () => {

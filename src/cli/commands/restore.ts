@@ -11,7 +11,7 @@ import type {
 } from '../../daemon/api/schema.ts'
 import { failure } from '../client.ts'
 import type { Context } from '../context.ts'
-import { bytes, count, name } from '../output.ts'
+import { bytes, count, localTime, name } from '../output.ts'
 import { whileShowing } from '../progress.ts'
 import { untilInterrupted } from '../signals.ts'
 
@@ -143,6 +143,13 @@ export async function verify(context: Context, [folder]: Arguments): Promise<num
       out.text(`  damaged: ${which} in ${name(each.folder)}: ${state}`)
     }
     if (body.damaged.length === 0) out.text('All of it is sound.')
+    for (const drill of body.drills) {
+      const found = drill.damaged === 0 ? 'all sound' : `${drill.damaged} damaged`
+      const read = `${count(drill.checked, 'file')} and versions read as a restore reads them, ${found}`
+      out.text(
+        out.paint.dim(`Last rehearsal of a restore in ${name(drill.folder)}, ${localTime(drill.time)}: ${read}.`),
+      )
+    }
   }
   if (lost.length > 0)
     out.note(`${count(lost.length, 'damaged file')} could not be repaired: switch on a device that has them.`)

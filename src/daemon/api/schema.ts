@@ -243,6 +243,8 @@ export const verifySchema = z
         repaired: z.boolean(),
       }),
     ),
+    /** The last monthly rehearsals of a restore. */
+    drills: z.array(z.object({ folder: z.string(), time, checked: z.int().min(0), damaged: z.int().min(0) })),
   })
   .openapi('Verified')
 

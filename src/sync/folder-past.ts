@@ -1,0 +1,190 @@
+// All that concerns the past of one folder, put together: the archive that a person asks, what peers ask, and what is done about it in the
+// folder's quiet moments. The folder's loop stays in charge: it says when it is quiet, and when there is a turn between two cycles.
+import type { Clock } from '../core/clock.ts'
+import type { Emit } from '../core/events.ts'
+import type { ContentId, DeviceId, FolderId, RowId } from '../core/ids.ts'
+import type { Log } from '../core/log.ts'
+import type { HistoryQuery, JournalEntry } from '../core/past.ts'
+import type { FolderDisk, FolderNetwork, FolderState, FolderStore, Problem, Waiting } from '../core/ports.ts'
+import type { FolderArchive, FolderSettings } from '../core/status.ts'
+import { Archive } from './archive.ts'
+import type { Cycle } from './cycle.ts'
+import type { Damage } from './damage.ts'
+import { History } from './history.ts'
+import { Holdings } from './holdings.ts'
+import type { Peers } from './peers.ts'
+import type { Replica } from './replica.ts'
+import { Restore } from './restore.ts'
+import { Restored } from './restored.ts'
+import { rowContents, Sweep, usesOf } from './sweep.ts'
+import { type Refusal, Turns } from './turns.ts'
+import { Upkeep } from './upkeep.ts'
+
+export interface FolderPastDeps {
+  readonly folder: FolderId
+  readonly device: DeviceId
+  readonly disk: FolderDisk
+  readonly store: FolderStore
+  readonly clock: Clock
+  readonly random: () => number
+  readonly emit: Emit
+  readonly log: Log
+  readonly peers: Peers
+  readonly network: () => FolderNetwork | null
+  /** Throws KithError `stopped` where nothing is loaded. */
+  readonly cycle: () => Cycle
+  /** Why nobody can change the folder now but by its disk. */
+  readonly refusal: () => Refusal
+  readonly wake: () => void
+  /** The shared tree says something new. */
+  readonly onNews: () => void
+  /** Something may lie staged for nothing. */
+  readonly onUntidy: () => void
+  readonly onDirty: (path: string) => void
+  readonly stopped: AbortSignal
+}
+
+export class FolderPast {
+  readonly archive: FolderArchive
+  readonly restored = new Restored()
+  readonly #deps: FolderPastDeps
+  readonly #holdings: Holdings
+  readonly #history: History
+  readonly #turns: Turns
+  readonly #upkeep: Upkeep
+  readonly #sweep: Sweep
+  #sweepProblem: Problem | null = null
+  #idling = false
+  #alones: Promise<void> = Promise.resolve()
+  #settings: FolderSettings = { versions: 'standard', versionLimit: null, minCopies: 1 }
+
+  constructor(deps: FolderPastDeps) {
+    this.#deps = deps
+    const { device, disk, store, log, network, refusal, wake, stopped } = deps
+    const replica = (): Replica => deps.cycle().replica
+    const rows = (): Replica['rows'] => replica().rows
+    const holdings = new Holdings({ rows, disk, store, network })
+    const history = new History({ device, store, holdings, network, nameKey: path => replica().tree.nameKey(path) })
+    const turns = new Turns({ wake, stopped })
+    this.#holdings = holdings
+    this.#history = history
+    this.#turns = turns
+    this.#upkeep = new Upkeep({
+      ...deps,
+      rows,
+      commit: batch => replica().commit(batch),
+      alone: (work, options) => this.#alone(work, options),
+      isOn: () => this.#settings.versions === 'all',
+      isUnsure: stat => deps.cycle().isUnsure(stat),
+      onWrote: (path, stat) => deps.cycle().wrote(path, stat),
+    })
+    const isWanted = (content: ContentId): boolean =>
+      deps.cycle().wants.has(content) || disk.stage.has(content) || holdings.pinned.has(content)
+    const breathe = (options: Waiting): Promise<void> => deps.clock.sleep(1, options)
+    this.#sweep = new Sweep({
+      ...{ store, versions: disk.versions, clock: deps.clock, log },
+      uses: usesOf({ rows, tree: () => replica().tree, isWanted, breathe }),
+      held: () => rowContents(rows()),
+      space: () => disk.space(),
+    })
+    this.archive = new Archive({
+      ...{ device, disk, store, log, network, replica, holdings, history, turns, refusal },
+      restore: new Restore({ replica, holdings, restored: this.restored, turns, refusal }),
+      absent: () => deps.peers.absent(),
+      onRevised: deps.onNews,
+      onUntidy: deps.onUntidy,
+      verify: options => this.#upkeep.verify(options),
+    })
+  }
+
+  /** Contents that are needed for what is under way. */
+  get pinned(): ReadonlySet<ContentId> {
+    return this.#holdings.pinned
+  }
+
+  configure(settings: FolderSettings): void {
+    this.#settings = settings
+    this.#deps.wake()
+  }
+
+  /** What was remembered; before the first cycle. */
+  async load(): Promise<void> {
+    const { store, peers } = this.#deps
+    await this.restored.load(store)
+    peers.load(await store.note('peers'))
+    await this.#upkeep.load()
+  }
+
+  history(query: HistoryQuery, options: Waiting): Promise<readonly JournalEntry[]> {
+    return this.#history.answer(query, options)
+  }
+
+  /** What this device says that it holds is not dropped for a while: somebody may rely on it. */
+  async holds(contents: readonly ContentId[], options: Waiting): Promise<readonly boolean[]> {
+    this.#sweep.touch(contents)
+    return this.#holdings.answer(contents, options)
+  }
+
+  /** For the folder's status. */
+  problems(): readonly Problem[] {
+    return this.#sweepProblem === null ? [] : [this.#sweepProblem]
+  }
+
+  /** What was to be sent to a peer is not what it should be. */
+  suspect(row: RowId): void {
+    this.#upkeep.suspect(row)
+  }
+
+  get damage(): Damage {
+    return this.#upkeep.damage
+  }
+
+  /** What these paths show now, where every version is kept. */
+  keep(paths: Iterable<string>): Promise<void> {
+    return this.#upkeep.keepAll.keep(paths, { signal: this.#deps.stopped })
+  }
+
+  /** ms until there is something to do while the folder is at rest. */
+  nextMs(): number {
+    return this.#upkeep.nextMs()
+  }
+
+  /** One piece of what is due, between two cycles; its signal ends it without an error. */
+  async idle(options: Waiting): Promise<void> {
+    this.#idling = true
+    try {
+      await this.#upkeep.idle(options)
+    } finally {
+      await this.#alones
+      this.#idling = false
+    }
+  }
+
+  /** In a turn between two cycles; where that is now, one after the other. */
+  #alone<T>(work: () => Promise<T>, options: Waiting): Promise<T> {
+    if (!this.#idling) return this.#turns.take(work, this.#deps.refusal, options)
+    const run = this.#alones.then(work)
+    this.#alones = run.then(
+      () => undefined,
+      () => undefined,
+    )
+    return run
+  }
+
+  /** Between two cycles: whoever waits for that. */
+  turn(): Promise<void> {
+    return this.#turns.run()
+  }
+
+  /** Nothing else is to be done now. */
+  async quiet(cycle: Cycle, state: FolderState): Promise<void> {
+    const { clock, peers, stopped } = this.#deps
+    const known = peers.due(state, clock.now(), clock.elapsed())
+    if (known !== null) await cycle.replica.commit(known)
+    const isShown = !cycle.unfinished && cycle.wants.size === 0
+    if (isShown && !this.restored.empty) await cycle.replica.commit(this.restored.clear())
+    // While it is not known what belongs in the folder, it is not known either what is of no use.
+    if (isShown && this.#sweep.due && !cycle.replica.rejoining && !cycle.replica.pulling)
+      this.#sweepProblem = (await this.#sweep.run({ signal: stopped, settings: this.#settings })).problem
+  }
+}
