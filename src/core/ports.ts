@@ -219,8 +219,8 @@ export interface Versions {
 export interface JournalCopy {
   /** In order. Not synced at once: what a power cut takes with it, the database has. */
   append(entries: readonly JournalEntry[]): Promise<void>
-  /** Oldest first; a torn or damaged piece is left out, and said in the log. */
-  read(options: Waiting): AsyncIterable<readonly JournalEntry[]>
+  /** Oldest first; a torn or damaged piece is left out, and said in the log. `tail`: only the last that was appended, and what is near it. */
+  read(options: Waiting & { readonly tail?: boolean }): AsyncIterable<readonly JournalEntry[]>
 }
 
 export interface FolderDisk {
@@ -297,9 +297,9 @@ export interface PastQuery {
 
 /**
  * `sweep`: versions marked to go and the clock of retention; `verify`: how far and what was found; `peers`: when each was last in sync;
- * `restored`: nodes that were brought back and that the disk does not show yet.
+ * `restored`: nodes that were brought back and that the disk does not show yet; `copy`: whether the journal began with what its copy had.
  */
-export type NoteName = 'sweep' | 'verify' | 'peers' | 'restored'
+export type NoteName = 'sweep' | 'verify' | 'peers' | 'restored' | 'copy'
 
 /** Everything of one commit; atomic, and on the platter when it resolves. */
 export interface FolderBatch {

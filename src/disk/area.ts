@@ -13,6 +13,8 @@ export const PRIVATE_MODE = 0o600
 export const STAGE = 'stage'
 export const VERSIONS = 'versions'
 export const PARKED = 'parked'
+/** The copy of the journal. */
+export const JOURNAL = 'journal'
 /** Things on their way from one place to another for the length of a few calls. */
 export const TRANSIT = 'transit'
 /** Chunks of packed versions, and the recipes that say which version is made of which. */

@@ -23,6 +23,7 @@ import type {
 import { AREA, type Seal } from './area.ts'
 import { identityOf, splitPath, within } from './beneath.ts'
 import { abortable, hashFiles } from './hasher.ts'
+import { DiskJournalCopy } from './journal-copy.ts'
 import { LATE_WRITER_MS, type LateReply } from './late-writers.ts'
 import { createMarker, isForeign, readMarker } from './marker.ts'
 import { isAbsent } from './problem-of.ts'
@@ -69,6 +70,7 @@ class RealFolderDisk implements FolderDisk {
   readonly root: string
   readonly stage: DiskStage
   readonly versions: DiskVersions
+  readonly journalCopy: DiskJournalCopy
   readonly #options: FolderDiskOptions
   readonly #workers: DiskWorkers
   readonly #ownsWorkers: boolean
@@ -87,6 +89,7 @@ class RealFolderDisk implements FolderDisk {
     const deps = { workers: this.#workers, root: () => this.#at() }
     this.stage = new DiskStage(deps)
     this.versions = new DiskVersions({ ...deps, stage: this.stage, serially: work => this.#serially(work) })
+    this.journalCopy = new DiskJournalCopy({ root, log: options.log })
   }
 
   async load(): Promise<void> {
@@ -206,6 +209,7 @@ class RealFolderDisk implements FolderDisk {
     if (this.#late !== null) clearTimeout(this.#late)
     for (const watch of this.#watches) await watch.close()
     await this.#applying
+    await this.journalCopy.close()
     if (this.#ownsWorkers) await this.#workers.close()
   }
 

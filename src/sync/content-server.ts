@@ -91,21 +91,31 @@ export class ContentServer {
     return found === undefined ? null : this.#readAt(hash, found, options)
   }
 
-  async #search(hash: Hash, { signal }: Waiting): Promise<ChunkPlace | undefined> {
+  /** First in the files of now, then in what is kept: there may be much of it. */
+  async #search(hash: Hash, options: Waiting): Promise<ChunkPlace | undefined> {
+    const { signal } = options
     this.#elsewhere.clear()
     for (const row of this.#deps.rows().all()) {
       if (row.kind !== 'file' || row.size === 0 || isSingle(row.content)) continue
       signal.throwIfAborted()
-      const list = await this.#deps.store.list(row.content)
-      if (list === null || !list.chunks.some(chunk => chunk.hash === hash)) continue
-      let offset = 0
-      for (const chunk of list.chunks) {
-        this.#elsewhere.set(chunk.hash, { content: row.content, offset, length: chunk.length })
-        offset += chunk.length
-      }
-      break
+      if (await this.#rememberIf(row.content, hash)) return this.#elsewhere.get(hash)
     }
-    return this.#elsewhere.get(hash)
+    for await (const some of this.#deps.disk.versions.all(options))
+      for (const { content } of some)
+        if (!isSingle(content) && (await this.#rememberIf(content, hash))) return this.#elsewhere.get(hash)
+    return undefined
+  }
+
+  /** Where all chunks of the content lie, if that one is among them. */
+  async #rememberIf(content: ContentId, hash: Hash): Promise<boolean> {
+    const list = await this.#deps.store.list(content)
+    if (list === null || !list.chunks.some(chunk => chunk.hash === hash)) return false
+    let offset = 0
+    for (const { hash: each, length } of list.chunks) {
+      this.#elsewhere.set(each, { content, offset, length })
+      offset += length
+    }
+    return true
   }
 
   /** What is damaged is never sent: it would only be refused, and its sender with it. */

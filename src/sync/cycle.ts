@@ -4,7 +4,7 @@ import type { Clock } from '../core/clock.ts'
 import type { Emit } from '../core/events.ts'
 import type { ActorId, ContentId, DeviceId, FolderId, NodeId, RowId } from '../core/ids.ts'
 import { ROOT_NODE } from '../core/ids.ts'
-import type { FolderDisk, FolderStore, PastQuery, Problem, Waiting, Watch } from '../core/ports.ts'
+import type { FolderDisk, FolderStore, PastQuery, Problem, Stat, Waiting, Watch } from '../core/ports.ts'
 import type { RowTable } from '../core/rows.ts'
 import { Applier, lookAfter } from './applier.ts'
 import type { Damage } from './damage.ts'
@@ -169,6 +169,16 @@ export class Cycle {
     // Should it turn out to be old once more, all is judged again.
     this.#judge.reset()
     return true
+  }
+
+  /** May what has this stat differ from its row without showing it? */
+  isUnsure(stat: Stat): boolean {
+    return this.#observer.isUnsure(stat)
+  }
+
+  /** It stands there now, by this device's own hand. */
+  wrote(path: string, stat: Stat): void {
+    this.#observer.wrote(path, stat)
   }
 
   problems(): readonly Problem[] {

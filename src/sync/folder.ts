@@ -29,23 +29,20 @@ import type {
   FolderStatus,
   Shown,
 } from '../core/status.ts'
-import { Archive } from './archive.ts'
 import { entryPath, listConflicts } from './conflicts.ts'
 import { ContentServer } from './content-server.ts'
 import { Cycle } from './cycle.ts'
 import { Dirty } from './dirty.ts'
 import { Fetcher } from './fetcher.ts'
-import { History } from './history.ts'
-import { Holdings } from './holdings.ts'
+import { FolderPast } from './folder-past.ts'
+import { JournalKeeper } from './journal-keeper.ts'
 import { parentPath } from './local-changes.ts'
 import { askEverybody, isCurrent, Past } from './past.ts'
 import { Peers } from './peers.ts'
 import { Replica } from './replica.ts'
-import { Restore } from './restore.ts'
-import { Restored } from './restored.ts'
 import { type Halt, haltOf } from './safety.ts'
 import { Signal } from './signal.ts'
-import { type Refusal, Turns } from './turns.ts'
+import type { Refusal } from './turns.ts'
 
 const RESCAN_MIN_MS = 10 * 60_000
 /** A full rescan may cost this share of the time between two. */
@@ -95,12 +92,8 @@ class Engine implements FolderEngine {
   readonly #server: ContentServer
   readonly #peers = new Peers()
   readonly #past: Past
-  readonly #restored = new Restored()
-  readonly #holdings: Holdings
-  readonly #history: History
-  readonly #turns: Turns
-  readonly archive: FolderArchive
-  #settings: FolderSettings = { versions: 'standard', versionLimit: null, minCopies: 1 }
+  readonly #ages: FolderPast
+  readonly #journal: JournalKeeper
   readonly #watchProblems = new Map<string, Problem>()
   readonly #wake = new Signal({ sticky: true })
   readonly #changed = new Signal({ sticky: false })
@@ -160,27 +153,25 @@ class Engine implements FolderEngine {
       },
       onNoSpace: message => this.#setHalt({ code: 'disk-full', message, person: false }),
     })
-    const nameKey = (name: string): string => replica().tree.nameKey(name)
-    const { device } = options
-    this.#past = new Past({ store, nameKey })
-    this.#holdings = new Holdings({ rows, disk, store, network })
-    const holdings = this.#holdings
-    this.#history = new History({ device, store, holdings, network, nameKey })
-    this.#turns = new Turns({ wake: () => this.#wake.fire(), stopped: this.#stop.signal })
-    const turns = this.#turns
-    const refusal = (): Refusal => this.#refusal()
-    this.archive = new Archive({
-      ...{ device, disk, store, log, network, replica, holdings, turns, refusal },
-      history: this.#history,
-      restore: new Restore({ replica, holdings, restored: this.#restored, turns, refusal }),
-      absent: () => this.#peers.absent(),
-      onRevised: () => this.#news(),
+    this.#past = new Past({ store, nameKey: name => replica().tree.nameKey(name) })
+    this.#ages = new FolderPast({
+      ...deps,
+      ...{ folder: options.id, device: options.device, peers: this.#peers, network, stopped: this.#stop.signal },
+      cycle: () => this.#live(),
+      refusal: () => this.#refusal(),
+      wake: () => this.#wake.fire(),
+      onNews: () => this.#news(),
       onUntidy: () => this.#hint(() => (this.#untidy = true)),
-      verify: () => Promise.reject(new KithError('internal', 'TODO-P4')),
+      onDirty: path => this.#hint(() => this.#dirty.add(path)),
     })
+    this.#journal = new JournalKeeper({ store, disk, log, device: options.device, now: () => clock.now() })
     const onStale = (path: string): void =>
       this.#hint(() => this.#dirty.addLater(parentPath(path), STALE_MS, { quiet: true }))
-    this.#server = new ContentServer({ rows, disk, store, onStale })
+    this.#server = new ContentServer({ rows, disk, store, onStale, onDamaged: row => this.#ages.suspect(row) })
+  }
+
+  get archive(): FolderArchive {
+    return this.#ages.archive
   }
 
   get path(): string {
@@ -203,6 +194,7 @@ class Engine implements FolderEngine {
   async stop(): Promise<void> {
     if (!this.#stop.signal.aborted) this.#stop.abort(new KithError('stopped', 'The folder was stopped.'))
     await this.#loop
+    await this.#ages.rest()
     await this.#fetcher.stop()
     await this.#watch?.close()
     this.#watch = null
@@ -221,8 +213,10 @@ class Engine implements FolderEngine {
   async #load(): Promise<void> {
     const { disk, store, clock, random, emit, mergeText } = this.#deps
     const { id, device } = this.#options
+    await this.#journal.open({ signal: this.#stop.signal })
     const replica = await Replica.load(
       {
+        journal: this.#journal,
         store,
         now: () => clock.now(),
         random,
@@ -238,8 +232,7 @@ class Engine implements FolderEngine {
       },
       { ...this.#options, folder: id },
     )
-    await this.#restored.load(store)
-    this.#peers.load(await store.note('peers'))
+    await this.#ages.load()
     // What was never stored is no older than what others know.
     this.#compareFirstUntil = replica.old ? clock.elapsed() + COMPARE_FIRST_MS : 0
     this.#cycle = new Cycle(
@@ -255,7 +248,8 @@ class Engine implements FolderEngine {
         fetcher: this.#fetcher,
         watch: () => this.#watch,
         rootIsGood: () => this.#rootIsGood(),
-        restored: this.#restored,
+        restored: this.#ages.restored,
+        damage: this.#ages.damage,
         past: (queries, options) => askEverybody(this.#past, this.#network, queries, options),
       },
       replica,
@@ -284,7 +278,7 @@ class Engine implements FolderEngine {
         this.#cycled.fire()
         this.#stateChanged()
       }
-      await this.#turns.run()
+      await this.#ages.turn()
       if (waitMs > 0) await this.#idle(waitMs)
     }
   }
@@ -377,15 +371,12 @@ class Engine implements FolderEngine {
   /** A quiet moment: long logs become snapshots, and what was staged for nothing goes. */
   async #tidy(cycle: Cycle): Promise<void> {
     await cycle.replica.compact()
-    const { clock, disk } = this.#deps
-    const peers = this.#peers.due(this.state(), clock.now(), clock.elapsed())
-    if (peers !== null) await cycle.replica.commit(peers)
-    const isShown = !cycle.unfinished && cycle.wants.size === 0
-    if (isShown && !this.#restored.empty) await cycle.replica.commit(this.#restored.clear())
+    await this.#ages.quiet(cycle, this.state())
+    if (this.#journal.unfinished && !cycle.replica.rejoining) await cycle.replica.commit(this.#journal.finish())
     if (!this.#untidy || cycle.unfinished) return
     // What is staged and still wanted may be wanted no more by the next quiet moment, and nothing would say so.
     this.#untidy = cycle.wants.size > 0
-    await disk.stage.sweep(new Set([...cycle.wants.keys(), ...this.#holdings.pinned]))
+    await this.#deps.disk.stage.sweep(new Set([...cycle.wants.keys(), ...this.#ages.pinned]))
   }
 
   /** A commit failed: nothing that is only in memory counts. Load again, look at everything. */
@@ -540,11 +531,11 @@ class Engine implements FolderEngine {
   }
 
   history(query: HistoryQuery, options: Waiting): Promise<readonly JournalEntry[]> {
-    return this.#history.answer(query, options)
+    return this.#ages.history(query, options)
   }
 
   holds(contents: readonly ContentId[], options: Waiting): Promise<readonly boolean[]> {
-    return this.#holdings.answer(contents, options)
+    return this.#ages.holds(contents, options)
   }
 
   // ------------------------------------------------------------------------------------------------ what a person asks
@@ -599,8 +590,7 @@ class Engine implements FolderEngine {
   }
 
   configure(settings: FolderSettings): void {
-    this.#settings = settings
-    this.#wake.fire()
+    this.#ages.configure(settings)
   }
 
   async pause(): Promise<void> {

@@ -8,6 +8,7 @@ import { DOC_COUNT, ROOT_NODE, ROOT_ROW } from '../core/ids.ts'
 import type { DocUpdate, FolderBatch, FolderMeta, FolderStore, Stat } from '../core/ports.ts'
 import type { Row, RowTable } from '../core/rows.ts'
 import { SharedTree } from '../crdt/shared-tree.ts'
+import type { JournalKeeper } from './journal-keeper.ts'
 
 /** A document's log is folded into a snapshot once it is longer than this and than twice the snapshot. */
 const COMPACT_LOG_BYTES = 256 * 1024
@@ -20,6 +21,7 @@ export interface ReplicaDeps {
   readonly emit: Emit
   /** Durable updates, to every peer but `from`. */
   readonly announce: (updates: readonly DocUpdate[], from: DeviceId | null) => void
+  readonly journal: Pick<JournalKeeper, 'adjust' | 'stored' | 'loaded'>
   /** The first failed commit. */
   readonly onBroken: (error: KithError) => void
   /** A peer brought writes of this device that it does not know. They are stored. */
@@ -93,6 +95,7 @@ export class Replica {
       meta: { ...meta, rejoining },
       old: stored !== null,
     })
+    deps.journal.loaded(rows)
     await replica.commit({})
     return replica
   }
@@ -128,8 +131,10 @@ export class Replica {
     const updates = this.tree.takeUpdates()
     const rows = this.rows.takeChanges()
     this.#meta = { ...this.#meta, seqCeiling: this.tree.seqCeiling }
-    await this.#enqueue({ ...extra, updates, rows, meta: this.#meta })
+    const journal = this.#deps.journal.adjust(extra.journal ?? [])
+    await this.#enqueue({ ...extra, journal, updates, rows, meta: this.#meta })
     if (updates.length > 0) this.#deps.announce(updates, null)
+    await this.#deps.journal.stored(journal)
   }
 
   /** Checks, applies and stores what a peer sent; resolves when it is on the platter. */

@@ -3,8 +3,9 @@
 import { expect } from 'chai'
 import type { ContentList } from '../../src/core/content.ts'
 import { isKithError } from '../../src/core/errors.ts'
-import type { ContentId } from '../../src/core/ids.ts'
+import type { ContentId, DeviceId, NodeId } from '../../src/core/ids.ts'
 import { NO_CONTENT } from '../../src/core/ids.ts'
+import type { JournalEntry } from '../../src/core/past.ts'
 import type {
   DiskStep,
   FolderDisk,
@@ -42,6 +43,12 @@ export interface DiskSubject {
 
 const signal = new AbortController().signal
 const waiting = { signal }
+async function copied(disk: FolderDisk): Promise<JournalEntry[]> {
+  const out: JournalEntry[] = []
+  for await (const entries of disk.journalCopy.read(waiting)) out.push(...entries)
+  return out
+}
+
 const T0 = 1_600_000_000_000
 
 export function diskContract(name: string, open: () => Promise<DiskSubject>): void {
@@ -58,6 +65,36 @@ export function diskContract(name: string, open: () => Promise<DiskSubject>): vo
       await disk.recover()
     })
     afterEach(() => subject.close())
+
+    it('copies the journal: in order, over restarts, with every field', async () => {
+      expect(await copied(disk)).to.deep.equal([])
+      const content = subject.listOf(Buffer.from('x')).content
+      const facts = { content, size: 1, mtime: -5, mode: 0o644 }
+      const entries = Array.from({ length: 500 }, (_, at): JournalEntry => {
+        const path = `Ünïcode ☃ \n/${at}`
+        const was = [null, { path, facts }, { path: 'before', facts: { ...facts, content: NO_CONTENT, size: 2 ** 40 } }]
+        return {
+          time: 1_700_000_000_000 + at,
+          device: 'device' as DeviceId,
+          action: (['created', 'edited', 'moved', 'deleted', 'merged', 'restored'] as const)[at % 6] ?? 'edited',
+          node: String(at).padStart(16, '\xff') as NodeId,
+          kind: (['file', 'directory', 'symlink'] as const)[at % 3] ?? 'file',
+          path,
+          facts,
+          was: was[at % 3] ?? null,
+        }
+      })
+      await disk.journalCopy.append([])
+      await Promise.all([
+        disk.journalCopy.append(entries.slice(0, 200)),
+        disk.journalCopy.append(entries.slice(200, 300)),
+      ])
+      expect(await copied(disk)).to.deep.equal(entries.slice(0, 300))
+      const next = await subject.reopen()
+      expect(await copied(next)).to.deep.equal(entries.slice(0, 300))
+      await next.journalCopy.append(entries.slice(300))
+      expect(await copied(next)).to.deep.equal(entries)
+    })
 
     const bytes = (text: string): Uint8Array => Buffer.from(text)
     const idOf = (text: string): ContentId => subject.listOf(bytes(text)).content

@@ -2,12 +2,14 @@
 // let others act in between, or let the process die there.
 import { contentOf, matches } from '../../src/core/content-list.ts'
 import type { ContentId } from '../../src/core/ids.ts'
+import type { JournalEntry } from '../../src/core/past.ts'
 import type {
   ContentPlace,
   DiskStep,
   FolderDisk,
   HashRequest,
   HashResult,
+  JournalCopy,
   Listing,
   Observed,
   Problem,
@@ -43,6 +45,7 @@ export class MemoryDisk implements FolderDisk {
   readonly root: string
   readonly stage: MemoryStage
   readonly versions: MemoryVersions
+  readonly journalCopy: JournalCopy
   readonly #deps: Deps
   readonly #volume: MemoryVolume
   readonly #pause: Pause
@@ -53,6 +56,13 @@ export class MemoryDisk implements FolderDisk {
     this.#volume = deps.volume
     this.#pause = deps.pause ?? noPause
     this.root = options.root ?? '/memory'
+    this.journalCopy = {
+      append: async entries => {
+        await this.#pause('copy journal')
+        this.#area().journal.push(...entries)
+      },
+      read: options_ => this.#readJournal(options_),
+    }
     this.stage = new MemoryStage({
       volume: this.#volume,
       area: () => this.#area(),
@@ -199,6 +209,13 @@ export class MemoryDisk implements FolderDisk {
       if (lost()) kith.stage.delete(content)
       else tear(staged, lost)
     }
+  }
+
+  async *#readJournal({ signal }: Waiting): AsyncIterable<readonly JournalEntry[]> {
+    await this.#pause('read journal')
+    signal.throwIfAborted()
+    const entries = [...this.#area().journal]
+    if (entries.length > 0) yield entries
   }
 
   #area(): KithArea {

@@ -1,7 +1,9 @@
 // A volume in memory: the inodes of one device's folder, as POSIX has them, with what a disk may do to you: coarse times, folded
 // case, lost modes, unreadable entries, no space. It outlives the processes that use it. Nothing here waits.
+
 import type { Kind } from '../../src/core/entry.ts'
 import type { ContentId } from '../../src/core/ids.ts'
+import type { JournalEntry } from '../../src/core/past.ts'
 import type { Stat } from '../../src/core/ports.ts'
 
 export interface Inode {
@@ -30,6 +32,7 @@ export interface KithArea {
   readonly damaged: Uint8Array[]
   readonly stage: Map<ContentId, Staged>
   readonly parked: Map<string, { inode: Inode; from: string }>
+  readonly journal: JournalEntry[]
 }
 
 export interface Staged {
@@ -252,6 +255,7 @@ function copyOf(inode: Inode, identity: (inode: Inode) => Pick<Inode, 'ino' | 'b
     damaged: [...kith.damaged],
     stage: new Map([...kith.stage].map(([id, { chunks, whole }]) => [id, { chunks: new Map(chunks), whole }])),
     parked: new Map([...kith.parked].map(([id, at]) => [id, { ...at, inode: copyOf(at.inode, identity) }])),
+    journal: [...kith.journal],
   }
   const children = new Map([...inode.children].map(([name, child]) => [name, copyOf(child, identity)]))
   return { ...inode, ...identity(inode), children, kith: area }
@@ -267,6 +271,7 @@ export function areaOf(volume: MemoryVolume): KithArea {
     damaged: [],
     stage: new Map(),
     parked: new Map(),
+    journal: [],
   }
   if (root !== null) root.kith = area
   return area

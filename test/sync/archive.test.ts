@@ -4,8 +4,13 @@ import { isKithError } from '../../src/core/errors.ts'
 import type { DeviceId } from '../../src/core/ids.ts'
 import type { FileVersion, JournalEntry, RewindOutcome } from '../../src/core/past.ts'
 import type { FolderArchive, RewindRequest } from '../../src/core/status.ts'
+import { type Random, seeded } from '../support/random.ts'
 import { type Scene, scene } from '../support/scene.ts'
 import type { SimDevice } from '../support/sim-device.ts'
+
+function randomBytes(random: Random, length: number): Uint8Array {
+  return Uint8Array.from({ length }, () => random.int(256))
+}
 
 const signal = new AbortController().signal
 
@@ -194,6 +199,30 @@ describe('the archive', () => {
         expect(outcome).to.deep.include({ done: true, missing: [] })
         await stage.meet()
         expect(stage.tree()).to.deep.equal({ f: 'first' })
+      }))
+
+    it('a large version of which another device holds the chunks in what it kept, and nowhere else', () =>
+      scene({}, async stage => {
+        const large = randomBytes(seeded('large'), 700_000)
+        const head = large.slice(0, 400_000)
+        await stage.begin(p => {
+          p.write('first', head)
+          p.write('z', 'z')
+        })
+        await stage.act(0, p => p.write('large', large))
+        await stage.meet()
+        await stage.act(0, p => {
+          p.remove('first')
+          p.remove('large')
+        })
+        await stage.meet()
+        // The index of chunks says that the head lies in the first: that is gone for good.
+        dropPast(stage.a)
+        dropPast(stage.b, Buffer.from(head).toString())
+        expect((await restore(stage, 0, { path: 'large' })).missing).to.deep.equal([])
+        await stage.meet()
+        expect(Buffer.compare(stage.b.person.read('large'), large)).to.equal(0)
+        expect(Buffer.compare(stage.a.person.read('large'), large)).to.equal(0)
       }))
 
     it('what nobody holds is listed, and left as it is', () =>

@@ -10,7 +10,7 @@ import type { SimDevice } from '../support/sim-device.ts'
 import { contentIdOf } from '../support/sim-tree.ts'
 import { Rewound, tellEntry } from '../support/undo-journal.ts'
 
-const [FROM = 1, TO = 40] = (process.env['KITH_JOURNAL_SEEDS'] ?? '1-40').split('-').map(Number)
+const [FROM = 1, TO = 40] = (process.env['KITH_JOURNAL_SEEDS'] ?? '1-15').split('-').map(Number)
 
 interface Moment {
   readonly entries: number
@@ -35,9 +35,12 @@ class Play {
   readonly stage: Scene
   readonly #random: Random
   readonly #moments = new Map<SimDevice, Moment[]>()
+  readonly #losses: number
+  lost = 0
   #words = 0
 
-  constructor(seed: number) {
+  constructor(seed: number, losses: number) {
+    this.#losses = losses
     this.#random = seeded(`journal ${seed}`)
     const settings = { foldsCase: this.#random.chance(0.2), slownessMs: this.#random.pick([0, 0, 5]) }
     this.stage = new Scene({ devices: 2 + this.#random.int(2), seed: `journal ${seed}`, settings })
@@ -52,6 +55,7 @@ class Play {
       await this.#remember()
       await this.#meanwhile()
       await world.quiesce()
+      if (this.#random.chance(this.#losses)) await this.#loseDatabase()
     }
     let undone = 0
     for (const device of world.devices) undone += await this.#takeBack(device)
@@ -72,6 +76,21 @@ class Play {
       moments.push({ entries: (await journalOf(device)).length, disk: shownBy(device) })
       this.#moments.set(device, moments)
     }
+  }
+
+  /** And more happens before it is there again. */
+  async #loseDatabase(): Promise<void> {
+    const { world } = this.stage
+    await this.#remember()
+    const device = this.#random.pick(world.devices)
+    await world.finish(device.stop(), 'stop')
+    device.eraseDatabase()
+    this.lost++
+    for (let left = this.#random.int(4); left > 0; left--) this.#user(this.#random.pick(world.devices))
+    device.start()
+    await world.pass(this.#random.int(2_000))
+    if (this.#random.chance(0.4)) device.kill({ power: false })
+    await world.quiesce()
   }
 
   async #meanwhile(): Promise<void> {
@@ -113,19 +132,59 @@ class Play {
 }
 
 describe('the journal', () => {
-  it(`undone newest first leads to what the disk showed (${TO - FROM + 1} random histories)`, async function () {
-    this.timeout(300_000)
+  async function playAll(losses: number): Promise<{ undone: number; lost: number }> {
     let undone = 0
+    let lost = 0
     for (let seed = FROM; seed <= TO; seed++) {
       try {
-        undone += await new Play(seed).run()
+        const play = new Play(seed, losses)
+        undone += await play.run()
+        lost += play.lost
       } catch (error) {
         throw new Error(`seed ${seed}: KITH_JOURNAL_SEEDS=${seed}-${seed}: ${String(error)}`, { cause: error })
       }
     }
-    console.log(`      ${undone} entries undone`)
+    console.log(`      ${undone} entries undone, ${lost} databases lost`)
+    return { undone, lost }
+  }
+
+  it(`undone newest first leads to what the disk showed (${TO - FROM + 1} random histories)`, async function () {
+    this.timeout(300_000)
+    const { undone } = await playAll(0)
     expect(undone).to.be.greaterThan((TO - FROM + 1) * 20)
   })
+
+  it('does so over databases that were lost', async function () {
+    this.timeout(300_000)
+    const { undone, lost } = await playAll(0.3)
+    expect(undone).to.be.greaterThan((TO - FROM + 1) * 20)
+    expect(lost).to.be.greaterThan((TO - FROM + 1) / 3)
+  })
+
+  it('is there again after the database was lost, with nothing doubled', () =>
+    scene({}, async stage => {
+      await stage.begin(p => {
+        p.mkdir('D')
+        for (const name of ['D/a', 'D/b', 'f', 'g', 'h']) p.write(name, name)
+      })
+      await stage.act(0, p => p.write('f', 'anew'))
+      await stage.act(1, p => p.rename('D', 'E'))
+      await stage.act(0, p => p.remove('g'))
+      const before = await journalOf(stage.b)
+      expect(before.length).to.be.greaterThan(8)
+      await stage.world.finish(stage.b.stop(), 'stop')
+      await stage.act(0, p => p.remove('h'))
+      stage.b.eraseDatabase()
+      await stage.meet()
+      const after = await journalOf(stage.b)
+      expect(after.slice(-before.length)).to.deep.equal(before)
+      const news = after.slice(0, -before.length).map(({ action, path }) => `${action} ${path}`)
+      expect(news).to.deep.equal(['deleted h'])
+      // And not again at the next start.
+      await stage.world.finish(stage.b.stop(), 'stop')
+      await stage.meet()
+      expect(await journalOf(stage.b)).to.deep.equal(after)
+    }))
 
   /** What `at` notes while others act. */
   async function noted(stage: Scene, at: number, meanwhile: () => Promise<void>): Promise<string[]> {

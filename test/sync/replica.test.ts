@@ -40,6 +40,7 @@ class Device {
     this.store = this.store.crash()
     this.#replica = await Replica.load(
       {
+        journal: { adjust: entries => entries, stored: async () => undefined, loaded: () => undefined },
         store: this.store,
         now: () => ++wall,
         random: this.#random,

@@ -1,0 +1,133 @@
+// The journal's chain over a lost database. The copy beside the versions still says what this disk showed; the rows begin anew. So an entry of
+// a thing that stands where the copy has it is no news, and what the copy has and nobody finds again was deleted meanwhile. With these
+// corrections the entries lead, newest first, from the rows of now to every earlier time, as if nothing had been lost.
+import type { Facts, Kind } from '../core/entry.ts'
+import type { DeviceId, NodeId } from '../core/ids.ts'
+import type { JournalEntry } from '../core/past.ts'
+import { sameStanding } from './standing.ts'
+
+interface Item {
+  name: string
+  kind: Kind
+  facts: Facts
+  node: NodeId
+  parent: Item | null
+  /** A row stands for it. */
+  found: boolean
+  readonly children: Map<string, Item>
+}
+
+const NO_FACTS: Facts = { content: '' as Facts['content'], size: 0, mtime: 0, mode: 0 }
+
+export class Continuity {
+  readonly #root = item({ name: '', kind: 'directory', facts: NO_FACTS, node: '' as NodeId })
+
+  /** What the copy says, oldest first. What does not fit (a piece is missing) is taken as it comes. */
+  replay(entries: readonly JournalEntry[]): void {
+    for (const entry of entries) this.#take(entry, false)
+  }
+
+  /** What a row stands for already. */
+  found(path: string): void {
+    const there = this.#at(path)
+    if (there !== undefined) there.found = true
+  }
+
+  /** What is to be stored for these, in order. */
+  adjust(entries: readonly JournalEntry[]): JournalEntry[] {
+    return entries.flatMap(entry => {
+      const out = this.#adjust(entry)
+      for (const each of out) this.#take(each, true)
+      if (out.length === 0) this.found(entry.path)
+      return out
+    })
+  }
+
+  /** What nobody found. */
+  rest(by: { readonly time: number; readonly device: DeviceId }): JournalEntry[] {
+    const out = this.#gone(this.#root, '', by)
+    for (const entry of out) this.#take(entry, true)
+    return out
+  }
+
+  #adjust(entry: JournalEntry): JournalEntry[] {
+    const there = this.#at(entry.path)
+    const before = there === undefined || there.found ? [] : this.#gone(there, parentOf(entry.path), entry)
+    if (entry.action === 'deleted') {
+      // What went with a directory, and was never found in it.
+      const inside = there === undefined ? [] : this.#gone(there, parentOf(entry.path), entry)
+      return [...inside.filter(({ path }) => path !== entry.path), entry]
+    }
+    if (entry.was !== null || there === undefined || there.found) return [entry]
+    if (there.kind !== entry.kind) return [...before, entry]
+    const was = { path: entry.path, facts: there.facts }
+    if (sameStanding(was, { path: entry.path, facts: entry.facts })) return []
+    return [{ ...entry, action: 'edited', was }]
+  }
+
+  /** It and all in it that was not found, what is in a directory before it. */
+  #gone(
+    top: Item,
+    above: string,
+    { time, device }: { readonly time: number; readonly device: DeviceId },
+  ): JournalEntry[] {
+    const path = top === this.#root ? '' : join(above, top.name)
+    const out = [...top.children.values()].flatMap(child => this.#gone(child, path, { time, device }))
+    if (top.found || top === this.#root || [...top.children.values()].some(isFound)) return out
+    const { node, kind, facts } = top
+    return [...out, { time, device, action: 'deleted', node, kind, path, facts, was: { path, facts } }]
+  }
+
+  #take(entry: JournalEntry, found: boolean): void {
+    const { action, was, path, facts, kind, node } = entry
+    const old = was === null ? undefined : this.#at(was.path)
+    if (action === 'deleted') {
+      if (old !== undefined) old.parent?.children.delete(old.name)
+      return
+    }
+    const now = old !== undefined && old.kind === kind ? old : item({ name: '', kind, facts, node })
+    now.parent?.children.delete(now.name)
+    now.facts = facts
+    now.found = now.found || found
+    this.#put(now, path)
+  }
+
+  #put(what: Item, path: string): void {
+    let above = this.#root
+    for (const name of parentOf(path) === '' ? [] : parentOf(path).split('/')) {
+      let next = above.children.get(name)
+      if (next === undefined) {
+        next = item({ name, kind: 'directory', facts: NO_FACTS, node: what.node })
+        next.parent = above
+        above.children.set(name, next)
+      }
+      above = next
+    }
+    what.name = path.slice(path.lastIndexOf('/') + 1)
+    what.parent = above
+    above.children.set(what.name, what)
+  }
+
+  #at(path: string): Item | undefined {
+    let at: Item | undefined = this.#root
+    for (const name of path.split('/')) at = at?.children.get(name)
+    return at
+  }
+}
+
+function item(about: Pick<Item, 'name' | 'kind' | 'facts' | 'node'>): Item {
+  return { ...about, parent: null, found: false, children: new Map() }
+}
+
+function isFound(one: Item): boolean {
+  return one.found || [...one.children.values()].some(isFound)
+}
+
+function parentOf(path: string): string {
+  const at = path.lastIndexOf('/')
+  return at < 0 ? '' : path.slice(0, at)
+}
+
+function join(above: string, name: string): string {
+  return above === '' ? name : `${above}/${name}`
+}

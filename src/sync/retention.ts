@@ -1,0 +1,122 @@
+// Which kept versions stay, and why: pure, so that a table can show it. All for a day, the last of each hour for a week, of each day for 60
+// days, of each week for a year; the size limit wins over age. What is in use stays whatever the limit says. Times are those of the
+// sweep's own clock, which no wall clock can push on; a version's age counts from when it was first seen kept.
+import type { ContentId } from '../core/ids.ts'
+
+const HOUR_MS = 3_600_000
+const DAY_MS = 24 * HOUR_MS
+const WEEK_MS = 7 * DAY_MS
+
+/** Younger than `untilMs`: the last version of each `bucketMs`. */
+const RULES = [
+  { untilMs: DAY_MS, bucketMs: 0, words: 'younger than a day' },
+  { untilMs: WEEK_MS, bucketMs: HOUR_MS, words: 'the last of its hour, younger than a week' },
+  { untilMs: 60 * DAY_MS, bucketMs: DAY_MS, words: 'the last of its day, younger than 60 days' },
+  { untilMs: 365 * DAY_MS, bucketMs: WEEK_MS, words: 'the last of its week, younger than a year' },
+] as const
+const BUCKET_WORDS = new Map<number, string>([
+  [HOUR_MS, 'hour'],
+  [DAY_MS, 'day'],
+  [WEEK_MS, 'week'],
+])
+
+export interface Kept {
+  readonly content: ContentId
+  /** Bytes that it takes. */
+  readonly occupies: number
+  /** When it was first seen kept, and its place among those that were seen then. */
+  readonly since: number
+  readonly order: number
+  /** Equal for versions of one file. */
+  readonly of: string
+  /** Why it may not go, in words. */
+  readonly inUse: string | null
+}
+
+export interface RetentionOptions {
+  readonly now: number
+  /** Bytes; null: no limit. */
+  readonly limit: number | null
+  /** A backup device keeps all, for ever. */
+  readonly keepAll: boolean
+}
+
+export interface Verdict {
+  readonly content: ContentId
+  readonly keep: boolean
+  /** In plain words. */
+  readonly reason: string
+  /** Only for the sake of the limit. */
+  readonly early: boolean
+}
+
+/** One verdict for each, in the order given. */
+export function retain(versions: readonly Kept[], options: RetentionOptions): Verdict[] {
+  const lasts = lastsOf(versions)
+  const verdicts = versions.map(version => byAge(version, options, lasts))
+  if (options.limit === null) return verdicts
+  let bytes = 0
+  for (const [at, { occupies }] of versions.entries()) if (verdicts[at]?.keep === true) bytes += occupies
+  for (const at of firstToGo(versions, lasts)) {
+    if (bytes <= options.limit) break
+    const version = versions[at]
+    if (version === undefined || version.inUse !== null || verdicts[at]?.keep !== true) continue
+    bytes -= version.occupies
+    const reason = `kept versions may take ${options.limit} bytes, and newer ones fill that`
+    verdicts[at] = { content: version.content, keep: false, reason, early: true }
+  }
+  return verdicts
+}
+
+function byAge(version: Kept, { now, keepAll }: RetentionOptions, lasts: ReadonlySet<string>): Verdict {
+  const { content, inUse, since } = version
+  const say = (keep: boolean, reason: string): Verdict => ({ content, keep, reason, early: false })
+  if (inUse !== null) return say(true, inUse)
+  if (keepAll) return say(true, 'this device keeps every version')
+  const rule = RULES.find(({ untilMs }) => now - since < untilMs)
+  if (rule === undefined) return say(false, 'older than a year')
+  if (rule.bucketMs === 0 || lasts.has(bucketOf(version, rule.bucketMs))) return say(true, rule.words)
+  return say(false, `a later version of the same ${BUCKET_WORDS.get(rule.bucketMs)} is kept`)
+}
+
+/** The buckets' last versions, as keys with the version's own order in them. */
+function lastsOf(versions: readonly Kept[]): ReadonlySet<string> {
+  const last = new Map<string, Kept>()
+  for (const version of versions) {
+    for (const bucketMs of BUCKET_WORDS.keys()) {
+      const key = `${bucketMs} ${Math.floor(version.since / bucketMs)} ${version.of}`
+      const other = last.get(key)
+      if (other === undefined || isAfter(version, other)) last.set(key, version)
+    }
+  }
+  return new Set([...last].map(([key, version]) => `${key} ${version.content}`))
+}
+
+function bucketOf(version: Kept, bucketMs: number): string {
+  return `${bucketMs} ${Math.floor(version.since / bucketMs)} ${version.of} ${version.content}`
+}
+
+function isAfter(a: Kept, b: Kept): boolean {
+  return a.since > b.since || (a.since === b.since && a.order > b.order)
+}
+
+/**
+ * A flood of versions of one file must not push out what others made: first go those that time would thin out soon, then the oldest.
+ * Within each, the oldest first.
+ */
+function firstToGo(versions: readonly Kept[], lasts: ReadonlySet<string>): number[] {
+  const rank = (version: Kept): number => {
+    let at = 0
+    for (const bucketMs of BUCKET_WORDS.keys()) {
+      if (!lasts.has(bucketOf(version, bucketMs))) return at
+      at++
+    }
+    return at
+  }
+  const ranks = versions.map(rank)
+  return [...versions.keys()].sort((a, b) => {
+    const [one, other] = [versions[a], versions[b]]
+    if (one === undefined || other === undefined) return 0
+    return (ranks[a] ?? 0) - (ranks[b] ?? 0) || one.since - other.since || one.order - other.order
+  })
+}

@@ -1,0 +1,102 @@
+// The copy of the journal on a real disk: rotation, torn and damaged records, and files that are none of ours.
+import { appendFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect } from 'chai'
+import type { Log } from '../../src/core/log.ts'
+import type { JournalEntry } from '../../src/core/past.ts'
+import { DiskJournalCopy } from '../../src/disk/journal-copy.ts'
+import { journalEntry } from '../store/samples.ts'
+
+const waiting = { signal: new AbortController().signal }
+
+describe('the copy of the journal on the disk', () => {
+  let root: string
+  let warnings: string[]
+
+  beforeEach(() => {
+    root = mkdtempSync(join(tmpdir(), 'kith-journal-'))
+    warnings = []
+  })
+  afterEach(() => rmSync(root, { recursive: true }))
+
+  const log: Log = {
+    error: () => undefined,
+    warn: (fields: Record<string, unknown> | string, message?: string) => {
+      warnings.push(typeof fields === 'string' ? fields : (message ?? ''))
+    },
+    info: () => undefined,
+    debug: () => undefined,
+    child: () => log,
+  }
+  const opened = (rotateBytes = 1 << 20): DiskJournalCopy => new DiskJournalCopy({ root, log, rotateBytes })
+  const entry = (at: number): JournalEntry => journalEntry({ time: at, path: `path ${at}` })
+  const files = (): string[] => readdirSync(join(root, '.kith/journal')).sort()
+  const pathOf = (name: string): string => join(root, '.kith/journal', name)
+
+  async function times(copy: DiskJournalCopy): Promise<number[]> {
+    const out: number[] = []
+    for await (const entries of copy.read(waiting)) out.push(...entries.map(each => each.time))
+    return out
+  }
+
+  async function wrote(...numbers: number[]): Promise<void> {
+    const copy = opened()
+    await copy.append(numbers.map(entry))
+    await copy.close()
+  }
+
+  it('begins another file where the last is long, private all', async () => {
+    const copy = opened(2_000)
+    for (let at = 0; at < 60; at++) await copy.append([entry(at)])
+    expect(await times(copy)).to.deep.equal(Array.from({ length: 60 }, (_, at) => at))
+    await copy.close()
+    expect(files().length).to.be.greaterThan(4)
+    for (const name of files()) {
+      expect(statSync(pathOf(name)).size).to.be.lessThan(2_600)
+      expect(statSync(pathOf(name)).mode & 0o777).to.equal(0o600)
+    }
+    expect(warnings).to.deep.equal([])
+  })
+
+  it('leaves out a torn end, wherever it is torn, and goes on behind it', async () => {
+    await wrote(1, 2)
+    const [name = ''] = files()
+    const whole = readFileSync(pathOf(name))
+    for (let length = whole.length - 1; length > 0; length -= 7) {
+      writeFileSync(pathOf(name), whole.subarray(0, length))
+      const found = await times(opened())
+      expect(found).to.deep.equal([1, 2].slice(0, found.length))
+      expect(found.length).to.be.lessThan(2)
+    }
+    writeFileSync(pathOf(name), whole.subarray(0, -1))
+    await wrote(3, 4)
+    expect(await times(opened())).to.deep.equal([1, 3, 4])
+    expect(warnings.length).to.be.greaterThan(0)
+  })
+
+  it('leaves out a damaged record, and nothing else', async () => {
+    await wrote(1, 2, 3)
+    const [name = ''] = files()
+    const whole = readFileSync(pathOf(name))
+    whole.writeUInt8(whole.readUInt8(whole.indexOf('path 2')) ^ 1, whole.indexOf('path 2'))
+    writeFileSync(pathOf(name), whole)
+    expect(await times(opened())).to.deep.equal([1, 3])
+    expect(warnings).to.have.length(1)
+  })
+
+  it('reads no file that is not its own, and no endless length', async () => {
+    await wrote(1)
+    const [name = ''] = files()
+    appendFileSync(pathOf(name), Buffer.from([255, 255, 255, 255, 0, 0, 0, 0, 1]))
+    writeFileSync(pathOf('00000007.log'), 'something else')
+    writeFileSync(pathOf('notes.txt'), 'something else')
+    await wrote(2)
+    expect(files()).to.include('00000008.log')
+    expect(await times(opened())).to.deep.equal([1, 2])
+  })
+
+  it('is empty where there is none', async () => {
+    expect(await times(opened())).to.deep.equal([])
+  })
+})
