@@ -96,7 +96,7 @@ export async function ls(
   const now = body.at === null
   const rows = body.entries.map(entry => [
     entry.kind === 'directory' ? '' : bytes(entry.size),
-    localTime(entry.time),
+    entry.kind === 'directory' ? '' : localTime(entry.time),
     ...(now
       ? [entry.device === null ? '' : name(entry.device), entry.copies === null ? '' : String(entry.copies)]
       : []),

@@ -1,7 +1,9 @@
 // The past: `kith history`, `ls`, `diff`, `copies`, `restore`, `undo`, `verify`, `conflicts`, `resolve`. Paths are absolute; the folder that
 // they lie in is found from them.
 import { createRoute, type OpenAPIHono } from '@hono/zod-openapi'
+import type { Context } from 'hono'
 import type { Log } from '../../core/log.ts'
+import type { Waiting } from '../../core/ports.ts'
 import type { Past } from '../past.ts'
 import { API, answers, takes } from './describe.ts'
 import { lineRoute } from './lines.ts'
@@ -74,16 +76,21 @@ const resolve = createRoute({
   responses: answers(resolvedSchema, 'The conflict is settled, on all devices'),
 })
 
+/** A client that goes away ends what it asked for. */
+function ofRequest(c: Context): Waiting {
+  return { signal: c.req.raw.signal }
+}
+
 export function pastRoutes(app: OpenAPIHono, past: Past, log: Log): void {
-  app.openapi(history, async c => c.json(await past.history(c.req.valid('query').path, c.req.raw), 200))
+  app.openapi(history, async c => c.json(await past.history(c.req.valid('query').path, ofRequest(c)), 200))
   app.openapi(tree, async c => {
     const { path, at } = c.req.valid('query')
-    return c.json(await past.tree(path, at === undefined ? null : Date.parse(at), c.req.raw), 200)
+    return c.json(await past.tree(path, at === undefined ? null : Date.parse(at), ofRequest(c)), 200)
   })
-  app.openapi(diff, async c => c.json(await past.diff(c.req.valid('query'), c.req.raw), 200))
-  app.openapi(copies, async c => c.json(await past.copies(c.req.valid('query').path, c.req.raw), 200))
-  app.openapi(restore, async c => c.json(await past.restore(c.req.valid('json'), c.req.raw), 200))
-  app.openapi(undo, async c => c.json(await past.undo(c.req.valid('json'), c.req.raw), 200))
+  app.openapi(diff, async c => c.json(await past.diff(c.req.valid('query'), ofRequest(c)), 200))
+  app.openapi(copies, async c => c.json(await past.copies(c.req.valid('query').path, ofRequest(c)), 200))
+  app.openapi(restore, async c => c.json(await past.restore(c.req.valid('json'), ofRequest(c)), 200))
+  app.openapi(undo, async c => c.json(await past.undo(c.req.valid('json'), ofRequest(c)), 200))
   app.openapi(resolve, async c => {
     const { path, keep } = c.req.valid('json')
     return c.json(await past.resolve(path, keep), 200)

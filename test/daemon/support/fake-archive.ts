@@ -62,7 +62,9 @@ export class FakeArchive implements FolderArchive {
     return version
   }
 
-  async history(path: string, { signal }: Waiting): Promise<readonly FileVersion[]> {
+  async history(path: string, options: Waiting): Promise<readonly FileVersion[]> {
+    // As real ones do, which hand it on with more in it.
+    const { signal } = { ...options }
     signal.throwIfAborted()
     const versions = this.versions.get(path)
     if (versions === undefined) throw new KithError('not-found', `Nothing is known of "${path}".`)
