@@ -297,7 +297,7 @@ class Engine implements FolderEngine {
   }
 
   async #askPast(queries: readonly PastQuery[], options: Waiting): Promise<readonly boolean[] | null> {
-    const known = [...(await this.#past.ask(queries, options))]
+    const known = [...(await this.#pastHere(queries, options))]
     const open = queries.flatMap((query, at) => (known[at] === true ? [] : [{ query, at }]))
     if (open.length === 0) return known
     const theirs = await this.#network?.past(
@@ -307,6 +307,14 @@ class Engine implements FolderEngine {
     if (theirs === null || theirs === undefined) return null
     for (const [n, { at }] of open.entries()) known[at] = theirs[n] === true
     return known
+  }
+
+  /**
+   * After a lost database the journal has what stood here then, and no row says yet what of it was never replaced: a file that nobody else
+   * had would be taken for the past.
+   */
+  async #pastHere(queries: readonly PastQuery[], options: Waiting): Promise<readonly boolean[]> {
+    return this.#journal.unfinished ? queries.map(() => false) : this.#past.ask(queries, options)
   }
 
   /** Writes of this device came back that it does not know: what lies here is judged before anything more is published. */
@@ -498,7 +506,7 @@ class Engine implements FolderEngine {
 
   /** What is shown there now is no past: whoever asks for it has not heard of it yet. */
   async past(queries: readonly PastQuery[], options: Waiting): Promise<readonly boolean[]> {
-    const known = await this.#past.ask(queries, options)
+    const known = await this.#pastHere(queries, options)
     const { rows, tree } = this.#live().replica
     return queries.map((query, at) => known[at] === true && !isCurrent(rows, tree, query))
   }
