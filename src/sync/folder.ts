@@ -250,7 +250,7 @@ class Engine implements FolderEngine {
         watch: () => this.#watch,
         rootIsGood: () => this.#rootIsGood(),
         restored: this.#ages.restored,
-        past: (queries, options) => askEverybody(this.#past, this.#network, queries, options),
+        past: (queries, options) => askEverybody(this.#pastHere.bind(this), this.#network, queries, options),
       },
       replica,
     )
@@ -349,6 +349,14 @@ class Engine implements FolderEngine {
     if (this.#scanned || this.#peers.anyLinkCompared()) return 0
     if (this.#network !== null && this.#network.peers().length === 0) return 0
     return Math.max(0, this.#compareFirstUntil - this.#deps.clock.elapsed())
+  }
+
+  /**
+   * After a lost database the journal has what stood here then, and no row says yet what of it was never replaced: a file that nobody else
+   * had would be taken for the past.
+   */
+  async #pastHere(queries: readonly PastQuery[], options: Waiting): Promise<readonly boolean[]> {
+    return this.#journal.unfinished ? queries.map(() => false) : this.#past.ask(queries, options)
   }
 
   /** Writes of this device came back that it does not know: what lies here is judged before anything more is published. */
@@ -547,7 +555,7 @@ class Engine implements FolderEngine {
 
   /** What is shown there now is no past: whoever asks for it has not heard of it yet. */
   async past(queries: readonly PastQuery[], options: Waiting): Promise<readonly boolean[]> {
-    const known = await this.#past.ask(queries, options)
+    const known = await this.#pastHere(queries, options)
     const { rows, tree } = this.#live().replica
     return queries.map((query, at) => known[at] === true && !isCurrent(rows, tree, query))
   }

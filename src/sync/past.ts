@@ -85,12 +85,12 @@ export class Past {
 
 /** This device's journal, and where it does not know, those of the others. Null: nobody else could be asked. */
 export async function askEverybody(
-  past: Past,
+  here: (queries: readonly PastQuery[], options: Waiting) => Promise<readonly boolean[]>,
   network: Pick<FolderNetwork, 'past'> | null,
   queries: readonly PastQuery[],
   options: Waiting,
 ): Promise<readonly boolean[] | null> {
-  const known = [...(await past.ask(queries, options))]
+  const known = [...(await here(queries, options))]
   const open = queries.flatMap((query, at) => (known[at] === true ? [] : [{ query, at }]))
   if (open.length === 0) return known
   const theirs = await network?.past(

@@ -194,6 +194,20 @@ describe('the journal', () => {
     return entries.map(({ device, action, path }) => `${device} ${action} ${path}`).sort()
   }
 
+  it('does not take for the past what only the device had that lost its database', () =>
+    scene({}, async stage => {
+      await stage.begin(p => p.write('f', 'f'))
+      stage.world.partition()
+      await stage.act(1, p => p.write('new', 'nobody else has this'))
+      await stage.act(1, p => p.write('f', 'nor this'))
+      await stage.world.finish(stage.b.stop(), 'stop')
+      expect(await journalOf(stage.b)).to.have.length(3)
+      stage.b.eraseDatabase()
+      await stage.meet()
+      expect(stage.tree()).to.deep.include({ new: 'nobody else has this' })
+      expect(Object.values(stage.tree())).to.include('nor this')
+    }))
+
   it('says who did it, on every device', () =>
     scene({ devices: 3 }, async stage => {
       await stage.begin(p => {
