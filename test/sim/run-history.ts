@@ -240,7 +240,7 @@ class HistoryRun {
       `${device.name} is an old copy again: the home${step.volume === null ? '' : ` and the disk, inodes ${step.volume}`}`,
     )
     if (step.volume === null) return device.restore(copy, step)
-    this.#oracle.replacesDisk(device, () => device.restore(copy, step))
+    await this.#oracle.replacesDisk(device, () => device.restore(copy, step))
     this.#staying.forget(device)
   }
 
