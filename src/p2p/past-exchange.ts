@@ -21,6 +21,8 @@ const QUERY_BYTES = NODE_BYTES + CONTENT_ID_BYTES
 
 export interface PastExchangeDeps {
   readonly log: Log
+  /** How long a device may take to answer. */
+  readonly answerMs?: number
   /** The folder, where this device shares it with that one right now. */
   sharedWith(folder: FolderId, device: DeviceId): SharedFolder | undefined
 }
@@ -101,6 +103,8 @@ class PastLink implements PartLink {
   #ids = 0
   #answering = 0
   #refused = false
+  /** It let a question wait too long: it is not waited for again before it answers one. */
+  #silent = false
 
   constructor(peer: Peer, deps: PastExchangeDeps, onDetached: (link: PastLink) => void) {
     this.device = peer.device
@@ -128,15 +132,19 @@ class PastLink implements PartLink {
 
   #ask(folder: FolderId, queries: readonly PastQuery[], options: Waiting): Promise<readonly boolean[] | null> {
     const id = ++this.#ids
-    if (this.#refused || this.#peer.signal.aborted || options.signal.aborted) return Promise.resolve(null)
-    const signal = AbortSignal.any([options.signal, AbortSignal.timeout(ANSWER_TIMEOUT_MS)])
+    if (this.#refused || this.#silent || this.#peer.signal.aborted || options.signal.aborted)
+      return Promise.resolve(null)
+    const signal = AbortSignal.any([options.signal, AbortSignal.timeout(this.#deps.answerMs ?? ANSWER_TIMEOUT_MS)])
     return new Promise(resolve => {
       const finish = (known: readonly boolean[] | null): void => {
         this.#waiting.delete(id)
         signal.removeEventListener('abort', late)
         resolve(known?.length === queries.length ? known : null)
       }
-      const late = (): void => finish(null)
+      const late = (): void => {
+        this.#silent ||= !options.signal.aborted
+        finish(null)
+      }
       signal.addEventListener('abort', late, { once: true })
       this.#waiting.set(id, finish)
       this.#peer.post({ type: 'past', id, folder, queries: queries.map(({ path, kind }) => ({ path, kind })) }, [
@@ -152,6 +160,7 @@ class PastLink implements PartLink {
         void this.#answer(message.id, message.folder, unpacked(message.queries, onlyBlob(blobs)))
         return true
       case 'known':
+        this.#silent = false
         this.#waiting.get(message.id)?.(message.known)
         return true
       default:

@@ -39,6 +39,10 @@ const RESCAN_COST_FACTOR = 150
 const COMPARE_FIRST_MS = 5_000
 /** What a peer's question found to be stale is looked at after this: many ask at once, and ask again. */
 const STALE_MS = 100
+/** Where all that are linked wait for somebody who knows what belongs in the folder, that one has this long to come. */
+const GO_FIRST_MS = 30_000
+/** Linked devices that answer no question about the past for this long never will: what lies here counts as new, and is kept. */
+const UNANSWERED_MS = 5 * 60_000
 /** While halted: how often the root is looked at. */
 const RETRY_MS = 5_000
 
@@ -106,6 +110,10 @@ class Engine implements FolderEngine {
   #nextRescanAt = 0
   /** What others have is to be learnt first, and nobody who knows is linked. */
   #waitsForPeer = false
+  /** Since when everybody linked waits for somebody, and this device would be the first to go on (monotone ms). */
+  #firstSince: number | null = null
+  /** Linked devices were asked about the past and have not answered yet; since when, in monotone ms. */
+  #askedSince: number | null = null
   /** Until then (or until compared) nothing is looked at. */
   #compareFirstUntil = 0
   /** Something may lie staged for nothing. */
@@ -264,8 +272,9 @@ class Engine implements FolderEngine {
     const cycle = this.#live()
     if (!(await this.#rootIsGood())) return RETRY_MS
     if (cycle.replica.pulling || cycle.replica.rejoining) {
-      this.#waitsForPeer = !this.#peers.anyCompared()
-      if (this.#waitsForPeer) return RESCAN_MIN_MS
+      const waitMs = this.#peerWaitMs()
+      this.#waitsForPeer = waitMs > 0
+      if (this.#waitsForPeer) return waitMs
       await cycle.replica.endPull()
     }
     const compareFirst = this.#compareFirstMs()
@@ -274,7 +283,10 @@ class Engine implements FolderEngine {
     this.#working = true
     this.#setActivity()
     if (this.#dirty.now && !(await this.#look(cycle, options))) return RETRY_MS
-    if (await cycle.endRejoin()) this.#deps.emit({ type: 'folder:rejoined', folder: this.id })
+    if (await cycle.endRejoin()) {
+      this.#askedSince = null
+      this.#deps.emit({ type: 'folder:rejoined', folder: this.id })
+    }
     if (this.#scanned) {
       this.#received = false
       if (await cycle.follow(options)) return 0
@@ -282,6 +294,21 @@ class Engine implements FolderEngine {
     if (this.#dirty.now) return 0
     if (this.#scanned) await this.#tidy(cycle)
     return RESCAN_MIN_MS
+  }
+
+  /**
+   * How long to wait still for a device that knows what belongs here. Where all that are linked lost their databases, they would wait for one
+   * another for ever: the first of them goes on, and what it has is new to all.
+   */
+  #peerWaitMs(): number {
+    const first = !this.#peers.anyCompared() && this.#peers.isFirstOfWaiting(this.#options.device)
+    if (!first) this.#firstSince = null
+    if (this.#peers.anyCompared()) return 0
+    this.#askedSince = null
+    if (!first) return RESCAN_MIN_MS
+    const now = this.#deps.clock.elapsed()
+    this.#firstSince ??= now
+    return Math.max(0, this.#firstSince + GO_FIRST_MS - now)
   }
 
   /** After a start: how long to wait still for the documents of a linked device, before the first write. 0: go on. */
@@ -295,11 +322,15 @@ class Engine implements FolderEngine {
     const known = [...(await this.#past.ask(queries, options))]
     const open = queries.flatMap((query, at) => (known[at] === true ? [] : [{ query, at }]))
     if (open.length === 0) return known
+    const { clock } = this.#deps
+    this.#askedSince ??= clock.elapsed()
     const theirs = await this.#network?.past(
       open.map(({ query }) => query),
       options,
     )
-    if (theirs === null || theirs === undefined) return null
+    if (theirs === null || theirs === undefined)
+      return clock.elapsed() - this.#askedSince < UNANSWERED_MS ? null : known
+    this.#askedSince = null
     for (const [n, { at }] of open.entries()) known[at] = theirs[n] === true
     return known
   }
@@ -517,10 +548,14 @@ class Engine implements FolderEngine {
 
   #pullProblem(): Problem[] {
     const replica = this.#cycle?.replica
-    if (replica?.pulling !== true && (replica?.rejoining !== true || this.#peers.anyCompared())) return []
+    if (replica?.pulling !== true && replica?.rejoining !== true) return []
+    const asks = this.#askedSince !== null
+    if (!replica.pulling && !asks && this.#peers.anyCompared()) return []
     const message = replica.pulling
       ? 'Waits for a device that already has this folder, to learn what belongs in it: switch one on.'
-      : 'Files here may be older than what other devices have: waits for one of them, to be sure. Switch one on.'
+      : asks
+        ? 'Files here may be older than what other devices have: asks them, and waits for an answer.'
+        : 'Files here may be older than what other devices have: waits for one of them, to be sure. Switch one on.'
     return [{ code: 'held', path: '', message }]
   }
 

@@ -44,6 +44,12 @@ export class Peers {
     return [...this.#peers.values()].some(p => p.compared)
   }
 
+  /** Do all that are linked wait for somebody who knows, as this device does, and is it the first of them? Then nobody else will begin. */
+  isFirstOfWaiting(own: DeviceId): boolean {
+    const linked = [...this.#peers].filter(([, peer]) => peer.state !== null)
+    return linked.length > 0 && linked.every(([id, peer]) => own < id && peer.compared && peer.state?.pulling === true)
+  }
+
   status(mine: FolderState): PeerStatus[] {
     return [...this.#peers].map(([id, peer]) => {
       const linked = peer.state !== null

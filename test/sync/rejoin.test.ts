@@ -192,6 +192,50 @@ describe('rejoin', () => {
       expect(stage.b.events.map(event => event.type)).to.include('folder:rejoined')
     }))
 
+  it('two devices that both lost their databases do not wait for one another for ever', () =>
+    scene({}, async stage => {
+      await stage.begin(base)
+      await stop(stage, stage.a)
+      await stop(stage, stage.b)
+      stage.a.person.write('f', 'f at anna')
+      stage.b.person.write('new', 'new')
+      for (const device of stage.world.devices) device.eraseDatabase()
+      for (const device of stage.world.devices) device.start()
+      await stage.world.pass(10_000)
+      // Somebody who knows may still come.
+      for (const device of stage.world.devices) expect(device.engine.state().pulling).to.equal(true)
+      await stage.meet()
+      const { f, ...tree } = stage.tree()
+      expect(tree).to.include({ new: 'new', g: 'g0', 'D/x': 'x0' })
+      const files = Object.entries(stage.tree()).filter(([path]) => path.startsWith('f'))
+      expect(files.map(([, content]) => content).sort()).to.deep.equal(['f at anna', 'f0'])
+      expect(files.map(([, content]) => content)).to.include(f)
+    }))
+
+  it('says that no answer comes, and after a while keeps what lies here as new', () =>
+    scene({}, async stage => {
+      await stage.begin(base)
+      await stop(stage, stage.b)
+      await stage.act(0, p => p.remove('f'))
+      stage.b.person.write('new', 'new')
+      stage.b.eraseDatabase()
+      let asked = 0
+      stage.a.engine.past = async () => {
+        asked++
+        throw new Error('it cannot be read')
+      }
+      stage.b.start()
+      await stage.world.pass(60_000)
+      expect(asked).to.be.greaterThan(2)
+      expect(stage.b.engine.status().problems.map(problem => problem.code)).to.deep.equal(['held'])
+      expect(stage.b.engine.status().problems[0]?.message).to.match(/waits for an answer/)
+      expect(stage.world.tree(stage.a)).to.not.have.any.keys('new', 'f')
+      await stage.world.pass(300_000)
+      expect(stage.b.engine.status().problems).to.deep.equal([])
+      expect(stage.world.tree(stage.a)).to.include({ new: 'new', f: 'f0' })
+      await stage.meet()
+    }))
+
   it('is noticed by the writes that others hand back', () =>
     scene({}, async stage => {
       await stage.begin(base)
