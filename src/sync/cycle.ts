@@ -226,7 +226,7 @@ export class Cycle {
       const staged = (content: ContentId): boolean => stage.has(content)
       const plan = makePlan({ rows, tree, directories, nodes, staged, held: node => this.#merger.holds(node) })
       this.#noteWants(directories, plan, merging.wants)
-      const { applied, deferred, failed } = await this.#applier.apply(this.#withoutDoubts(plan), options)
+      const { applied, deferred, waiting, failed } = await this.#applier.apply(this.#withoutDoubts(plan), options)
       for (const { path } of [...plan.puts, ...plan.structure, ...plan.removals]) this.#stepProblems.delete(path)
       for (const { planned, problem } of failed) {
         const look = lookAfter(problem, planned)
@@ -235,6 +235,8 @@ export class Cycle {
         this.#rest(planned.directory, pauseMs)
         if (!look.local) this.#stepProblems.set(problem.path, problem)
       }
+      // Why its directory is not there is said of that one, and there is nothing to look at.
+      for (const { directory } of waiting) this.#rest(directory, RETRY_MS)
       for (const { directory, path } of deferred) {
         this.#deps.dirty.addLater(parentPath(path), UNSURE_MS)
         this.#rest(directory, UNSURE_MS)

@@ -49,6 +49,7 @@ export class StepBatch {
     const place = this.#volume.place(step.path)
     if (place === null || place.inode !== null) return changed(step.path)
     if (this.#volume.freeBytes <= 0) return refused('no-space', step.path)
+    if (this.#volume.cannotHold.has(step.path)) return refused('cannot-hold', step.path)
     const inode = this.#volume.make('directory', step.mode)
     this.#attach(place, inode, step.path)
     this.#undos.push(() => {

@@ -73,6 +73,8 @@ export class MemoryVolume {
   #inodes = 1
   root: Inode | null
   /** Bytes that still fit, for what the daemon writes. */
+  /** Paths at which this disk can have no directory. */
+  readonly cannotHold = new Set<string>()
   freeBytes = Number.POSITIVE_INFINITY
 
   constructor(options: VolumeOptions) {
