@@ -57,7 +57,10 @@ export class Cycle {
   readonly #resting = new Map<NodeId, number>()
   /** Nodes whose rows would only take over what the tree says, and are not seen any more: compared again after the next look. */
   readonly #doubted = new Set<NodeId>()
+  /** What the plans of directories want. */
   readonly #wants = new Map<ContentId, Want>()
+  /** Those, and what merges want: all of these are tried in every cycle, so that is what they said last and no more. */
+  #allWants: ReadonlyMap<ContentId, Want> = this.#wants
   /** Which directories wait for a content. */
   readonly #waiting = new Map<ContentId, Set<NodeId>>()
 
@@ -133,7 +136,7 @@ export class Cycle {
   }
 
   get wants(): ReadonlyMap<ContentId, Want> {
-    return this.#wants
+    return this.#allWants
   }
 
   /** Something is still to be compared (not counting what only waits for content). */
@@ -304,13 +307,15 @@ export class Cycle {
       this.#waiting.delete(content)
       this.#wants.delete(content)
     }
-    for (const want of [...plan.wants, ...mergeWants]) {
+    for (const want of plan.wants) {
       const wanting = this.#waiting.get(want.content)
       if (wanting === undefined) this.#waiting.set(want.content, new Set([want.directory]))
       else wanting.add(want.directory)
       this.#wants.set(want.content, want)
     }
-    this.#deps.fetcher.want(this.#wants)
+    const merging = mergeWants.map(want => [want.content, want] as const)
+    this.#allWants = merging.length === 0 ? this.#wants : new Map([...merging, ...this.#wants])
+    this.#deps.fetcher.want(this.#allWants)
   }
 }
 

@@ -163,8 +163,10 @@ class PublishRun {
       const movedTo = moves.get(row.id)
       const waited = known === undefined ? 0 : now - known.since
       const unread = movedTo === undefined && known !== undefined ? known.elsewhere : null
-      const isSure =
-        known !== undefined && waited >= SECOND_LOOK_MS && (unread === null || this.#options.looked(unread))
+      // What was in a directory that may have moved went with it: it is gone when that is.
+      const within = movedTo === undefined && held.has(row.parent)
+      const isLookedFor = unread === null || this.#options.looked(unread)
+      const isSure = known !== undefined && waited >= SECOND_LOOK_MS && isLookedFor && !within
       // With a directory goes what was in it: a row without the row above it would never be looked for again.
       if (this.#options.believe || isSure || confirmed.has(row.parent)) {
         confirmed.add(row.id)
@@ -173,7 +175,7 @@ class PublishRun {
       held.add(row.id)
       this.#heldNames.add(this.#nameOf(row.parent, row.name))
       const wait = Math.max(0, SECOND_LOOK_MS - waited)
-      this.#askAgain(this.#homeOf(row), wait)
+      if (!within) this.#askAgain(this.#homeOf(row), wait)
       // Both places are read in one look; once, for that directory may be gone.
       if (wait === 0 && unread !== null) this.#askAgain(unread, 0)
       this.#missing.set(row.id, {
@@ -181,7 +183,12 @@ class PublishRun {
         elsewhere: movedTo ?? (wait === 0 ? null : (known?.elsewhere ?? null)),
       })
     }
-    for (const move of this.#changes.moves) if (held.has(move.row.id)) this.#askAgain(move.parent, SECOND_LOOK_MS)
+    for (const { row, parent } of this.#changes.moves) {
+      if (held.has(row.id)) this.#askAgain(parent, SECOND_LOOK_MS)
+      // A directory that was looked for is here; should it have to wait for its name, that is where it is looked for again.
+      const known = row.kind === 'directory' ? this.#missing.get(row.id) : undefined
+      if (known !== undefined) this.#missing.set(row.id, { ...known, elsewhere: parent })
+    }
     return { confirmed, held }
   }
 
@@ -273,6 +280,7 @@ class PublishRun {
         (found.row === null
           ? this.#deps.tree.create(parent, observed.name, 'directory', facts, observed.stat)
           : this.#deps.tree.move(found.row, parent, observed.name))
+      this.#missing.delete(row.id)
       this.#directories.set(found.path, row)
       if (adopted === undefined) this.#note(found.row === null ? 'created' : 'moved', row, found.path)
     }

@@ -237,14 +237,40 @@ class JudgeRun {
   /** A person's deletions stay; every other row is forgotten, with all below it, and what the tree shows of it comes again. */
   #judgeLost(): void {
     const forgotten = new Set<RowId>()
+    const left = this.#leftByMoves()
     // A directory stands before what is in it.
     for (const row of [...this.#lost.values()]) {
       const deleted = this.#lost.has(row.parent) || this.#evidence.isDeletion(row)
       if (deleted && !forgotten.has(row.parent)) continue
-      forgotten.add(row.id)
       this.#lost.delete(row.id)
+      if (left.has(row.id)) {
+        this.#lookAgain(this.#homeOf(row), SECOND_LOOK_MS)
+        continue
+      }
+      forgotten.add(row.id)
       this.#takeOver.forget(row)
     }
+  }
+
+  /** The rows that what moved still stands below: those moves may wait for a second look, and must be found in their rows then. */
+  #leftByMoves(): Set<RowId> {
+    const { rows } = this.#deps
+    const left = new Set<RowId>()
+    for (const move of this.#moves)
+      for (let at = rows.get(move.row.id); at !== undefined && at.id !== ROOT_ROW; at = rows.get(at.parent))
+        left.add(at.parent)
+    return left
+  }
+
+  /** Where the nearest directory above it that is not lost stands now. */
+  #homeOf(row: Row): string {
+    const standing = new Map([...this.#claimed].map(([path, { id }]) => [id, path]))
+    for (let at = this.#deps.rows.get(row.parent); at !== undefined; at = this.#deps.rows.get(at.parent)) {
+      const path = standing.get(at.id)
+      if (path !== undefined) return path
+      if (at.id === ROOT_ROW) return ''
+    }
+    return ''
   }
 
   // -------------------------------------------------------------------------------------------------------------- contents

@@ -298,6 +298,8 @@ class HistoryRun {
     const wanted = this.#oracle.shown(acted)
     // A person may make two names that are one to others: then one of them has to get a suffix.
     if (new Set(wanted.map(({ path }) => path)).size < wanted.length) return
+    // Who takes the last file out of the root is asked whether that was meant, and may take it back.
+    if (wanted.length === 0) return
     await this.#quiet()
     for (const device of this.world.devices) {
       const lines = this.#oracle.shown(device).map(({ line }) => line)
