@@ -12,7 +12,7 @@ import type { Fetcher } from './fetcher.ts'
 import { joinPath, parentPath } from './local-changes.ts'
 import { Observer } from './observer.ts'
 import { makePlan, type Plan, type Want } from './plan.ts'
-import { Publisher } from './publisher.ts'
+import { Publisher, type PublishLimits } from './publisher.ts'
 import type { Replica } from './replica.ts'
 import { Judge } from './stale.ts'
 import { TextMerger } from './text-merger.ts'
@@ -34,6 +34,7 @@ export interface CycleDeps {
   readonly merge: (base: Uint8Array, a: Uint8Array, b: Uint8Array, options: Waiting) => Promise<Uint8Array | null>
   readonly dirty: Dirty
   readonly fetcher: Fetcher
+  readonly limits: PublishLimits
   readonly watch: () => Watch | null
   /** Is the root still the one this folder was added with? Asked again before anything is called gone. */
   readonly rootIsGood: () => Promise<boolean>
@@ -57,6 +58,8 @@ export class Cycle {
   readonly #resting = new Map<NodeId, number>()
   /** Nodes whose rows would only take over what the tree says, and are not seen any more: compared again after the next look. */
   readonly #doubted = new Set<NodeId>()
+  /** Directories that are to go and are not empty yet: compared again with whatever else is. */
+  #left: readonly NodeId[] = []
   /** What the plans of directories want. */
   readonly #wants = new Map<ContentId, Want>()
   /** Those, and what merges want: all of these are tried in every cycle, so that is what they said last and no more. */
@@ -67,7 +70,7 @@ export class Cycle {
   constructor(deps: CycleDeps, replica: Replica) {
     this.#deps = deps
     this.replica = replica
-    const { disk, clock, store, emit, folder, device, fetcher } = deps
+    const { disk, clock, store, emit, folder, device, fetcher, limits } = deps
     const { rows, tree } = replica
     const now = (): number => clock.now()
     const commit = (batch: Parameters<Replica['commit']>[0]): Promise<void> => replica.commit(batch)
@@ -85,6 +88,7 @@ export class Cycle {
       now,
       elapsed: () => clock.elapsed(),
       device,
+      limits,
       commit: async ({ noted, ...batch }) => {
         await replica.commit({
           ...batch,
@@ -222,6 +226,7 @@ export class Cycle {
     this.#forgetDirectories()
     const directories = this.#directories
     const nodes = this.#nodes
+    if (directories.size + nodes.size > 0) for (const node of this.#left) directories.add(node)
     this.#directories = new Set()
     this.#nodes = new Set()
     try {
@@ -245,6 +250,7 @@ export class Cycle {
         this.#rest(directory, UNSURE_MS)
       }
       for (const directory of plan.again) this.#directories.add(directory)
+      if (directories.size + nodes.size > 0) this.#left = plan.left
       return applied > 0 && (this.#directories.size > 0 || this.#nodes.size > 0)
     } catch (error) {
       for (const directory of directories) this.#directories.add(directory)

@@ -28,6 +28,7 @@ import { Fetcher } from './fetcher.ts'
 import { parentPath } from './local-changes.ts'
 import { isCurrent, Past } from './past.ts'
 import { Peers } from './peers.ts'
+import { PUBLISH_LIMITS, type PublishLimits } from './publisher.ts'
 import { Replica } from './replica.ts'
 import { type Halt, haltOf } from './safety.ts'
 import { Signal } from './signal.ts'
@@ -56,6 +57,7 @@ export interface EngineDeps {
   readonly log: Log
   /** Off the main loop; null where the changes overlap or it is no text. */
   readonly mergeText: (base: Uint8Array, a: Uint8Array, b: Uint8Array, options: Waiting) => Promise<Uint8Array | null>
+  readonly limits?: PublishLimits
 }
 
 export interface EngineOptions {
@@ -187,7 +189,7 @@ class Engine implements FolderEngine {
   }
 
   async #load(): Promise<void> {
-    const { disk, store, clock, random, emit, mergeText } = this.#deps
+    const { disk, store, clock, random, emit, mergeText, limits = PUBLISH_LIMITS } = this.#deps
     const { id, device } = this.#options
     const replica = await Replica.load(
       {
@@ -219,6 +221,7 @@ class Engine implements FolderEngine {
         merge: mergeText,
         dirty: this.#dirty,
         fetcher: this.#fetcher,
+        limits,
         watch: () => this.#watch,
         rootIsGood: () => this.#rootIsGood(),
         past: (queries, options) => this.#askPast(queries, options),

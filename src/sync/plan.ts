@@ -39,6 +39,8 @@ export interface Plan {
   readonly wants: readonly Want[]
   /** Directories with something that could not be planned yet for another reason than content (blocked, or moved first). */
   readonly again: ReadonlySet<NodeId>
+  /** Directories that are to go and still have something in them that stays for now: to be compared with whatever changes next. */
+  readonly left: readonly NodeId[]
 }
 
 export function makePlan(input: DifferencesInput): Plan {
@@ -56,6 +58,7 @@ class Planner {
   readonly #structure: PlannedStep[] = []
   readonly #puts: PlannedStep[] = []
   readonly #removals: PlannedStep[] = []
+  readonly #left: NodeId[] = []
 
   constructor(input: DifferencesInput) {
     this.#rows = input.rows
@@ -75,6 +78,7 @@ class Planner {
       notes: this.#diff.notes,
       wants: this.#wants,
       again: this.#again,
+      left: this.#left,
     }
   }
 
@@ -100,7 +104,8 @@ class Planner {
     const doomed = [...this.#diff.doomed.values()].filter(row => this.#shadow.place(row.id) !== null)
     const depths = new Map(doomed.map(row => [row.id, this.#shadow.path(row.id)?.split('/').length ?? 0]))
     doomed.sort((a, b) => (depths.get(b.id) ?? 0) - (depths.get(a.id) ?? 0))
-    for (const row of doomed) this.#emitRemoval(row, this.#removals)
+    for (const row of doomed)
+      if (!this.#emitRemoval(row, this.#removals)) this.#left.push(...row.nodes.map(ref => ref.id))
   }
 
   #arrangeStructure(): void {

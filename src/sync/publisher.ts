@@ -18,18 +18,25 @@ import type {
 import type { Row } from '../core/rows.ts'
 import { type AdoptDeps, adopt } from './adopt.ts'
 import type { Found, FoundRow, LocalChanges } from './local-changes.ts'
-import { parentPath, sameStat } from './local-changes.ts'
+import { isRacy, parentPath, sameStat } from './local-changes.ts'
 import type { Tree } from './tree.ts'
 
 /** A gone entry is believed after a second look this much later. */
 export const SECOND_LOOK_MS = 500
-/** One commit says at most this much, so that a large import shows up early and a crash repeats little. */
-const PIECE_FILES = 500
 /** One cycle hashes at most this much before the other half of the engine gets its turn. */
 export const CYCLE_FILES = 4_000
 export const CYCLE_BYTES = 1024 * 1024 * 1024
 /** A symlink's facts beside its content: the same on every disk. */
 const LINK_MODE = 0o777
+
+export interface PublishLimits {
+  /** One commit says at most this much, so that a large import shows up early and a crash repeats little. */
+  readonly pieceFiles: number
+  readonly cycleFiles: number
+  readonly cycleBytes: number
+}
+
+export const PUBLISH_LIMITS: PublishLimits = { pieceFiles: 500, cycleFiles: CYCLE_FILES, cycleBytes: CYCLE_BYTES }
 
 export interface PublishBatch {
   readonly lists: readonly ContentList[]
@@ -46,6 +53,7 @@ export interface PublisherDeps extends AdoptDeps {
   readonly now: () => number
   readonly elapsed: () => number
   readonly device: DeviceId
+  readonly limits: PublishLimits
   /** Stores what the tree and the rows changed since the last call, with this batch, atomically. */
   readonly commit: (batch: PublishBatch) => Promise<void>
   readonly onProblem: (problem: Problem) => void
@@ -67,6 +75,12 @@ export interface PublishOutcome {
 }
 
 type Hashed = Extract<HashResult, { ok: true }>
+
+/** Not as its row says; as its row says, but a write may hide behind its times; and the same, but one still could: it is looked at later. */
+type Doubt = typeof CHANGED | typeof SUSPECT | typeof YOUNG
+const CHANGED = 0
+const SUSPECT = 1
+const YOUNG = 2
 
 /** A row that was not where it was at the last look. */
 interface Missing {
@@ -241,20 +255,27 @@ class PublishRun {
     this.#again.set(path, had === undefined ? afterMs : Math.min(had, afterMs))
   }
 
-  /** This cycle's share of the hashing: small files first; the rest keeps its directories dirty. */
+  /**
+   * This cycle's share of the hashing: small files first; the rest keeps its directories dirty. What is hashed only once more, to be
+   * sure, comes last: what was just written would else be hashed again and again before all that is bigger.
+   */
   #share(): { work: (Found & { row: Row | null })[]; complete: boolean } {
-    const all: (Found & { row: Row | null })[] = [...this.#changes.edits]
+    const now = this.#deps.now()
+    const all: (Found & { row: Row | null; doubt: Doubt })[] = []
+    for (const found of this.#changes.edits) all.push({ ...found, doubt: doubtOf(found, now) })
     for (const found of this.#changes.creates)
-      if (found.observed.kind !== 'directory') all.push({ ...found, row: null })
-    all.sort((a, b) => a.observed.stat.size - b.observed.stat.size)
+      if (found.observed.kind !== 'directory') all.push({ ...found, row: null, doubt: CHANGED })
+    all.sort((a, b) => a.doubt - b.doubt || a.observed.stat.size - b.observed.stat.size)
     let bytes = 0
     let count = 0
-    while (count < all.length && count < CYCLE_FILES && (count === 0 || bytes < CYCLE_BYTES)) {
+    const { cycleFiles, cycleBytes } = this.#deps.limits
+    while (count < all.length && count < cycleFiles && (count === 0 || bytes < cycleBytes)) {
       bytes += all[count]?.observed.stat.size ?? 0
       count++
     }
-    for (const rest of all.slice(count)) this.#askAgain(rest.parent, 0)
-    return { work: all.slice(0, count), complete: count === all.length }
+    const rest = all.slice(count)
+    for (const { parent, doubt } of rest) if (doubt !== YOUNG) this.#askAgain(parent, 0)
+    return { work: all.slice(0, count), complete: rest.every(({ doubt }) => doubt !== CHANGED) }
   }
 
   #makeDirectories(moves: readonly FoundRow[]): void {
@@ -340,7 +361,7 @@ class PublishRun {
       this.#deps.onHashed(found.observed.stat)
       if (found.row !== null) this.#edit(found, found.row, result)
       else this.#create(found, result, lostBy, lost, held)
-      if (++piece >= PIECE_FILES) {
+      if (++piece >= this.#deps.limits.pieceFiles) {
         await this.#flush()
         piece = 0
       }
@@ -449,6 +470,11 @@ class PublishRun {
     this.#noted = []
     await this.#deps.commit(batch)
   }
+}
+
+function doubtOf({ row, observed }: FoundRow, nowMs: number): Doubt {
+  if (!sameStat(row.stat, observed.stat)) return CHANGED
+  return isRacy(observed.stat, nowMs) ? YOUNG : SUSPECT
 }
 
 export function directoryFacts(stat: Stat): Facts {

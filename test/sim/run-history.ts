@@ -261,8 +261,9 @@ class HistoryRun {
         const paths = [...device.volume.all()].filter(entry => entry.path !== ANCHOR)
         const entry = paths[step.salt % Math.max(1, paths.length)]
         if (entry === undefined) return
-        entry.inode.unreadable = !entry.inode.unreadable
-        return trace(`${entry.path} becomes ${entry.inode.unreadable ? 'un' : ''}readable`)
+        const what = step.unlisted === true ? 'unlisted' : 'unreadable'
+        entry.inode[what] = !entry.inode[what]
+        return trace(`${entry.path} becomes ${what}: ${entry.inode[what]}`)
       }
       case 'unmount':
         if (device.person.unmounted) return
@@ -328,7 +329,7 @@ class HistoryRun {
       device.person.remountRoot()
       device.volume.freeBytes = Number.POSITIVE_INFINITY
       if (device.volume.root !== null) device.volume.root.unreadable = false
-      for (const { inode } of device.volume.all()) inode.unreadable = false
+      for (const { inode } of device.volume.all()) Object.assign(inode, { unreadable: false, unlisted: false })
     }
     await this.world.quiesce()
     await this.#oracle.check()
