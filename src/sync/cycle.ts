@@ -110,6 +110,7 @@ export class Cycle {
       now,
       deviceOf,
       past: deps.past,
+      since: () => replica.rejoinSince,
       commit: batch =>
         commit({ ...batch, dots: batch.dots.flatMap(({ row, content }) => dotsOf(replica, row, content)) }),
       onProblem: problem => this.#stepProblems.set(problem.path, problem),
@@ -152,6 +153,11 @@ export class Cycle {
   nextDueMs(): number | null {
     if (this.#resting.size === 0) return null
     return Math.max(0, Math.min(...this.#resting.values()) - this.#deps.clock.elapsed())
+  }
+
+  /** Something that lies here and could be read was not judged yet. What could not be is judged when it can be. */
+  get judging(): boolean {
+    return this.replica.rejoining && !this.#judge.sawAllReadable
   }
 
   /** What this device knows turned out to be old: all that lies here is to be judged. */
@@ -204,7 +210,9 @@ export class Cycle {
         for (const [path, afterMs] of judged.again) dirty.addLater(path, afterMs)
         left = judged.changes
       }
-      const { again } = await this.#publisher.publish(left, { ...options, looked: seen.looked })
+      const wasJudged = this.replica.rejoining
+      const outdated = (): boolean => !wasJudged && this.replica.rejoining
+      const { again } = await this.#publisher.publish(left, { ...options, looked: seen.looked, outdated })
       for (const { path, afterMs } of again) dirty.addLater(path, afterMs)
       for (const node of this.#doubted) this.#nodes.add(node)
       this.#doubted.clear()

@@ -274,7 +274,7 @@ class Engine implements FolderEngine {
     if (this.#cycle === null || this.#cycle.replica.broken !== null) await this.#reload()
     const cycle = this.#live()
     if (!(await this.#rootIsGood())) return RETRY_MS
-    if (cycle.replica.pulling || cycle.replica.rejoining) {
+    if (cycle.replica.pulling || cycle.judging) {
       const waitMs = this.#peerWaitMs()
       this.#waitsForPeer = waitMs > 0
       if (this.#waitsForPeer) return waitMs
@@ -550,11 +550,11 @@ class Engine implements FolderEngine {
   }
 
   #pullProblem(): Problem[] {
-    const replica = this.#cycle?.replica
-    if (replica?.pulling !== true && replica?.rejoining !== true) return []
+    const pulling = this.#cycle?.replica.pulling === true
+    if (!pulling && this.#cycle?.judging !== true) return []
     const asks = this.#askedSince !== null
-    if (!replica.pulling && !asks && this.#peers.anyCompared()) return []
-    const message = replica.pulling
+    if (!pulling && !asks && this.#peers.anyCompared()) return []
+    const message = pulling
       ? 'Waits for a device that already has this folder, to learn what belongs in it: switch one on.'
       : asks
         ? 'Files here may be older than what other devices have: asks them, and waits for an answer.'
@@ -606,14 +606,14 @@ class Engine implements FolderEngine {
   /** Nothing is dirty, waits for a second look, or is half done. What is missing is counted in need. */
   #settled(): boolean {
     if (!this.#scanned || this.#working || this.#halt !== null || this.#paused || this.#cycle === null) return false
-    if (this.#cycle.replica.rejoining) return false
+    if (this.#cycle.judging) return false
     return this.#dirty.empty && !this.#received && !this.#cycle.unfinished && this.#cycle.replica.broken === null
   }
 
   #activityNow(): FolderActivity {
     if (this.#paused) return 'paused'
     if (this.#halt !== null) return 'error'
-    if (this.#cycle?.replica.pulling === true || this.#cycle?.replica.rejoining === true) return 'syncing'
+    if (this.#cycle?.replica.pulling === true || this.#cycle?.judging === true) return 'syncing'
     if (!this.#scanned) return 'scanning'
     if (this.#working || (this.#cycle !== null && (this.#cycle.wants.size > 0 || this.#cycle.unfinished)))
       return 'syncing'

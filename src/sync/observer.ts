@@ -36,6 +36,8 @@ export interface Observation {
   readonly looked: (path: string) => boolean
   /** Directories that these changes depend on and that could not be read in time. */
   readonly unread: readonly string[]
+  /** Directories that could not be read, or not all of what is in them: the disk may yet show it. */
+  readonly unreadable: readonly string[]
   /** The directory at this path, where it was read and differs from what was known. */
   readonly statOf: (path: string) => Stat | undefined
 }
@@ -139,6 +141,7 @@ export class Observer {
         changes: more.length === 0 ? changes : withoutUnread(changes),
         looked,
         unread: more.map(({ path }) => path),
+        unreadable: [...this.#problems].filter(([, some]) => some.some(isPassing)).map(([path]) => path),
         statOf: path => listed.get(path)?.stat,
       }
     }
@@ -173,6 +176,10 @@ export class Observer {
       if (racy) this.#deps.lookLater(listing.path, RACY_MS, { quiet: true })
     }
   }
+}
+
+function isPassing({ code }: Problem): boolean {
+  return code === 'unreadable' || code === 'busy' || code === 'failed'
 }
 
 /** Without what depends on directories that could not be read: it comes with the next look. */

@@ -66,6 +66,8 @@ export interface PublishOptions extends Waiting {
   readonly believe: boolean
   /** Was the directory at this path read in this scan? */
   readonly looked: (path: string) => boolean
+  /** What this device knows turned out to be old meanwhile: nothing more of this is said before it was judged. */
+  readonly outdated: () => boolean
 }
 
 export interface PublishOutcome {
@@ -153,7 +155,7 @@ class PublishRun {
     await this.#flush()
     await this.#publishContents(work, lost, held)
     // A deletion may still turn out to be a move of something not hashed yet: only after everything was.
-    if (complete) this.#remove([...lost.values()].filter(row => confirmed.has(row.id)))
+    if (complete && !this.#options.outdated()) this.#remove([...lost.values()].filter(row => confirmed.has(row.id)))
     else this.#lookAgain(this.#changes.lost)
     await this.#flush()
     return { published: this.#published, again: [...this.#again].map(([path, afterMs]) => ({ path, afterMs })) }
@@ -353,6 +355,10 @@ class PublishRun {
     for await (const result of this.#deps.disk.hash(requests, this.#options)) {
       const found = byPath.get(result.request.path)
       if (found === undefined) continue
+      if (this.#options.outdated()) {
+        this.#askAgain(found.parent, 0)
+        continue
+      }
       if (!result.ok) {
         this.#deps.onProblem(result.problem)
         this.#askAgain(found.parent, SECOND_LOOK_MS)

@@ -384,6 +384,70 @@ describe('rejoin', () => {
       expect(stage.tree()).to.include({ 'two/x': 'x of one', 'three/z': 'y of three' })
     }))
 
+  it('what could not be read is judged when it can be', () =>
+    scene({}, async stage => {
+      await stage.begin(base)
+      await stop(stage, stage.b)
+      for (const path of ['f', 'D/sub/y']) await stage.act(0, p => p.remove(path))
+      stage.b.eraseDatabase()
+      const inodes = ['f', 'D/sub'].map(path => stage.b.volume.at(path))
+      for (const inode of inodes) if (inode !== null) inode.unreadable = true
+      stage.b.start()
+      await stage.world.pass(60_000)
+      expect(stage.b.engine.state().settled).to.equal(true)
+      await stage.world.finish(stage.b.stop(), 'stop')
+      stage.b.start()
+      await stage.world.pass(60_000)
+      for (const inode of inodes) if (inode !== null) inode.unreadable = false
+      await nothingCameBack(stage)
+      expect(stage.b.events.map(event => event.type)).to.include('folder:rejoined')
+    }))
+
+  it('an old disk under a newer home: what stands in a directory that is gone is where the others have it', () =>
+    scene({}, async stage => {
+      await stage.begin(p => {
+        base(p)
+        p.mkdirs('Old/sub')
+        p.write('Old/file', 'file')
+        p.write('Old/sub/deep', 'deep')
+      })
+      const disk = stage.b.snapshot()
+      await stage.act(0, p => {
+        p.rename('Old/file', 'file')
+        p.rename('Old/sub', 'sub')
+        p.rmrf('Old')
+      })
+      const home = stage.b.snapshot()
+      await stop(stage, stage.b)
+      await stage.act(0, p => p.rename('file', 'D/file'))
+      stage.b.restore({ ...home, volume: disk.volume }, { volume: 'same', noticed: true })
+      await stage.meet()
+      const tree = stage.tree()
+      expect(tree).to.include({ 'D/file': 'file', 'sub/deep': 'deep' })
+      expect(tree).not.to.have.any.keys('Old/file', 'Old/sub/', 'file')
+    }))
+
+  it('old content that a person puts here again while the folder rejoins stays', () =>
+    scene({}, async stage => {
+      await stage.begin(base)
+      await stop(stage, stage.b)
+      await stage.act(0, p => p.remove('f'))
+      await stage.act(0, p => p.write('g', 'g1'))
+      await stage.act(0, p => p.rmrf('empty'))
+      stage.b.eraseDatabase()
+      stage.world.partition()
+      stage.b.start()
+      await stage.world.pass(10_000)
+      for (const path of ['f', 'D/sub/y']) stage.b.person.remove(path)
+      stage.b.person.write('f', 'f0')
+      stage.b.person.rmrf('empty')
+      stage.b.person.mkdir('empty')
+      await stage.world.pass(10_000)
+      await stop(stage, stage.b)
+      await stage.meet()
+      expect(stage.tree()).to.include({ f: 'f0', 'empty/': '', g: 'g1', 'D/sub/y': 'y0' })
+    }))
+
   it('modes are those of the others', () =>
     scene({}, async stage => {
       await stage.begin(base)
