@@ -150,7 +150,7 @@ export const UNREACHABLE: readonly Unreachable[] = [
   {
     file: 'src/sync/local-changes.ts',
     what: '&& 2',
-    line: "r => r.kind === 'directory' && r.id !== ROOT_ROW && sameObject(r.stat, stat) && !this.#pathOfRow.has(r.id),",
+    line: "r.kind === 'directory' && r.id !== ROOT_ROW && sameObject(r.stat, entry.stat) && !this.#pathOfRow.has(r.id),",
     why: "the root's row has inode 0, which no disk gives out",
   },
   {
