@@ -220,11 +220,12 @@ class Detection {
   }
 
   /** Without birth times two rows may have one inode: that of a deleted directory, used again. Then it is the one in place. */
-  #known({ stat }: Observed, here: Row | undefined): Row | undefined {
+  #known(entry: Observed, here: Row | undefined): Row | undefined {
     const rows = this.#rows
-      .byInode(stat.ino)
+      .byInode(entry.stat.ino)
       .filter(
-        r => r.kind === 'directory' && r.id !== ROOT_ROW && sameObject(r.stat, stat) && !this.#pathOfRow.has(r.id),
+        r =>
+          r.kind === 'directory' && r.id !== ROOT_ROW && sameObject(r.stat, entry.stat) && !this.#pathOfRow.has(r.id),
       )
     return rows.find(r => r === here) ?? rows[0]
   }

@@ -132,16 +132,16 @@ class Planner {
     if (occupant !== undefined && occupant !== item.id) return false
     if (item.row === null) this.#emitMkdir(item, parent)
     else {
-      const isParked = this.#shadow.place(item.row.id)?.parent === PARKED
-      // Inside of something parked: it can go when that is back.
-      if (!isParked && this.#shadow.path(item.row.id) === undefined) return false
       if (this.#shadow.within(parent, item.id)) return false
       this.#emitMove(item, item.row, parent)
     }
     return true
   }
 
-  /** Nothing could go on: take one name or one directory out of the way. */
+  /**
+   * Nothing could go on: take one name out of the way. The topmost of what is blocked, as the tree shall be, waits for nothing but its
+   * name: the directory that it goes into and all above it are in place. So it is enough to look at who has the name.
+   */
   #makeWay(blocked: readonly Structural[]): boolean {
     const moving = new Map(blocked.map(item => [item.id, item]))
     for (const item of blocked) {
@@ -154,15 +154,6 @@ class Planner {
         // What still has to leave the directory that is to go steps aside, so that it can go.
         if (doomed !== undefined && this.#parkOneIn(occupant, blocked)) return true
         if (moving.get(occupant)?.row && this.#parkOneIn(occupant, blocked)) return true
-      }
-      // The directory it goes into is inside it (or inside what is parked): that one steps aside.
-      for (let at = parent; at !== ROOT_ROW && at !== PARKED; ) {
-        const other = moving.get(at)
-        if (other?.row && this.#shadow.path(at) !== undefined && this.#shadow.within(at, item.id))
-          return this.#parkOneIn(at, blocked)
-        const place = this.#shadow.place(at)
-        if (place === null) break
-        at = place.parent
       }
     }
     return false

@@ -189,6 +189,7 @@ class HistoryRun {
     if (name === 'write') person.write(path, to === '' ? `\0${this.#oracle.next()}\0` : to)
     else if (name === 'rename') person.rename(path, to)
     else if (name === 'copy') person.copy(path, to)
+    else if (name === 'symlink') person.symlink(path, to)
     else if (name === 'chmod') person.chmod(path, 0o700)
     else person[name](path)
     this.#did(device, `${name} ${path} ${to}`)

@@ -71,7 +71,7 @@ export interface UserStep {
   readonly salt: number
 }
 
-export type PersonAct = 'write' | 'mkdir' | 'rename' | 'copy' | 'rmrf' | 'chmod'
+export type PersonAct = 'write' | 'mkdir' | 'symlink' | 'rename' | 'copy' | 'rmrf' | 'chmod'
 
 export interface History {
   readonly seed: number
