@@ -205,7 +205,44 @@ class PublishRun {
       const known = row.kind === 'directory' ? this.#missing.get(row.id) : undefined
       if (known !== undefined) this.#missing.set(row.id, { ...known, elsewhere: parent })
     }
+    this.#holdLeft(confirmed, held)
     return { confirmed, held }
+  }
+
+  /**
+   * What moved out of a directory that is gone, and has to wait for its new name, still has its row in there: the directory waits with
+   * it, or that row would have none above it.
+   */
+  #holdLeft(confirmed: Set<RowId>, held: Set<RowId>): void {
+    for (let more = true; more; ) {
+      more = false
+      for (const move of this.#changes.moves) {
+        if (!this.#mustWait(move)) continue
+        for (const row of this.#above(move.row)) {
+          if (!confirmed.delete(row.id)) continue
+          held.add(row.id)
+          this.#heldNames.add(this.#nameOf(row.parent, row.name))
+          this.#askAgain(this.#homeOf(row), SECOND_LOOK_MS)
+          more = true
+        }
+      }
+    }
+  }
+
+  /** Is its new name, or that of a directory above it, not free yet? */
+  #mustWait({ path }: FoundRow): boolean {
+    for (let at = path; at !== ''; at = parentPath(at)) {
+      const above = this.#directories.get(parentPath(at))
+      if (above !== undefined && this.#isHeld(above, at.slice(at.lastIndexOf('/') + 1))) return true
+    }
+    return false
+  }
+
+  *#above({ parent }: Row): Iterable<Row> {
+    for (let at = this.#deps.rows.get(parent); at !== undefined && at.id !== ROOT_ROW; ) {
+      yield at
+      at = this.#deps.rows.get(at.parent)
+    }
   }
 
   #nameOf(directory: RowId, name: string): string {
