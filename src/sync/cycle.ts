@@ -208,6 +208,7 @@ export class Cycle {
       if (this.replica.rejoining) {
         const judged = await this.#judge.judge(changes, { ...options, ...seen, all: batch.all })
         for (const [path, afterMs] of judged.again) dirty.addLater(path, afterMs)
+        if (judged.lookAtAll) dirty.addAll()
         left = judged.changes
       }
       const wasJudged = this.replica.rejoining

@@ -61,6 +61,8 @@ export interface JudgeOptions extends Waiting {
   readonly looked: (path: string) => boolean
   /** Directories that should have been read for these changes, and were not. */
   readonly unread: readonly string[]
+  /** Directories that were to be read and are not there. */
+  readonly gone: ReadonlySet<string>
   /** Directories that could not be read, or not all of what is in them. */
   readonly unreadable: readonly string[]
   /** The directory at this path, as it was read. */
@@ -74,6 +76,7 @@ export interface Judged {
   readonly again: ReadonlyMap<string, number>
   /** Directories of files that could not be read. */
   readonly unreadable: ReadonlySet<string>
+  readonly lookAtAll: boolean
 }
 
 export class Judge {
@@ -112,12 +115,15 @@ export class Judge {
     const resets = this.#resets
     for (const paths of [this.#open, this.#unreadable])
       for (const path of [...paths]) if (options.all || options.looked(path)) paths.delete(path)
+    // What was in it may stand anywhere: only a look at everything tells.
+    const lookAtAll = [...this.#open].some(path => options.gone.has(path))
+    if (lookAtAll) this.#sawAll = false
     const judged = await new JudgeRun(this.#deps, changes, options, this.#copied).run()
     for (const path of judged.again.keys()) this.#open.add(path)
     for (const path of options.unread) this.#open.add(parentPath(path))
     for (const path of [...options.unreadable, ...judged.unreadable]) this.#unreadable.add(path)
     if (options.all && resets === this.#resets) this.#sawAll = true
-    return judged
+    return { ...judged, lookAtAll }
   }
 }
 
@@ -168,7 +174,7 @@ class JudgeRun {
     this.#lost = new Map(changes.lost.map(row => [row.id, row]))
   }
 
-  async run(): Promise<Judged> {
+  async run(): Promise<Omit<Judged, 'lookAtAll'>> {
     this.#judgePlaces()
     for (const found of this.#changes.touched) this.#judgeTouched(found)
     await this.#judgeContents()
