@@ -285,6 +285,8 @@ export interface FolderMeta {
    * another device, nothing is published that another device's journal knows as the past.
    */
   readonly rejoining: boolean
+  /** When that began, by the wall clock, in ms: what is put here later is a person's. Null where it does not, or nobody knows. */
+  readonly rejoinSince: number | null
 }
 
 /** Was this content ever at this path, or of this node? Asked of journals. */

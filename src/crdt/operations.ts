@@ -64,7 +64,7 @@ export class Operations {
     const ref = leading(row)
     const dots = dotsOf(ref)
     const batch = this.#batch()
-    const settled = this.#settle(batch, { nodes: [ref.id], disposes: (id, dot) => id === ref.id && hasDot(dots, dot) })
+    const settled = this.#settle(batch, { nodes: [ref.id], disposes: disposesOf(dots) })
     const version = batch.write(batch.rebuilt(ref, []), facts, dots, this.#origin(row, ref, facts))
     this.#commit(batch, settled)
     const nodes = row.nodes.map(other => (other.id === ref.id ? this.ref(ref.id, [version]) : other))
@@ -235,8 +235,7 @@ export class Operations {
     const directory = rows.get(parent)
     if (directory === undefined) throw new KithError('internal', 'A row without its directory. Please report this.')
     const batch = this.#batch()
-    const disposes = (id: NodeId, dot: Dot): boolean => id === ref.id && hasDot(dots, dot)
-    const settled = this.#settle(batch, { nodes: [], copies: [ref], disposes })
+    const settled = this.#settle(batch, { nodes: [], copies: [ref], disposes: disposesOf(dots) })
     batch.drop(ref.id, dots)
     const created = batch.create(smallest(directory), name, row.kind, next)
     const left = rows.get(row.parent)
@@ -289,6 +288,11 @@ function legal(name: string): void {
 
 function dotsOf(ref: NodeRef): Dot[] {
   return ref.versions.map(v => v.dot)
+}
+
+/** No dot is in two nodes. */
+function disposesOf(dots: readonly Dot[]): Scope['disposes'] {
+  return (_id, dot) => hasDot(dots, dot)
 }
 
 /** The node that an edit of the row is about: of a merged directory the smallest id. */

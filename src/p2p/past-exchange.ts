@@ -19,17 +19,24 @@ const HISTORY_TIMEOUT_MS = 10_000
 
 export interface PastExchangeDeps {
   readonly log: Log
+  /** How long a device may take to answer. */
+  readonly answerMs?: number
   /** The folder, where this device shares it with that one right now. */
   sharedWith(folder: FolderId, device: DeviceId): SharedFolder | undefined
 }
 
 export class PastExchange implements SessionPart {
   readonly #deps: PastExchangeDeps
+  readonly #pastTimeoutMs: number
   readonly #historyTimeoutMs: number
   readonly #links = new Set<PastLink>()
 
-  constructor(deps: PastExchangeDeps, options: { readonly historyTimeoutMs?: number } = {}) {
+  constructor(
+    deps: PastExchangeDeps,
+    options: { readonly pastTimeoutMs?: number; readonly historyTimeoutMs?: number } = {},
+  ) {
     this.#deps = deps
+    this.#pastTimeoutMs = options.pastTimeoutMs ?? PAST_TIMEOUT_MS
     this.#historyTimeoutMs = options.historyTimeoutMs ?? HISTORY_TIMEOUT_MS
   }
 
@@ -50,7 +57,7 @@ export class PastExchange implements SessionPart {
 
   async #past(folder: FolderId, queries: readonly PastQuery[], options: Waiting): Promise<readonly boolean[] | null> {
     const batches = queryBatches(queries)
-    const asking = { ...options, timeoutMs: PAST_TIMEOUT_MS }
+    const asking = { ...options, timeoutMs: this.#pastTimeoutMs }
     const answers = await this.#each(folder, options, link =>
       inBatches(batches, batch => link.past(folder, batch.items, asking)),
     )

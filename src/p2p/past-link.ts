@@ -39,6 +39,8 @@ export class PastLink implements PartLink {
   readonly #deps: PastLinkDeps
   readonly #asked = new Map<number, Asked>()
   readonly #refused = new Set<string>()
+  /** It let a question that a folder waits for wait too long: no more of them before it answers one. */
+  #silent = false
   /** Pieces of histories on their way out: sent as the link can take them. */
   readonly #leaving: Outgoing[] = []
   #ids = 0
@@ -87,7 +89,8 @@ export class PastLink implements PartLink {
     blob: Uint8Array,
     read: (answer: Answer, blobs: Blobs) => T | 'more' | null,
   ): Promise<T | null> {
-    if (this.#refused.has(question.type) || this.#peer.signal.aborted || options.signal.aborted)
+    const isSilent = this.#silent && question.type === 'past'
+    if (this.#refused.has(question.type) || isSilent || this.#peer.signal.aborted || options.signal.aborted)
       return Promise.resolve(null)
     const signal = AbortSignal.any([options.signal, AbortSignal.timeout(options.timeoutMs)])
     return new Promise(resolve => {
@@ -96,7 +99,10 @@ export class PastLink implements PartLink {
         signal.removeEventListener('abort', late)
         resolve(result)
       }
-      const late = (): void => finish(null)
+      const late = (): void => {
+        if (question.type === 'past' && !options.signal.aborted) this.#silent = true
+        finish(null)
+      }
       signal.addEventListener('abort', late, { once: true })
       const take = (answer: Answer | null, blobs: Blobs): void => {
         const result = answer === null ? null : read(answer, blobs)
@@ -127,6 +133,9 @@ export class PastLink implements PartLink {
         return true
       }
       case 'known':
+        this.#silent = false
+        this.#asked.get(message.id)?.take(message, blobs)
+        return true
       case 'held':
       case 'events':
         this.#asked.get(message.id)?.take(message, blobs)

@@ -72,6 +72,8 @@ const metaSchema = z.object({
   pulling: z.boolean(),
   /** Absent up to schema 1, which also had fields that are left out here. */
   rejoining: z.boolean().optional(),
+  /** Absent in what an older version stored. */
+  rejoinSince: z.number().nullable().optional(),
 })
 
 export function encodeMeta(meta: FolderMeta): Buffer {
@@ -81,7 +83,12 @@ export function encodeMeta(meta: FolderMeta): Buffer {
 export function decodeMeta(payload: Buffer): FolderMeta {
   try {
     const meta = metaSchema.parse(JSON.parse(payload.toString()))
-    return { ...meta, actor: meta.actor as ActorId, rejoining: meta.rejoining ?? meta.pulling }
+    return {
+      ...meta,
+      actor: meta.actor as ActorId,
+      rejoining: meta.rejoining ?? meta.pulling,
+      rejoinSince: meta.rejoinSince ?? null,
+    }
   } catch (error) {
     throw damaged('folder meta', 'it does not decode', error)
   }

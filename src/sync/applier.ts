@@ -39,6 +39,8 @@ export interface ApplyOutcome {
   readonly applied: number
   /** Left for after the next look. */
   readonly deferred: readonly PlannedStep[]
+  /** Contents whose directory could not be made or moved to where it is to be. */
+  readonly waiting: readonly PlannedStep[]
   readonly failed: readonly { readonly planned: PlannedStep; readonly problem: Problem }[]
 }
 
@@ -62,7 +64,10 @@ export class Applier {
     }
     // What is parked goes back when its batch ends, so all structure is one batch.
     await run(plan.structure)
-    const puts = plan.puts.filter(planned => this.#hasHome(planned, failed))
+    // Another directory may stand at the path of the one that it goes into: nothing may be put there.
+    const waiting: PlannedStep[] = []
+    const puts: PlannedStep[] = []
+    for (const planned of plan.puts) (planned.ready?.() === false ? waiting : puts).push(planned)
     for (let at = 0; at < puts.length; at += PUT_BATCH) await run(puts.slice(at, at + PUT_BATCH))
     for (let at = 0; at < plan.removals.length; at += REMOVE_BATCH)
       await run(plan.removals.slice(at, at + REMOVE_BATCH))
@@ -70,20 +75,12 @@ export class Applier {
       for (const row of plan.notes) if (this.#deps.rows.get(row.id) !== undefined) this.#deps.rows.put(row)
       await this.#deps.commit({})
     }
-    return { applied, deferred, failed }
+    return { applied, deferred, waiting, failed }
   }
 
   #replacesUnsure({ step }: PlannedStep): boolean {
     if (step.do === 'put') return step.expect !== null && this.#deps.isUnsure(step.expect)
     return step.do === 'remove' && step.kind !== 'directory' && this.#deps.isUnsure(step.expect)
-  }
-
-  /** Is the directory that this content goes into there? Another one may stand at its path: nothing may be put there. */
-  #hasHome(planned: PlannedStep, failed: { planned: PlannedStep; problem: Problem }[]): boolean {
-    const { ready, path } = planned
-    if (ready === undefined || ready()) return true
-    failed.push({ planned, problem: { code: 'changed', path, message: `The directory of ${path} is not there yet.` } })
-    return false
   }
 
   async #batch(

@@ -13,7 +13,7 @@ import type { Fetcher } from './fetcher.ts'
 import { joinPath, parentPath } from './local-changes.ts'
 import { Observer } from './observer.ts'
 import { makePlan, type Plan, type Want } from './plan.ts'
-import { Publisher } from './publisher.ts'
+import { Publisher, type PublishLimits } from './publisher.ts'
 import type { Replica } from './replica.ts'
 import type { Restored } from './restored.ts'
 import { Judge } from './stale.ts'
@@ -40,6 +40,7 @@ export interface CycleDeps {
   /** These paths show something new. */
   readonly onShown: (paths: readonly string[]) => Promise<void>
   readonly fetcher: Fetcher
+  readonly limits: PublishLimits
   readonly watch: () => Watch | null
   /** Is the root still the one this folder was added with? Asked again before anything is called gone. */
   readonly rootIsGood: () => Promise<boolean>
@@ -64,14 +65,19 @@ export class Cycle {
   readonly #resting = new Map<NodeId, number>()
   /** Nodes whose rows would only take over what the tree says, and are not seen any more: compared again after the next look. */
   readonly #doubted = new Set<NodeId>()
+  /** Directories that are to go and are not empty yet: compared again with whatever else is. */
+  #left: readonly NodeId[] = []
+  /** What the plans of directories want. */
   readonly #wants = new Map<ContentId, Want>()
+  /** Those, and what merges want: all of these are tried in every cycle, so that is what they said last and no more. */
+  #allWants: ReadonlyMap<ContentId, Want> = this.#wants
   /** Which directories wait for a content. */
   readonly #waiting = new Map<ContentId, Set<NodeId>>()
 
   constructor(deps: CycleDeps, replica: Replica) {
     this.#deps = deps
     this.replica = replica
-    const { disk, clock, store, emit, folder, device, fetcher } = deps
+    const { disk, clock, store, emit, folder, device, fetcher, limits } = deps
     const { rows, tree } = replica
     const now = (): number => clock.now()
     const commit = (batch: Parameters<Replica['commit']>[0]): Promise<void> => replica.commit(batch)
@@ -91,6 +97,7 @@ export class Cycle {
       elapsed: () => clock.elapsed(),
       device,
       authorOf: row => doers.ofContent(row),
+      limits,
       commit: async ({ noted, ...batch }) => {
         await replica.commit({
           ...batch,
@@ -114,6 +121,7 @@ export class Cycle {
       device,
       doers,
       past: deps.past,
+      since: () => replica.rejoinSince,
       commit: batch =>
         commit({ ...batch, dots: batch.dots.flatMap(({ row, content }) => dotsOf(replica, row, content)) }),
       onProblem: problem => this.#stepProblems.set(problem.path, problem),
@@ -148,7 +156,7 @@ export class Cycle {
   }
 
   get wants(): ReadonlyMap<ContentId, Want> {
-    return this.#wants
+    return this.#allWants
   }
 
   /** May what has this stat have been written unseen? */
@@ -170,6 +178,11 @@ export class Cycle {
   nextDueMs(): number | null {
     if (this.#resting.size === 0) return null
     return Math.max(0, Math.min(...this.#resting.values()) - this.#deps.clock.elapsed())
+  }
+
+  /** Something that lies here and could be read was not judged yet. What could not be is judged when it can be. */
+  get judging(): boolean {
+    return this.replica.rejoining && !this.#judge.sawAllReadable
   }
 
   /** What this device knows turned out to be old: all that lies here is to be judged. */
@@ -221,9 +234,12 @@ export class Cycle {
       if (this.replica.rejoining) {
         const judged = await this.#judge.judge(changes, { ...options, ...seen, all: batch.all })
         for (const [path, afterMs] of judged.again) dirty.addLater(path, afterMs)
+        if (judged.lookAtAll) dirty.addAll()
         left = judged.changes
       }
-      const { again } = await this.#publisher.publish(left, { ...options, looked: seen.looked })
+      const wasJudged = this.replica.rejoining
+      const outdated = (): boolean => !wasJudged && this.replica.rejoining
+      const { again } = await this.#publisher.publish(left, { ...options, looked: seen.looked, outdated })
       for (const { path, afterMs } of again) dirty.addLater(path, afterMs)
       for (const node of this.#doubted) this.#nodes.add(node)
       this.#doubted.clear()
@@ -245,6 +261,7 @@ export class Cycle {
     this.#forgetDirectories()
     const directories = this.#directories
     const nodes = this.#nodes
+    if (directories.size + nodes.size > 0) for (const node of this.#left) directories.add(node)
     this.#directories = new Set()
     this.#nodes = new Set()
     try {
@@ -252,7 +269,7 @@ export class Cycle {
       const staged = (content: ContentId): boolean => stage.has(content)
       const plan = makePlan({ rows, tree, directories, nodes, staged, held: node => this.#merger.holds(node) })
       this.#noteWants(directories, plan, merging.wants)
-      const { applied, deferred, failed } = await this.#applier.apply(this.#withoutDoubts(plan), options)
+      const { applied, deferred, waiting, failed } = await this.#applier.apply(this.#withoutDoubts(plan), options)
       for (const { path } of [...plan.puts, ...plan.structure, ...plan.removals]) this.#stepProblems.delete(path)
       for (const { planned, problem } of failed) {
         const look = lookAfter(problem, planned)
@@ -261,11 +278,14 @@ export class Cycle {
         this.#rest(planned.directory, pauseMs)
         if (!look.local) this.#stepProblems.set(problem.path, problem)
       }
+      // Why its directory is not there is said of that one, and there is nothing to look at.
+      for (const { directory } of waiting) this.#rest(directory, RETRY_MS)
       for (const { directory, path } of deferred) {
         this.#deps.dirty.addLater(parentPath(path), UNSURE_MS)
         this.#rest(directory, UNSURE_MS)
       }
       for (const directory of plan.again) this.#directories.add(directory)
+      if (directories.size + nodes.size > 0) this.#left = plan.left
       return applied > 0 && (this.#directories.size > 0 || this.#nodes.size > 0)
     } catch (error) {
       for (const directory of directories) this.#directories.add(directory)
@@ -328,13 +348,15 @@ export class Cycle {
       this.#waiting.delete(content)
       this.#wants.delete(content)
     }
-    for (const want of [...plan.wants, ...mergeWants]) {
+    for (const want of plan.wants) {
       const wanting = this.#waiting.get(want.content)
       if (wanting === undefined) this.#waiting.set(want.content, new Set([want.directory]))
       else wanting.add(want.directory)
       this.#wants.set(want.content, want)
     }
-    this.#deps.fetcher.want(this.#wants)
+    const merging = mergeWants.map(want => [want.content, want] as const)
+    this.#allWants = merging.length === 0 ? this.#wants : new Map([...merging, ...this.#wants])
+    this.#deps.fetcher.want(this.#allWants)
   }
 }
 

@@ -185,9 +185,10 @@ export class Differences {
     // Other rows of what became one directory: what is in them moves over, then they go, wherever they stand.
     for (const id of entry.nodes)
       for (const other of this.#rows.byNode(id)) if (other.id !== row.id) this.#collectRow(other)
-    if (!this.#inPlace(row, this.rowOfDirectory(entry.directory), entry))
+    if (!this.#inPlace(row, this.rowOfDirectory(entry.directory), entry)) {
       this.structural.push({ entry, id: row.id, row, refs, depth: this.#depth(entry) })
-    else if (row.mode !== entry.facts.mode) this.touches.push({ row, entry })
+      this.#leave(row)
+    } else if (row.mode !== entry.facts.mode) this.touches.push({ row, entry })
     else if (!sameRefs(row.nodes, refs)) this.notes.push({ ...row, nodes: refs })
   }
 
@@ -223,7 +224,19 @@ export class Differences {
     const winner = targets.find(t => !t.entry.copy)
     for (const target of targets) this.#collectTarget(target, winner)
     if (targets.length === 0 && this.#tree.isPending(node)) return
-    for (const row of free) this.doomed.set(row.id, row)
+    for (const row of free) {
+      this.doomed.set(row.id, row)
+      this.#leave(row)
+    }
+  }
+
+  /** What goes from a directory that is to go too may be what that one waited for. */
+  #leave(row: Row): void {
+    const home = this.#rows.get(row.parent)
+    if (home === undefined || home.id === ROOT_ROW || this.doomed.has(home.id)) return
+    if (this.#standsFor(home) !== undefined) return
+    this.#collectRow(home)
+    this.#leave(home)
   }
 
   #collectTarget(target: Target, winner: Target | undefined): void {
@@ -237,6 +250,7 @@ export class Differences {
       if (entry.copy && winner !== undefined && !this.#ready(winner)) return
       const refs = this.#tree.refsOf(entry)
       this.structural.push({ entry, id: row.id, row, refs, depth: this.#depth(entry) })
+      this.#leave(row)
       if (row.content !== entry.facts.content) this.wanted.push(entry)
       return
     }

@@ -7,7 +7,7 @@ import { ROOT_ROW } from '../core/ids.ts'
 import type { Stat } from '../core/ports.ts'
 import type { Row, RowTable } from '../core/rows.ts'
 import { sameDots } from './adopt.ts'
-import type { FoundRow, LocalChanges } from './local-changes.ts'
+import type { Found, FoundRow, LocalChanges } from './local-changes.ts'
 import { sameObject } from './local-changes.ts'
 import type { TreeView } from './tree.ts'
 
@@ -16,16 +16,20 @@ export interface EvidenceDeps {
   readonly tree: Pick<TreeView, 'entriesOf' | 'node'>
   /** The directory at this path, as it was read. */
   readonly statOf: (path: string) => Stat | undefined
+  /** When the rejoin began, by the wall clock, in ms; null where nobody knows. */
+  readonly since: number | null
 }
 
 export class Evidence {
   readonly #deps: EvidenceDeps
   /** Rows of directories that are not what they were, though they stand where they were: copied back, or made anew. */
-  readonly #copied = new Set<RowId>()
+  readonly #copied: Set<RowId>
   readonly #standsAt: ReadonlyMap<RowId, string>
 
-  constructor(deps: EvidenceDeps, changes: LocalChanges) {
+  /** `copied`: what earlier looks of this rejoin found; added to. */
+  constructor(deps: EvidenceDeps, changes: LocalChanges, copied: Set<RowId>) {
     this.#deps = deps
+    this.#copied = copied
     this.#standsAt = new Map([...changes.claimed].map(([path, { id }]) => [id, path]))
     const { touched, edits, moves, lost } = changes
     for (const { row, observed } of touched) if (!sameObject(row.stat, observed.stat)) this.#copied.add(row.id)
@@ -40,7 +44,7 @@ export class Evidence {
     if (![...deps.rows.children(ROOT_ROW)].some(row => !out.has(row.id))) this.#copied.add(ROOT_ROW)
   }
 
-  /** It is known by its name alone from now on: what its row spoke of stood in another one. */
+  /** Its inode and times say nothing from now on: what its row spoke of stood in another one, or the daemon itself changed it. */
   noteCopied(directory: RowId): void {
     this.#copied.add(directory)
   }
@@ -72,6 +76,24 @@ export class Evidence {
 
   isChmod(found: FoundRow): boolean {
     return this.isUpToDate(found.row) && !this.#copied.has(found.row.id)
+  }
+
+  /**
+   * It came to stand here while the folder rejoined: a person put it here, whatever a journal knows of it. What is done in a directory moves
+   * its change time, so of that only the birth counts.
+   */
+  isMadeSince({ observed: { kind, stat } }: Found): boolean {
+    return this.#isSince(kind === 'directory' ? stat.birthUs : stat.ctimeUs)
+  }
+
+  /** Written while the folder rejoined. The daemon itself may have moved it since, which leaves that time alone. */
+  isWrittenSince({ row, observed: { stat } }: FoundRow): boolean {
+    return this.#isSince(stat.ctimeUs) && this.#isSince(stat.mtimeUs) && stat.ctimeUs > row.stat.ctimeUs
+  }
+
+  #isSince(us: number): boolean {
+    const { since } = this.#deps
+    return since !== null && Math.floor(us / 1000) > since
   }
 
   /** It was up to date, in the directory that it stood in, and that directory was changed since. */

@@ -37,8 +37,9 @@ import { Fetcher } from './fetcher.ts'
 import { FolderPast } from './folder-past.ts'
 import { JournalKeeper } from './journal-keeper.ts'
 import { parentPath } from './local-changes.ts'
-import { askEverybody, isCurrent, Past } from './past.ts'
+import { Everybody, isCurrent, Past } from './past.ts'
 import { Peers } from './peers.ts'
+import { PUBLISH_LIMITS, type PublishLimits } from './publisher.ts'
 import { Replica } from './replica.ts'
 import { type Halt, haltOf } from './safety.ts'
 import { Signal } from './signal.ts'
@@ -51,6 +52,8 @@ const RESCAN_COST_FACTOR = 150
 const COMPARE_FIRST_MS = 5_000
 /** What a peer's question found to be stale is looked at after this: many ask at once, and ask again. */
 const STALE_MS = 100
+/** Where all that are linked wait for somebody who knows what belongs in the folder, that one has this long to come. */
+const GO_FIRST_MS = 30_000
 /** While halted: how often the root is looked at. */
 const RETRY_MS = 5_000
 
@@ -64,6 +67,7 @@ export interface EngineDeps {
   readonly log: Log
   /** Off the main loop; null where the changes overlap or it is no text. */
   readonly mergeText: (base: Uint8Array, a: Uint8Array, b: Uint8Array, options: Waiting) => Promise<Uint8Array | null>
+  readonly limits?: PublishLimits
 }
 
 export interface EngineOptions {
@@ -92,6 +96,7 @@ class Engine implements FolderEngine {
   readonly #server: ContentServer
   readonly #peers = new Peers()
   readonly #past: Past
+  readonly #everybody: Everybody
   readonly #ages: FolderPast
   readonly #journal: JournalKeeper
   readonly #watchProblems = new Map<string, Problem>()
@@ -120,6 +125,8 @@ class Engine implements FolderEngine {
   #nextRescanAt = 0
   /** What others have is to be learnt first, and nobody who knows is linked. */
   #waitsForPeer = false
+  /** Since when everybody linked waits for somebody, and this device would be the first to go on (monotone ms). */
+  #firstSince: number | null = null
   /** Until then (or until compared) nothing is looked at. */
   #compareFirstUntil = 0
   /** Something may lie staged for nothing. */
@@ -154,6 +161,7 @@ class Engine implements FolderEngine {
       onNoSpace: message => this.#setHalt({ code: 'disk-full', message, person: false }),
     })
     this.#past = new Past({ store, nameKey: name => replica().tree.nameKey(name) })
+    this.#everybody = new Everybody({ clock, network, here: (...asked) => this.#pastHere(...asked) })
     this.#ages = new FolderPast({
       ...deps,
       ...{ folder: options.id, device: options.device, peers: this.#peers, network, stopped: this.#stop.signal },
@@ -210,7 +218,7 @@ class Engine implements FolderEngine {
   }
 
   async #load(): Promise<void> {
-    const { disk, store, clock, random, emit, mergeText } = this.#deps
+    const { disk, store, clock, random, emit, mergeText, limits = PUBLISH_LIMITS } = this.#deps
     const { id, device } = this.#options
     await this.#journal.open({ signal: this.#stop.signal })
     const replica = await Replica.load(
@@ -247,10 +255,11 @@ class Engine implements FolderEngine {
         damage: this.#ages.damage,
         onShown: paths => this.#ages.keep(paths),
         fetcher: this.#fetcher,
+        limits,
         watch: () => this.#watch,
         rootIsGood: () => this.#rootIsGood(),
         restored: this.#ages.restored,
-        past: (queries, options) => askEverybody(this.#pastHere.bind(this), this.#network, queries, options),
+        past: (queries, options) => this.#everybody.ask(queries, options),
       },
       replica,
     )
@@ -323,9 +332,10 @@ class Engine implements FolderEngine {
     if (this.#cycle === null || this.#cycle.replica.broken !== null) await this.#reload()
     const cycle = this.#live()
     if (!(await this.#rootIsGood())) return RETRY_MS
-    if (cycle.replica.pulling || cycle.replica.rejoining) {
-      this.#waitsForPeer = !this.#peers.anyCompared()
-      if (this.#waitsForPeer) return RESCAN_MIN_MS
+    if (cycle.replica.pulling || cycle.judging) {
+      const waitMs = this.#peerWaitMs()
+      this.#waitsForPeer = waitMs > 0
+      if (this.#waitsForPeer) return waitMs
       await cycle.replica.endPull()
     }
     const compareFirst = this.#compareFirstMs()
@@ -334,7 +344,10 @@ class Engine implements FolderEngine {
     this.#working = true
     this.#setActivity()
     if (this.#dirty.now && !(await this.#look(cycle, options))) return RETRY_MS
-    if (await cycle.endRejoin()) this.#deps.emit({ type: 'folder:rejoined', folder: this.id })
+    if (await cycle.endRejoin()) {
+      this.#everybody.forget()
+      this.#deps.emit({ type: 'folder:rejoined', folder: this.id })
+    }
     if (this.#scanned) {
       this.#received = false
       if (await cycle.follow(options)) return 0
@@ -342,6 +355,21 @@ class Engine implements FolderEngine {
     if (this.#dirty.now) return 0
     if (this.#scanned) await this.#tidy(cycle)
     return RESCAN_MIN_MS
+  }
+
+  /**
+   * How long to wait still for a device that knows what belongs here. Where all that are linked lost their databases, they would wait for one
+   * another for ever: the first of them goes on, and what it has is new to all.
+   */
+  #peerWaitMs(): number {
+    const first = !this.#peers.anyCompared() && this.#peers.isFirstOfWaiting(this.#options.device)
+    if (!first) this.#firstSince = null
+    if (this.#peers.anyCompared()) return 0
+    this.#everybody.forget()
+    if (!first) return RESCAN_MIN_MS
+    const now = this.#deps.clock.elapsed()
+    this.#firstSince ??= now
+    return Math.max(0, this.#firstSince + GO_FIRST_MS - now)
   }
 
   /** After a start: how long to wait still for the documents of a linked device, before the first write. 0: go on. */
@@ -592,11 +620,15 @@ class Engine implements FolderEngine {
   }
 
   #pullProblem(): Problem[] {
-    const replica = this.#cycle?.replica
-    if (replica?.pulling !== true && (replica?.rejoining !== true || this.#peers.anyCompared())) return []
-    const message = replica.pulling
+    const pulling = this.#cycle?.replica.pulling === true
+    if (!pulling && this.#cycle?.judging !== true) return []
+    const asks = this.#everybody.waits
+    if (!pulling && !asks && this.#peers.anyCompared()) return []
+    const message = pulling
       ? 'Waits for a device that already has this folder, to learn what belongs in it: switch one on.'
-      : 'Files here may be older than what other devices have: waits for one of them, to be sure. Switch one on.'
+      : asks
+        ? 'Files here may be older than what other devices have: asks them, and waits for an answer.'
+        : 'Files here may be older than what other devices have: waits for one of them, to be sure. Switch one on.'
     return [{ code: 'held', path: '', message }]
   }
 
@@ -662,14 +694,14 @@ class Engine implements FolderEngine {
   /** Nothing is dirty, waits for a second look, or is half done. What is missing is counted in need. */
   #settled(): boolean {
     if (!this.#scanned || this.#working || this.#halt !== null || this.#paused || this.#cycle === null) return false
-    if (this.#cycle.replica.rejoining) return false
+    if (this.#cycle.judging) return false
     return this.#dirty.empty && !this.#received && !this.#cycle.unfinished && this.#cycle.replica.broken === null
   }
 
   #activityNow(): FolderActivity {
     if (this.#paused) return 'paused'
     if (this.#halt !== null) return 'error'
-    if (this.#cycle?.replica.pulling === true || this.#cycle?.replica.rejoining === true) return 'syncing'
+    if (this.#cycle?.replica.pulling === true || this.#cycle?.judging === true) return 'syncing'
     if (!this.#scanned) return 'scanning'
     if (this.#working || (this.#cycle !== null && (this.#cycle.wants.size > 0 || this.#cycle.unfinished)))
       return 'syncing'

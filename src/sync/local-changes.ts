@@ -219,19 +219,25 @@ class Detection {
     return row && [...this.#rows.children(row.id)].filter(r => r.kind === 'directory').map(r => r.name)
   }
 
+  /** Without birth times two rows may have one inode: that of a deleted directory, used again. Then it is the one in place. */
+  #known(entry: Observed, here: Row | undefined): Row | undefined {
+    const rows = this.#rows
+      .byInode(entry.stat.ino)
+      .filter(
+        r =>
+          r.kind === 'directory' && r.id !== ROOT_ROW && sameObject(r.stat, entry.stat) && !this.#pathOfRow.has(r.id),
+      )
+    return rows.find(r => r === here) ?? rows[0]
+  }
+
   /** For directories a known inode wins wherever it stands; an unknown one at a known name is the same node. */
   claimDirectories(listing: Listing): void {
     const directory = this.#rowOf(listing)
     for (const entry of listing.entries) {
       if (entry.kind !== 'directory') continue
       const path = joinPath(listing.path, entry.name)
-      const known = this.#rows
-        .byInode(entry.stat.ino)
-        .find(
-          r =>
-            r.kind === 'directory' && r.id !== ROOT_ROW && sameObject(r.stat, entry.stat) && !this.#pathOfRow.has(r.id),
-        )
       const here = directory && this.#rows.child(directory.id, entry.name)
+      const known = this.#known(entry, here)
       const found = { path, parent: listing.path, observed: entry }
       if (known !== undefined) {
         this.#claim(path, known)

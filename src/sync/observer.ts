@@ -36,6 +36,10 @@ export interface Observation {
   readonly looked: (path: string) => boolean
   /** Directories that these changes depend on and that could not be read in time. */
   readonly unread: readonly string[]
+  /** Directories that were to be read and are not there. */
+  readonly gone: ReadonlySet<string>
+  /** Directories that could not be read, or not all of what is in them: the disk may yet show it. */
+  readonly unreadable: readonly string[]
   /** The directory at this path, where it was read and differs from what was known. */
   readonly statOf: (path: string) => Stat | undefined
 }
@@ -97,11 +101,13 @@ export class Observer {
     const listed = new Map<string, Listing>()
     const clean = new Set<string>()
     const unknown = new Set<string>()
+    const gone = new Set<string>()
     const read = async (paths: readonly string[], recursive: boolean): Promise<void> => {
       if (paths.length === 0) return
       for await (const found of this.#deps.disk.scan(paths, { ...options, recursive })) {
         if ('entries' in found) this.#take(rows, found, nowMs, listed, clean)
         else if (found.gone) {
+          gone.add(found.path)
           this.#problems.delete(found.path)
           if (found.path !== '') this.#deps.lookLater(parentPath(found.path), 0)
         } else {
@@ -138,7 +144,9 @@ export class Observer {
       return {
         changes: more.length === 0 ? changes : withoutUnread(changes),
         looked,
+        gone,
         unread: more.map(({ path }) => path),
+        unreadable: [...this.#problems].filter(([, some]) => some.some(isPassing)).map(([path]) => path),
         statOf: path => listed.get(path)?.stat,
       }
     }
@@ -173,6 +181,10 @@ export class Observer {
       if (racy) this.#deps.lookLater(listing.path, RACY_MS, { quiet: true })
     }
   }
+}
+
+function isPassing({ code }: Problem): boolean {
+  return code === 'unreadable' || code === 'busy' || code === 'failed'
 }
 
 /** Without what depends on directories that could not be read: it comes with the next look. */

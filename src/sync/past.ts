@@ -1,6 +1,7 @@
 // What this device's journal knows of the past: was a content ever at a path, or of a node? It is asked only when some device rejoins, so
 // no index is kept for it: questions that come while the journal is read wait and are answered together by the next reading, and memory
 // is bounded by the questions and by the directories that the journal speaks of, not by its length.
+import type { Clock } from '../core/clock.ts'
 import type { Entry } from '../core/entry.ts'
 import type { ContentId, NodeId } from '../core/ids.ts'
 import { NO_CONTENT, ROOT_NODE, ROOT_ROW } from '../core/ids.ts'
@@ -9,6 +10,8 @@ import type { FolderNetwork, FolderStore, PastQuery, Waiting } from '../core/por
 import type { Row, RowTable } from '../core/rows.ts'
 import type { TreeView } from './tree.ts'
 
+/** Linked devices that answer no question about the past for this long never will: what lies here counts as new, and is kept. */
+const UNANSWERED_MS = 5 * 60_000
 /** Questions answered by one reading. */
 const MOST_AT_ONCE = 5_000
 
@@ -83,23 +86,49 @@ export class Past {
   }
 }
 
-/** This device's journal, and where it does not know, those of the others. Null: nobody else could be asked. */
-export async function askEverybody(
-  here: (queries: readonly PastQuery[], options: Waiting) => Promise<readonly boolean[]>,
-  network: Pick<FolderNetwork, 'past'> | null,
-  queries: readonly PastQuery[],
-  options: Waiting,
-): Promise<readonly boolean[] | null> {
-  const known = [...(await here(queries, options))]
-  const open = queries.flatMap((query, at) => (known[at] === true ? [] : [{ query, at }]))
-  if (open.length === 0) return known
-  const theirs = await network?.past(
-    open.map(({ query }) => query),
-    options,
-  )
-  if (theirs === null || theirs === undefined) return null
-  for (const [n, { at }] of open.entries()) known[at] = theirs[n] === true
-  return known
+export interface EverybodyDeps {
+  readonly clock: Clock
+  readonly network: () => Pick<FolderNetwork, 'past'> | null
+  readonly here: (queries: readonly PastQuery[], options: Waiting) => Promise<readonly boolean[]>
+}
+
+/** This device's journal, and where it does not know, those of the others. */
+export class Everybody {
+  readonly #deps: EverybodyDeps
+  /** Linked devices were asked and have not answered yet; since when, in monotone ms. */
+  #since: number | null = null
+
+  constructor(deps: EverybodyDeps) {
+    this.#deps = deps
+  }
+
+  /** Was somebody asked who has not answered? */
+  get waits(): boolean {
+    return this.#since !== null
+  }
+
+  forget(): void {
+    this.#since = null
+  }
+
+  /** Null: nobody else could be asked. */
+  async ask(queries: readonly PastQuery[], options: Waiting): Promise<readonly boolean[] | null> {
+    const { clock, network, here } = this.#deps
+    const known = [...(await here(queries, options))]
+    const open = queries.flatMap((query, at) => (known[at] === true ? [] : [{ query, at }]))
+    if (open.length === 0) return known
+    this.#since ??= clock.elapsed()
+    const theirs = await network()?.past(
+      open.map(({ query }) => query),
+      options,
+    )
+    // It may have been forgotten meanwhile: then somebody else is waited for.
+    const since = this.#since ?? clock.elapsed()
+    if (theirs === null || theirs === undefined) return clock.elapsed() - since < UNANSWERED_MS ? null : known
+    this.#since = null
+    for (const [n, { at }] of open.entries()) known[at] = theirs[n] === true
+    return known
+  }
 }
 
 /** Does this device show that very content at that very path, and the tree too? Rows are looked up: cheap for thousands. */

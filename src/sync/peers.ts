@@ -55,6 +55,12 @@ export class Peers {
     return [...this.#peers.values()].some(p => p.compared)
   }
 
+  /** Do all that are linked wait for somebody who knows, as this device does, and is it the first of them? Then nobody else will begin. */
+  isFirstOfWaiting(own: DeviceId): boolean {
+    const linked = [...this.#peers].filter(([, peer]) => peer.state !== null)
+    return linked.length > 0 && linked.every(([id, peer]) => own < id && peer.compared && peer.state?.pulling === true)
+  }
+
   /** What was known of those that are away, before this process. */
   load(bytes: Uint8Array | undefined): void {
     if (bytes === undefined) return

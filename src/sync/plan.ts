@@ -41,6 +41,8 @@ export interface Plan {
   readonly wants: readonly Want[]
   /** Directories with something that could not be planned yet for another reason than content (blocked, or moved first). */
   readonly again: ReadonlySet<NodeId>
+  /** Directories that are to go and still have something in them that stays for now: to be compared with whatever changes next. */
+  readonly left: readonly NodeId[]
 }
 
 export function makePlan(input: DifferencesInput): Plan {
@@ -58,6 +60,7 @@ class Planner {
   readonly #structure: PlannedStep[] = []
   readonly #puts: PlannedStep[] = []
   readonly #removals: PlannedStep[] = []
+  readonly #left: NodeId[] = []
 
   constructor(input: DifferencesInput) {
     this.#rows = input.rows
@@ -77,6 +80,7 @@ class Planner {
       notes: this.#diff.notes,
       wants: this.#wants,
       again: this.#again,
+      left: this.#left,
     }
   }
 
@@ -102,7 +106,8 @@ class Planner {
     const doomed = [...this.#diff.doomed.values()].filter(row => this.#shadow.place(row.id) !== null)
     const depths = new Map(doomed.map(row => [row.id, this.#shadow.path(row.id)?.split('/').length ?? 0]))
     doomed.sort((a, b) => (depths.get(b.id) ?? 0) - (depths.get(a.id) ?? 0))
-    for (const row of doomed) this.#emitRemoval(row, this.#removals)
+    for (const row of doomed)
+      if (!this.#emitRemoval(row, this.#removals)) this.#left.push(...row.nodes.map(ref => ref.id))
   }
 
   #arrangeStructure(): void {
@@ -129,16 +134,16 @@ class Planner {
     if (occupant !== undefined && occupant !== item.id) return false
     if (item.row === null) this.#emitMkdir(item, parent)
     else {
-      const isParked = this.#shadow.place(item.row.id)?.parent === PARKED
-      // Inside of something parked: it can go when that is back.
-      if (!isParked && this.#shadow.path(item.row.id) === undefined) return false
       if (this.#shadow.within(parent, item.id)) return false
       this.#emitMove(item, item.row, parent)
     }
     return true
   }
 
-  /** Nothing could go on: take one name or one directory out of the way. */
+  /**
+   * Nothing could go on: take one name out of the way. The topmost of what is blocked, as the tree shall be, waits for nothing but its
+   * name: the directory that it goes into and all above it are in place. So it is enough to look at who has the name.
+   */
   #makeWay(blocked: readonly Structural[]): boolean {
     const moving = new Map(blocked.map(item => [item.id, item]))
     for (const item of blocked) {
@@ -151,15 +156,6 @@ class Planner {
         // What still has to leave the directory that is to go steps aside, so that it can go.
         if (doomed !== undefined && this.#parkOneIn(occupant, blocked)) return true
         if (moving.get(occupant)?.row && this.#parkOneIn(occupant, blocked)) return true
-      }
-      // The directory it goes into is inside it (or inside what is parked): that one steps aside.
-      for (let at = parent; at !== ROOT_ROW && at !== PARKED; ) {
-        const other = moving.get(at)
-        if (other?.row && this.#shadow.path(at) !== undefined && this.#shadow.within(at, item.id))
-          return this.#parkOneIn(at, blocked)
-        const place = this.#shadow.place(at)
-        if (place === null) break
-        at = place.parent
       }
     }
     return false

@@ -9,19 +9,26 @@ import type { Base, FolderDisk, HashResult, Observed, Problem, Stat, Waiting } f
 import type { Row } from '../core/rows.ts'
 import { type AdoptDeps, adopt } from './adopt.ts'
 import type { Found, FoundRow, LocalChanges } from './local-changes.ts'
-import { parentPath, sameStat } from './local-changes.ts'
+import { isRacy, parentPath, sameStat } from './local-changes.ts'
 import { standing, transition } from './standing.ts'
 import type { Tree } from './tree.ts'
 
 /** A gone entry is believed after a second look this much later. */
 export const SECOND_LOOK_MS = 500
-/** One commit says at most this much, so that a large import shows up early and a crash repeats little. */
-const PIECE_FILES = 500
 /** One cycle hashes at most this much before the other half of the engine gets its turn. */
 export const CYCLE_FILES = 4_000
 export const CYCLE_BYTES = 1024 * 1024 * 1024
 /** A symlink's facts beside its content: the same on every disk. */
 const LINK_MODE = 0o777
+
+export interface PublishLimits {
+  /** One commit says at most this much, so that a large import shows up early and a crash repeats little. */
+  readonly pieceFiles: number
+  readonly cycleFiles: number
+  readonly cycleBytes: number
+}
+
+export const PUBLISH_LIMITS: PublishLimits = { pieceFiles: 500, cycleFiles: CYCLE_FILES, cycleBytes: CYCLE_BYTES }
 
 export interface PublishBatch {
   readonly lists: readonly ContentList[]
@@ -40,6 +47,7 @@ export interface PublisherDeps extends AdoptDeps {
   readonly device: DeviceId
   /** Who wrote what a row shows that nobody wrote here. */
   readonly authorOf: (row: Row) => DeviceId
+  readonly limits: PublishLimits
   /** Stores what the tree and the rows changed since the last call, with this batch, atomically. */
   readonly commit: (batch: PublishBatch) => Promise<void>
   readonly onProblem: (problem: Problem) => void
@@ -54,6 +62,8 @@ export interface PublishOptions extends Waiting {
   readonly believe: boolean
   /** Was the directory at this path read in this scan? */
   readonly looked: (path: string) => boolean
+  /** What this device knows turned out to be old meanwhile: nothing more of this is said before it was judged. */
+  readonly outdated: () => boolean
 }
 
 export interface PublishOutcome {
@@ -63,6 +73,12 @@ export interface PublishOutcome {
 }
 
 type Hashed = Extract<HashResult, { ok: true }>
+
+/** Not as its row says; as its row says, but a write may hide behind its times; and the same, but one still could: it is looked at later. */
+type Doubt = typeof CHANGED | typeof SUSPECT | typeof YOUNG
+const CHANGED = 0
+const SUSPECT = 1
+const YOUNG = 2
 
 /** A row that was not where it was at the last look. */
 interface Missing {
@@ -135,7 +151,7 @@ class PublishRun {
     await this.#flush()
     await this.#publishContents(work, lost, held)
     // A deletion may still turn out to be a move of something not hashed yet: only after everything was.
-    if (complete) this.#remove([...lost.values()].filter(row => confirmed.has(row.id)))
+    if (complete && !this.#options.outdated()) this.#remove([...lost.values()].filter(row => confirmed.has(row.id)))
     else this.#lookAgain(this.#changes.lost)
     await this.#flush()
     return { published: this.#published, again: [...this.#again].map(([path, afterMs]) => ({ path, afterMs })) }
@@ -159,8 +175,10 @@ class PublishRun {
       const movedTo = moves.get(row.id)
       const waited = known === undefined ? 0 : now - known.since
       const unread = movedTo === undefined && known !== undefined ? known.elsewhere : null
-      const isSure =
-        known !== undefined && waited >= SECOND_LOOK_MS && (unread === null || this.#options.looked(unread))
+      // What was in a directory that may have moved went with it: it is gone when that is.
+      const within = movedTo === undefined && held.has(row.parent)
+      const isLookedFor = unread === null || this.#options.looked(unread)
+      const isSure = known !== undefined && waited >= SECOND_LOOK_MS && isLookedFor && !within
       // With a directory goes what was in it: a row without the row above it would never be looked for again.
       if (this.#options.believe || isSure || confirmed.has(row.parent)) {
         confirmed.add(row.id)
@@ -169,7 +187,7 @@ class PublishRun {
       held.add(row.id)
       this.#heldNames.add(this.#nameOf(row.parent, row.name))
       const wait = Math.max(0, SECOND_LOOK_MS - waited)
-      this.#askAgain(this.#homeOf(row), wait)
+      if (!within) this.#askAgain(this.#homeOf(row), wait)
       // Both places are read in one look; once, for that directory may be gone.
       if (wait === 0 && unread !== null) this.#askAgain(unread, 0)
       this.#missing.set(row.id, {
@@ -177,8 +195,50 @@ class PublishRun {
         elsewhere: movedTo ?? (wait === 0 ? null : (known?.elsewhere ?? null)),
       })
     }
-    for (const move of this.#changes.moves) if (held.has(move.row.id)) this.#askAgain(move.parent, SECOND_LOOK_MS)
+    for (const { row, parent } of this.#changes.moves) {
+      if (held.has(row.id)) this.#askAgain(parent, SECOND_LOOK_MS)
+      // A directory that was looked for is here; should it have to wait for its name, that is where it is looked for again.
+      const known = row.kind === 'directory' ? this.#missing.get(row.id) : undefined
+      if (known !== undefined) this.#missing.set(row.id, { ...known, elsewhere: parent })
+    }
+    this.#holdLeft(confirmed, held)
     return { confirmed, held }
+  }
+
+  /**
+   * What moved out of a directory that is gone, and has to wait for its new name, still has its row in there: the directory waits with
+   * it, or that row would have none above it.
+   */
+  #holdLeft(confirmed: Set<RowId>, held: Set<RowId>): void {
+    for (let more = true; more; ) {
+      more = false
+      for (const move of this.#changes.moves) {
+        if (!this.#mustWait(move)) continue
+        for (const row of this.#above(move.row)) {
+          if (!confirmed.delete(row.id)) continue
+          held.add(row.id)
+          this.#heldNames.add(this.#nameOf(row.parent, row.name))
+          this.#askAgain(this.#homeOf(row), SECOND_LOOK_MS)
+          more = true
+        }
+      }
+    }
+  }
+
+  /** Is its new name, or that of a directory above it, not free yet? */
+  #mustWait({ path }: FoundRow): boolean {
+    for (let at = path; at !== ''; at = parentPath(at)) {
+      const above = this.#directories.get(parentPath(at))
+      if (above !== undefined && this.#isHeld(above, at.slice(at.lastIndexOf('/') + 1))) return true
+    }
+    return false
+  }
+
+  *#above({ parent }: Row): Iterable<Row> {
+    for (let at = this.#deps.rows.get(parent); at !== undefined && at.id !== ROOT_ROW; ) {
+      yield at
+      at = this.#deps.rows.get(at.parent)
+    }
   }
 
   #nameOf(directory: RowId, name: string): string {
@@ -230,20 +290,27 @@ class PublishRun {
     this.#again.set(path, had === undefined ? afterMs : Math.min(had, afterMs))
   }
 
-  /** This cycle's share of the hashing: small files first; the rest keeps its directories dirty. */
+  /**
+   * This cycle's share of the hashing: small files first; the rest keeps its directories dirty. What is hashed only once more, to be
+   * sure, comes last: what was just written would else be hashed again and again before all that is bigger.
+   */
   #share(): { work: (Found & { row: Row | null })[]; complete: boolean } {
-    const all: (Found & { row: Row | null })[] = [...this.#changes.edits]
+    const now = this.#deps.now()
+    const all: (Found & { row: Row | null; doubt: Doubt })[] = []
+    for (const found of this.#changes.edits) all.push({ ...found, doubt: doubtOf(found, now) })
     for (const found of this.#changes.creates)
-      if (found.observed.kind !== 'directory') all.push({ ...found, row: null })
-    all.sort((a, b) => a.observed.stat.size - b.observed.stat.size)
+      if (found.observed.kind !== 'directory') all.push({ ...found, row: null, doubt: CHANGED })
+    all.sort((a, b) => a.doubt - b.doubt || a.observed.stat.size - b.observed.stat.size)
     let bytes = 0
     let count = 0
-    while (count < all.length && count < CYCLE_FILES && (count === 0 || bytes < CYCLE_BYTES)) {
+    const { cycleFiles, cycleBytes } = this.#deps.limits
+    while (count < all.length && count < cycleFiles && (count === 0 || bytes < cycleBytes)) {
       bytes += all[count]?.observed.stat.size ?? 0
       count++
     }
-    for (const rest of all.slice(count)) this.#askAgain(rest.parent, 0)
-    return { work: all.slice(0, count), complete: count === all.length }
+    const rest = all.slice(count)
+    for (const { parent, doubt } of rest) if (doubt !== YOUNG) this.#askAgain(parent, 0)
+    return { work: all.slice(0, count), complete: rest.every(({ doubt }) => doubt !== CHANGED) }
   }
 
   #makeDirectories(moves: readonly FoundRow[]): void {
@@ -270,6 +337,7 @@ class PublishRun {
         (found.row === null
           ? this.#deps.tree.create(parent, observed.name, 'directory', facts, observed.stat)
           : this.#deps.tree.move(found.row, parent, observed.name))
+      this.#missing.delete(row.id)
       this.#directories.set(found.path, row)
       if (adopted === undefined) this.#note(found.row === null ? 'created' : 'moved', row, was)
     }
@@ -324,6 +392,10 @@ class PublishRun {
     for await (const result of this.#deps.disk.hash(requests, this.#options)) {
       const found = byPath.get(result.request.path)
       if (found === undefined) continue
+      if (this.#options.outdated()) {
+        this.#askAgain(found.parent, 0)
+        continue
+      }
       if (!result.ok) {
         this.#deps.onProblem(result.problem)
         this.#askAgain(found.parent, SECOND_LOOK_MS)
@@ -332,7 +404,7 @@ class PublishRun {
       this.#deps.onHashed(found.observed.stat)
       if (found.row !== null) this.#edit(found, found.row, result)
       else this.#create(found, result, lostBy, lost, held)
-      if (++piece >= PIECE_FILES) {
+      if (++piece >= this.#deps.limits.pieceFiles) {
         await this.#flush()
         piece = 0
       }
@@ -450,6 +522,11 @@ class PublishRun {
 
 function depthOf(standing: Standing | null): number {
   return standing === null ? 0 : standing.path.split('/').length
+}
+
+function doubtOf({ row, observed }: FoundRow, nowMs: number): Doubt {
+  if (!sameStat(row.stat, observed.stat)) return CHANGED
+  return isRacy(observed.stat, nowMs) ? YOUNG : SUSPECT
 }
 
 export function directoryFacts(stat: Stat): Facts {

@@ -24,7 +24,7 @@ export interface ReplicaDeps {
   readonly journal: Pick<JournalKeeper, 'adjust' | 'stored' | 'loaded'>
   /** The first failed commit. */
   readonly onBroken: (error: KithError) => void
-  /** A peer brought writes of this device that it does not know. They are stored. */
+  /** A peer brought writes of this device that it does not know. */
   readonly onRolledBack: (from: DeviceId) => void
 }
 
@@ -69,7 +69,9 @@ export class Replica {
     // restored home has forgotten what others know. Neither can ever use a clock or a dot twice.
     const actor = newActor(deps.random)
     const meta: FolderMeta =
-      stored === null ? { actor, seqCeiling: 0, pulling: options.pull, rejoining: options.pull } : { ...stored, actor }
+      stored === null
+        ? { actor, seqCeiling: 0, pulling: options.pull, rejoining: options.pull, rejoinSince: null }
+        : { ...stored, actor }
     const rows = await deps.store.loadRows()
     if (rows.get(ROOT_ROW) === undefined) rows.put(rootRow())
     const tree = new SharedTree(
@@ -89,10 +91,11 @@ export class Replica {
     // Where nobody else ever wrote there is nobody to learn from.
     const alone = [...tree.actors().values()].every(({ device }) => device === options.device)
     const rejoining = meta.rejoining || (options.rejoin && !alone)
+    const began = stored?.rejoining === true ? meta.rejoinSince : deps.now()
     const replica = new Replica(deps, options, {
       rows,
       tree,
-      meta: { ...meta, rejoining },
+      meta: { ...meta, rejoining, rejoinSince: rejoining ? began : null },
       old: stored !== null,
     })
     deps.journal.loaded(rows)
@@ -106,6 +109,10 @@ export class Replica {
 
   get rejoining(): boolean {
     return this.#meta.rejoining
+  }
+
+  get rejoinSince(): number | null {
+    return this.#meta.rejoinSince
   }
 
   get broken(): KithError | null {
@@ -122,7 +129,7 @@ export class Replica {
   /** All that lies here was judged. */
   async endRejoin(): Promise<void> {
     if (!this.#meta.rejoining) return
-    this.#meta = { ...this.#meta, rejoining: false }
+    this.#meta = { ...this.#meta, rejoining: false, rejoinSince: null }
     await this.commit({})
   }
 
@@ -158,15 +165,18 @@ export class Replica {
       }
     }
     const rolledBack = this.#isRolledBack()
+    if (rolledBack) {
+      // At once: nothing is published in between that was not judged.
+      this.#meta = { ...this.#meta, rejoining: true, rejoinSince: this.#deps.now() }
+      this.#deps.onRolledBack(from)
+    }
     if (taken.length > 0) {
       // A peer may have seen writes of this device that are not stored yet, and build on them: they are stored before what it sent, or
       // the log could not be loaded again. Their rows come with their own commit; until then the next start adopts what it finds.
       const own = this.tree.takeUpdates()
-      const rejoining = this.#meta.rejoining || rolledBack
-      if (own.length > 0 || rolledBack) this.#meta = { ...this.#meta, rejoining, seqCeiling: this.tree.seqCeiling }
+      if (own.length > 0 || rolledBack) this.#meta = { ...this.#meta, seqCeiling: this.tree.seqCeiling }
       const meta = own.length > 0 || rolledBack ? { meta: this.#meta } : {}
       await this.#enqueue({ updates: [...own, ...taken], ...meta })
-      if (rolledBack) this.#deps.onRolledBack(from)
       if (own.length > 0) this.#deps.announce(own, null)
       this.#deps.announce(taken, from)
     } else await this.#commits // what is known already may still be on its way to the platter

@@ -34,6 +34,8 @@ export interface JudgeDeps extends TakeOverDeps {
   readonly disk: Pick<FolderDisk, 'hash' | 'apply'>
   /** What the journals of this device and of those linked know; null where nobody else could be asked. */
   readonly past: (queries: readonly PastQuery[], options: Waiting) => Promise<readonly boolean[] | null>
+  /** When the rejoin began, by the wall clock, in ms; null where nobody knows. */
+  readonly since: () => number | null
   /** Stores what the rows changed, with these entries. */
   readonly commit: (batch: JudgedBatch) => Promise<void>
   readonly onProblem: (problem: Problem) => void
@@ -50,6 +52,10 @@ export interface JudgeOptions extends Waiting {
   readonly looked: (path: string) => boolean
   /** Directories that should have been read for these changes, and were not. */
   readonly unread: readonly string[]
+  /** Directories that were to be read and are not there. */
+  readonly gone: ReadonlySet<string>
+  /** Directories that could not be read, or not all of what is in them. */
+  readonly unreadable: readonly string[]
   /** The directory at this path, as it was read. */
   readonly statOf: (path: string) => Stat | undefined
 }
@@ -59,12 +65,19 @@ export interface Judged {
   readonly changes: LocalChanges
   /** Directories to look at again, and when (ms from now). */
   readonly again: ReadonlyMap<string, number>
+  /** Directories of files that could not be read. */
+  readonly unreadable: ReadonlySet<string>
+  readonly lookAtAll: boolean
 }
 
 export class Judge {
   readonly #deps: JudgeDeps
   /** Directories with something in them that was not judged yet. */
   readonly #open = new Set<string>()
+  /** Directories with something in them that could not be read. */
+  readonly #unreadable = new Set<string>()
+  /** Of every look: what was found of a directory once must not be forgotten for what the daemon itself did in it meanwhile. */
+  readonly #copied = new Set<RowId>()
   #sawAll = false
   #resets = 0
 
@@ -74,24 +87,34 @@ export class Judge {
 
   /** Everything that lies here was judged. */
   get done(): boolean {
+    return this.sawAllReadable && this.#unreadable.size === 0
+  }
+
+  /** All that can be read was. */
+  get sawAllReadable(): boolean {
     return this.#sawAll && this.#open.size === 0
   }
 
   /** From the start again: what this device knows turned out to be old. */
   reset(): void {
     this.#sawAll = false
+    this.#copied.clear()
     this.#resets++
   }
 
   async judge(changes: LocalChanges, options: JudgeOptions): Promise<Judged> {
     const resets = this.#resets
-    if (options.all) this.#open.clear()
-    for (const path of [...this.#open]) if (options.looked(path)) this.#open.delete(path)
-    const judged = await new JudgeRun(this.#deps, changes, options).run()
+    for (const paths of [this.#open, this.#unreadable])
+      for (const path of [...paths]) if (options.all || options.looked(path)) paths.delete(path)
+    // What was in it may stand anywhere: only a look at everything tells.
+    const lookAtAll = [...this.#open].some(path => options.gone.has(path))
+    if (lookAtAll) this.#sawAll = false
+    const judged = await new JudgeRun(this.#deps, changes, options, this.#copied).run()
     for (const path of judged.again.keys()) this.#open.add(path)
     for (const path of options.unread) this.#open.add(parentPath(path))
+    for (const path of [...options.unreadable, ...judged.unreadable]) this.#unreadable.add(path)
     if (options.all && resets === this.#resets) this.#sawAll = true
-    return judged
+    return { ...judged, lookAtAll }
   }
 }
 
@@ -101,7 +124,8 @@ type Removal = Extract<DiskStep, { do: 'remove' }>
 /** What only the past can tell. */
 type Case =
   | { readonly what: 'directory'; readonly found: Found }
-  | { readonly what: 'move'; readonly found: FoundRow; readonly parent: Row }
+  /** `parent`: undefined where nothing shows what it stands in. */
+  | { readonly what: 'move'; readonly found: FoundRow; readonly parent: Row | undefined }
   | { readonly what: 'file'; readonly found: Found; readonly facts: Facts }
   | { readonly what: 'edit'; readonly found: FoundRow; readonly facts: Facts }
 
@@ -122,25 +146,27 @@ class JudgeRun {
   /** New directories that something stands in, or may. */
   readonly #kept = new Set<string>()
   readonly #again = new Map<string, number>()
+  readonly #unreadable = new Set<string>()
+  /** Directories to look at again though all in them was judged. */
+  readonly #reread = new Set<string>()
   /** What was read: a peer may ask for it, and a merge for what it was. */
   readonly #hashed: Hashed[] = []
   /** Of what went to the kept versions: where it was. */
   readonly #removed: JournalEntry[] = []
 
-  constructor(deps: JudgeDeps, changes: LocalChanges, options: JudgeOptions) {
+  constructor(deps: JudgeDeps, changes: LocalChanges, options: JudgeOptions, copied: Set<RowId>) {
     this.#deps = deps
     this.#changes = changes
     this.#options = options
     const { rows, tree } = deps
-    this.#evidence = new Evidence({ rows, tree, statOf: options.statOf }, changes)
+    this.#evidence = new Evidence({ rows, tree, statOf: options.statOf, since: deps.since() }, changes, copied)
     this.#takeOver = new TakeOver(deps)
     this.#claimed = new Map(changes.claimed)
     this.#lost = new Map(changes.lost.map(row => [row.id, row]))
   }
 
-  async run(): Promise<Judged> {
-    for (const found of this.#changes.moves) this.#judgeMove(found)
-    for (const found of this.#changes.creates) if (found.observed.kind === 'directory') this.#judgeDirectory(found)
+  async run(): Promise<Omit<Judged, 'lookAtAll'>> {
+    this.#judgePlaces()
     for (const found of this.#changes.touched) this.#judgeTouched(found)
     await this.#judgeContents()
     const queries = this.#cases.map(each => this.#query(each))
@@ -150,10 +176,11 @@ class JudgeRun {
     // What is gone may be one of those that were not judged yet.
     if (this.#again.size === 0) this.#judgeLost()
     else this.#lost.clear()
+    for (const path of this.#reread) this.#lookAgain(path, 0)
     await this.#deps.commit(this.#batch())
     const left = { creates: this.#creates, moves: this.#moves, edits: this.#edits, touched: this.#touched }
     const changes = { ...this.#changes, ...left, claimed: this.#claimed, lost: [...this.#lost.values()] }
-    return { changes, again: this.#again }
+    return { changes, again: this.#again, unreadable: this.#unreadable }
   }
 
   #batch(): JudgedBatch {
@@ -198,7 +225,20 @@ class JudgeRun {
 
   /** A directory that the tree shows here is that directory; its mode is the tree's. */
   #judgeDirectory(found: Found): void {
-    if (!this.#claim(found, directoryFacts(found.observed.stat))) this.#cases.push({ what: 'directory', found })
+    if (this.#claim(found, directoryFacts(found.observed.stat))) return
+    if (this.#evidence.isMadeSince(found)) this.#create(found)
+    else this.#cases.push({ what: 'directory', found })
+  }
+
+  /** What moved into a directory can be told only when that directory is known: those above come first, moved or made. */
+  #judgePlaces(): void {
+    const directories = this.#changes.creates.filter(({ observed }) => observed.kind === 'directory')
+    const places = [
+      ...directories.map(found => ({ path: found.path, judge: () => this.#judgeDirectory(found) })),
+      ...this.#changes.moves.map(found => ({ path: found.path, judge: () => this.#judgeMove(found) })),
+    ]
+    places.sort((a, b) => depthOf(a.path) - depthOf(b.path))
+    for (const { judge } of places) judge()
   }
 
   #judgeTouched(found: FoundRow): void {
@@ -208,10 +248,11 @@ class JudgeRun {
   }
 
   #judgeMove(found: FoundRow): void {
+    if (this.#evidence.isMove(found)) return this.#passMove(found)
     const parent = this.#rowAt(found.parent)
-    if (parent === undefined || this.#evidence.isMove(found)) return this.#passMove(found)
     const shown = this.#shown(found)
-    if (found.row.nodes.some(ref => shown?.entry.nodes.includes(ref.id))) this.#follow(found, parent)
+    if (parent !== undefined && found.row.nodes.some(ref => shown?.entry.nodes.includes(ref.id)))
+      this.#follow(found, parent)
     else this.#cases.push({ what: 'move', found, parent })
   }
 
@@ -223,19 +264,47 @@ class JudgeRun {
   #follow(found: FoundRow, parent: Row): void {
     const row = this.#takeOver.follow(found, parent)
     if (row?.kind === 'directory') this.#claimed.set(found.path, row)
+    // Only the next look tells whether the content went along unchanged.
+    else this.#reread.add(found.parent)
   }
 
   /** A person's deletions stay; every other row is forgotten, with all below it, and what the tree shows of it comes again. */
   #judgeLost(): void {
     const forgotten = new Set<RowId>()
+    const left = this.#leftByMoves()
     // A directory stands before what is in it.
     for (const row of [...this.#lost.values()]) {
       const deleted = this.#lost.has(row.parent) || this.#evidence.isDeletion(row)
       if (deleted && !forgotten.has(row.parent)) continue
-      forgotten.add(row.id)
       this.#lost.delete(row.id)
+      if (left.has(row.id)) {
+        this.#lookAgain(this.#homeOf(row), SECOND_LOOK_MS)
+        continue
+      }
+      forgotten.add(row.id)
       this.#takeOver.forget(row)
     }
+  }
+
+  /** The rows that what moved still stands below: those moves may wait for a second look, and must be found in their rows then. */
+  #leftByMoves(): Set<RowId> {
+    const { rows } = this.#deps
+    const left = new Set<RowId>()
+    for (const move of this.#moves)
+      for (let at = rows.get(move.row.id); at !== undefined && at.id !== ROOT_ROW; at = rows.get(at.parent))
+        left.add(at.parent)
+    return left
+  }
+
+  /** Where the nearest directory above it that is not lost stands now. */
+  #homeOf(row: Row): string {
+    const standing = new Map([...this.#claimed].map(([path, { id }]) => [id, path]))
+    for (let at = this.#deps.rows.get(row.parent); at !== undefined; at = this.#deps.rows.get(at.parent)) {
+      const path = standing.get(at.id)
+      if (path !== undefined) return path
+      if (at.id === ROOT_ROW) return ''
+    }
+    return ''
   }
 
   // -------------------------------------------------------------------------------------------------------------- contents
@@ -285,21 +354,26 @@ class JudgeRun {
   #unhashed(found: Found, problem: Problem): void {
     this.#deps.onProblem(problem)
     this.#keep(found.parent)
-    // What cannot be read may never be: it is judged no more.
-    if (problem.code !== 'unreadable') this.#lookAgain(found.parent, SECOND_LOOK_MS)
+    // What cannot be read may never be: nothing waits for it.
+    if (problem.code === 'unreadable') this.#unreadable.add(found.parent)
+    else this.#lookAgain(found.parent, SECOND_LOOK_MS)
   }
 
   #judgeCreate(found: Found, hashed: Hashed): void {
     const facts = factsOf(null, found.observed.stat, hashed)
     const agrees = this.#shown(found)?.entry.facts.content === facts.content
-    if (!agrees || !this.#claim(found, facts)) this.#cases.push({ what: 'file', found, facts })
+    if (agrees && this.#claim(found, facts)) return
+    if (this.#evidence.isMadeSince(found)) this.#create(found)
+    else this.#cases.push({ what: 'file', found, facts })
   }
 
   #judgeEdit(found: FoundRow, hashed: Hashed): void {
     const row = this.#deps.rows.get(found.row.id)
     if (row === undefined || row.kind !== found.observed.kind) return this.#lookAgain(found.parent, 0)
     const facts = factsOf(row, found.observed.stat, hashed)
-    if (!this.#takeOver.agree(row, found, facts)) this.#cases.push({ what: 'edit', found, facts })
+    if (this.#takeOver.agree(row, found, facts)) return
+    if (this.#evidence.isWrittenSince(found)) this.#edits.push(found)
+    else this.#cases.push({ what: 'edit', found, facts })
   }
 
   // -------------------------------------------------------------------------------------------------------------- verdicts
@@ -316,7 +390,7 @@ class JudgeRun {
     for (const [at, each] of this.#cases.entries()) {
       const stale = known[at] === true
       if (each.what === 'directory') directories.push({ found: each.found, stale })
-      else if (each.what === 'move') stale ? this.#follow(each.found, each.parent) : this.#passMove(each.found)
+      else if (each.what === 'move') stale ? this.#staleMove(each.found, each.parent) : this.#passMove(each.found)
       else if (each.what === 'edit') stale ? this.#staleEdit(each.found, each.facts) : this.#edits.push(each.found)
       else if (stale) this.#staleFile(each.found, each.facts)
       else this.#create(each.found)
@@ -333,13 +407,23 @@ class JudgeRun {
     const waiting = new Set<string>()
     for (const path of this.#again.keys())
       for (let at = path; at !== '' && !waiting.has(at); at = parentPath(at)) waiting.add(at)
-    directories.sort((a, b) => b.found.path.split('/').length - a.found.path.split('/').length)
+    directories.sort((a, b) => depthOf(b.found.path) - depthOf(a.found.path))
     for (const { found, stale } of directories) {
       if (!stale || this.#kept.has(found.path)) this.#create(found)
       else if (waiting.has(found.path)) this.#lookAgain(found.parent, SECOND_LOOK_MS)
       // Refused: something stands in it that nobody spoke of.
       else if ((await this.#remove([removalOf(found, NO_CONTENT)])).length > 0) this.#create(found)
     }
+  }
+
+  /**
+   * Where the directory that it stands in is old too, it has no row to be followed into: it gets one, and the next look tells. That one stays,
+   * empty; to take it away with what is in it would take away what a row speaks of.
+   */
+  #staleMove(found: FoundRow, parent: Row | undefined): void {
+    if (parent !== undefined) return this.#follow(found, parent)
+    this.#keep(found.parent)
+    this.#lookAgain(found.parent, 0)
   }
 
   #create(found: Found): void {
@@ -367,6 +451,8 @@ class JudgeRun {
 
   #noteRemoved({ path, kind, content, expect }: Removal): void {
     this.#deps.onRemoved(path)
+    const home = this.#rowAt(parentPath(path))
+    if (home !== undefined) this.#evidence.noteCopied(home.id)
     const node = this.#bornAt(path, kind)
     const device = this.#deps.doers.ofNode(node)
     const facts = {
@@ -402,6 +488,10 @@ class JudgeRun {
       return !done
     })
   }
+}
+
+function depthOf(path: string): number {
+  return path.split('/').length
 }
 
 function removalOf({ path, observed }: Found, content: ContentId): Removal {

@@ -69,9 +69,8 @@ export class TakeOver {
     const row = rows.get(id)
     if (row === undefined) return undefined
     const nodes = row.nodes.map(ref => ({ ...ref, placement: tree.node(ref.id)?.placement ?? ref.placement }))
-    // The stat is left as it was where the content may have changed on the way: the next look sees an edit.
-    const same = row.stat.size === observed.stat.size && row.stat.mtimeUs === observed.stat.mtimeUs
-    const stat = same ? { ...observed.stat, mode: row.stat.mode } : row.stat
+    // The stat is left as it was: a content that was changed on the way may have its old size and times, so the next look reads it.
+    const stat = row.kind === 'directory' ? { ...observed.stat, mode: row.stat.mode } : row.stat
     const moved = { ...row, parent: parent.id, name: observed.name, stat, nodes }
     const was = standing(rows, row)
     rows.put(moved)

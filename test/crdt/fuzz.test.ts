@@ -3,7 +3,7 @@ import { expect } from 'chai'
 import { History } from './support/history.ts'
 
 const FIRST = Number(process.env['KITH_SEED'] ?? 1)
-const COUNT = Number(process.env['KITH_COUNT'] ?? 300)
+const COUNT = Number(process.env['KITH_COUNT'] ?? 120)
 const FAILURES_SHOWN = 3
 
 describe('histories of lagging disks', () => {

@@ -82,6 +82,19 @@ describe('the past on a link', () => {
     expect(peer.sent).to.have.length(1)
   })
 
+  it('a peer that lets a question wait too long is asked no more before it answers one', async () => {
+    const sharedWith = (): SharedFolder | undefined => shared
+    exchange = new PastExchange({ log: silentLog, sharedWith }, { pastTimeoutMs: 1 })
+    link = exchange.attach(peer)
+    expect(await ask([QUERY])).to.equal(null)
+    expect(await ask([QUERY])).to.equal(null)
+    expect(peer.sent).to.have.length(1)
+    answer([true])
+    const asked = ask([QUERY])
+    answer([true])
+    expect(await asked).to.deep.equal([true])
+  })
+
   it('an answer of another length is none', async () => {
     for (const known of [[], [true, true]]) {
       const asked = ask([QUERY])

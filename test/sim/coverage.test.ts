@@ -64,8 +64,7 @@ describe('branch coverage', () => {
 
   it('counts what histories take, in each process, and adds it up', async function () {
     this.timeout(120_000)
-    const one = await covered(1, 1)
-    const other = await covered(2, 1)
+    const [one, other] = await Promise.all([covered(1, 1), covered(2, 1)])
     const both = mergeCoverage(one, other)
     for (const file of JUDGED) {
       expect(total(both, file)).to.equal(total(one, file) + total(other, file))

@@ -25,6 +25,8 @@ export const MIXES: Readonly<Record<string, Mix>> = {
   },
   /** Homes and disks that are old copies again, and databases that are lost. */
   rollback: { steps: { remember: 8, restore: 8, erase: 4 } },
+  /** The same, more of it, and few devices to learn from: `--devices 2-3`. */
+  rejoin: { steps: { remember: 10, restore: 10, erase: 4 } },
   /** Roots that go and come back. */
   roots: { steps: { unmount: 8, empty: 3, unreadable: 8 } },
 }

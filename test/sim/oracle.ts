@@ -88,13 +88,36 @@ export class Oracle implements Words {
   }
 
   /** A disk becomes an old copy of itself: who does that lets go of what was written since, and may bring back what was gone. */
-  replacesDisk(device: SimDevice, replace: () => void): void {
+  async replacesDisk(device: SimDevice, replace: () => void): Promise<void> {
     const before = this.#shownWords(device)
+    const unseen = await this.#unseenWords(device)
     replace()
     const after = this.#shownWords(device)
-    for (const word of before) if (!after.has(word)) this.#disposed.set(word, `${device.name}, by a restored disk`)
+    for (const word of before)
+      if (!after.has(word) || unseen.has(word)) this.#disposed.set(word, `${device.name}, by a restored disk`)
     for (const word of after) this.#gone.delete(word)
     this.#replaced.get(device)?.clear()
+  }
+
+  /**
+   * Words that the daemon published as deleted from where they were and never saw where they stand now (its watcher lost that): a disk that is
+   * put back over them takes the last that anybody could know of them, and shows them where they are known to be gone.
+   */
+  async #unseenWords(device: SimDevice): Promise<Set<string>> {
+    const rows = await device.database.loadRows()
+    const deleted = new Set<ContentId>()
+    for await (const { action, facts } of device.database.journal({}))
+      if (action === 'deleted') deleted.add(facts.content)
+    const unseen = new Set<string>()
+    const seen = new Set<string>()
+    for (const { path, inode } of device.volume.all()) {
+      if (inode.kind === 'directory') continue
+      const content = contentIdOf(inode.data)
+      const into = deleted.has(content) && rows.at(path)?.content !== content ? unseen : seen
+      for (const word of this.#words(inode.data)) into.add(word)
+    }
+    for (const word of seen) unseen.delete(word)
+    return unseen
   }
 
   /** Takes in what a person just put on the disk. */

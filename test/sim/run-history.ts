@@ -189,6 +189,7 @@ class HistoryRun {
     if (name === 'write') person.write(path, to === '' ? `\0${this.#oracle.next()}\0` : to)
     else if (name === 'rename') person.rename(path, to)
     else if (name === 'copy') person.copy(path, to)
+    else if (name === 'symlink') person.symlink(path, to)
     else if (name === 'chmod') person.chmod(path, 0o700)
     else person[name](path)
     this.#did(device, `${name} ${path} ${to}`)
@@ -240,7 +241,7 @@ class HistoryRun {
       `${device.name} is an old copy again: the home${step.volume === null ? '' : ` and the disk, inodes ${step.volume}`}`,
     )
     if (step.volume === null) return device.restore(copy, step)
-    this.#oracle.replacesDisk(device, () => device.restore(copy, step))
+    await this.#oracle.replacesDisk(device, () => device.restore(copy, step))
     this.#staying.forget(device)
   }
 
@@ -261,8 +262,9 @@ class HistoryRun {
         const paths = [...device.volume.all()].filter(entry => entry.path !== ANCHOR)
         const entry = paths[step.salt % Math.max(1, paths.length)]
         if (entry === undefined) return
-        entry.inode.unreadable = !entry.inode.unreadable
-        return trace(`${entry.path} becomes ${entry.inode.unreadable ? 'un' : ''}readable`)
+        const what = step.unlisted === true ? 'unlisted' : 'unreadable'
+        entry.inode[what] = !entry.inode[what]
+        return trace(`${entry.path} becomes ${what}: ${entry.inode[what]}`)
       }
       case 'unmount':
         if (device.person.unmounted) return
@@ -298,6 +300,8 @@ class HistoryRun {
     const wanted = this.#oracle.shown(acted)
     // A person may make two names that are one to others: then one of them has to get a suffix.
     if (new Set(wanted.map(({ path }) => path)).size < wanted.length) return
+    // Who takes the last file out of the root is asked whether that was meant, and may take it back.
+    if (wanted.length === 0) return
     await this.#quiet()
     for (const device of this.world.devices) {
       const lines = this.#oracle.shown(device).map(({ line }) => line)
@@ -326,7 +330,7 @@ class HistoryRun {
       device.person.remountRoot()
       device.volume.freeBytes = Number.POSITIVE_INFINITY
       if (device.volume.root !== null) device.volume.root.unreadable = false
-      for (const { inode } of device.volume.all()) inode.unreadable = false
+      for (const { inode } of device.volume.all()) Object.assign(inode, { unreadable: false, unlisted: false })
     }
     await this.world.quiesce()
     await this.#oracle.check()

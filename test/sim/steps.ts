@@ -39,7 +39,8 @@ export type Step =
   /** Everybody's clock is a year on; who is off or cut off was away for it. */
   | { readonly do: 'year' }
   | { readonly do: 'full' | 'room'; readonly device: number }
-  | { readonly do: 'unreadable'; readonly device: number; readonly salt: number }
+  /** `unlisted`: it cannot even be looked at, so its directory lists a problem in its place. */
+  | { readonly do: 'unreadable'; readonly device: number; readonly salt: number; readonly unlisted?: boolean }
   /** The disk is not mounted: an empty directory in its place. */
   | { readonly do: 'unmount' | 'remount'; readonly device: number }
   /** The root itself is not there, or cannot be read; `remount` and rest bring it back. */
@@ -70,7 +71,7 @@ export interface UserStep {
   readonly salt: number
 }
 
-export type PersonAct = 'write' | 'mkdir' | 'rename' | 'copy' | 'rmrf' | 'chmod'
+export type PersonAct = 'write' | 'mkdir' | 'symlink' | 'rename' | 'copy' | 'rmrf' | 'chmod'
 
 export interface History {
   readonly seed: number
@@ -155,7 +156,7 @@ export function generate(seed: number, options: GenerateOptions = {}): History {
   const folding = random.chance(mix.folding ?? 0.15)
   const settings = NAMES.slice(0, count).map((name, at): DeviceSetting => {
     const wrong = random.chance(mix.wrongClock ?? 0.3)
-    return {
+    const device = {
       name,
       pull: at > 0,
       clockOffsetMs: wrong ? random.pick([-400 * 24, -3, -0.01, 0.001, 2, 400 * 24]) * HOUR_MS : 0,
@@ -164,6 +165,7 @@ export function generate(seed: number, options: GenerateOptions = {}): History {
       granularityUs: random.chance(mix.coarse ?? 0.15) ? random.pick([4_000, 10_000, 2_000_000]) : 1,
       slownessMs: random.pick([0, 3, 30, 300]),
     }
+    return { ...device, ...rare(seeded(`device ${at} of ${seed}`), device.slownessMs) }
   })
   const before = settings.map((_, device) => ({
     device,
@@ -178,6 +180,19 @@ export function generate(seed: number, options: GenerateOptions = {}): History {
     steps.push({ do: 'quiet' })
   }
   return { seed, devices: settings, before, steps }
+}
+
+/** Disks that tell less than others, and pieces so small that a history needs several: where it takes time, for some wait for time to pass. */
+function rare(random: Random, slownessMs: number): Pick<DeviceSetting, 'hasBirthTimes' | 'reusesInodes' | 'limits'> {
+  return {
+    ...(random.chance(0.1) ? { hasBirthTimes: false } : {}),
+    ...(random.chance(0.3) ? { reusesInodes: true } : {}),
+    ...(slownessMs > 0 && random.chance(0.2)
+      ? {
+          limits: { pieceFiles: 1 + random.int(3), cycleFiles: 1 + random.int(4), cycleBytes: 1 + random.int(200_000) },
+        }
+      : {}),
+  }
 }
 
 function phaseSteps(random: Random, count: number, mix: Mix, steps: Step[]): void {
@@ -271,7 +286,7 @@ function oneStep(random: Random, count: number, kinds: Weighted<Kind>, mix: Mix)
     case 'space':
       return { do: random.chance(0.5) ? 'full' : 'room', device }
     case 'unreadable':
-      return { do: kind, device, salt }
+      return { do: kind, device, salt, ...(salt % 3 === 0 ? { unlisted: true } : {}) }
     case 'unmount':
       return { do: random.chance(0.6) ? 'unmount' : 'remount', device }
     case 'empty':

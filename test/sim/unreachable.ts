@@ -91,7 +91,7 @@ export const UNREACHABLE: readonly Unreachable[] = [
     file: 'src/sync/plan.ts',
     what: 'if true',
     line: 'if (from === undefined && !parked) return this.#wait(entry)',
-    why: 'tryStructural has just seen that it has a path',
+    why: 'what is parked is the deepest that is still to move, so nothing that is to move is inside of it',
   },
   {
     file: 'src/sync/plan.ts',
@@ -177,6 +177,36 @@ export const UNREACHABLE: readonly Unreachable[] = [
     what: 'if false',
     line: "if (root !== undefined) this.#directories.set('', root)",
     why: "loading a replica puts the root's row",
+  },
+  {
+    file: 'src/sync/publisher.ts',
+    what: '&& 1',
+    line: 'const adopted = parent && this.#adopt(row, parent, found.observed, facts, found.path)',
+    why: "a row's directory has a row",
+  },
+  {
+    file: 'src/sync/publisher.ts',
+    what: 'if true',
+    line: 'if (node === undefined) return []',
+    why: 'every row has a node',
+  },
+  {
+    file: 'src/sync/adopt.ts',
+    what: 'if true',
+    line: 'if (first === undefined) return undefined',
+    why: 'every row has a node',
+  },
+  {
+    file: 'src/sync/adopt.ts',
+    what: '?? last',
+    line: 'if (row !== null && sameDots(entry.dots, row.nodes[0]?.versions ?? [])) return undefined',
+    why: 'every row has a node',
+  },
+  {
+    file: 'src/sync/publisher.ts',
+    what: 'if true',
+    line: 'if (this.#deps.rows.child(parent.id, found.observed.name)?.kind === found.observed.kind)',
+    why: 'what has the name of a row in its directory, and its kind, is no new thing; nothing else comes to that name in the run',
   },
   {
     file: 'src/sync/publisher.ts',

@@ -18,7 +18,13 @@ describe('what a folder remembers of itself', () => {
 
   it('is read as schema 1 wrote it: one that pulls rejoins', () => {
     for (const pulling of [false, true])
-      expect(decodeMeta(stored(pulling))).to.deep.equal({ actor: ACTOR, seqCeiling: 17, pulling, rejoining: pulling })
+      expect(decodeMeta(stored(pulling))).to.deep.equal({
+        actor: ACTOR,
+        seqCeiling: 17,
+        pulling,
+        rejoining: pulling,
+        rejoinSince: null,
+      })
   })
 
   it('is damage where it is anything else', () => {

@@ -54,6 +54,7 @@ export function metaWith(counter: number): FolderMeta {
     seqCeiling: SEQ_BASE + counter,
     pulling: false,
     rejoining: counter % 2 === 1,
+    rejoinSince: counter % 2 === 1 ? counter : null,
   }
 }
 

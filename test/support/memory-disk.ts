@@ -233,7 +233,10 @@ export class MemoryDisk implements FolderDisk {
     if (directory === null || directory.kind !== 'directory') return { path, gone: true, problem: null }
     const entries: Observed[] = []
     const problems: Problem[] = []
-    for (const [name, inode] of directory.children) entries.push({ name, kind: inode.kind, stat: statOf(inode) })
+    for (const [name, inode] of directory.children) {
+      if (inode.unlisted) problems.push(problem('unreadable', path === '' ? name : `${path}/${name}`))
+      else entries.push({ name, kind: inode.kind, stat: statOf(inode) })
+    }
     return { path, stat: statOf(directory), entries, problems }
   }
 

@@ -81,9 +81,11 @@ export class MemoryPerson {
     if (place.inode !== null) {
       if (place.inode.kind === 'directory') throw new VolumeError('EISDIR', path)
       this.onDisposed(place.inode.data, data)
-      this.#volume.detach(place.parent, place.name)
     }
-    this.#volume.attach(place.parent, place.name, this.#volume.make('file', mode, data))
+    // The old one is free only when the new one has its name.
+    const saved = this.#volume.make('file', mode, data)
+    if (place.inode !== null) this.#volume.free(this.#volume.detach(place.parent, place.name))
+    this.#volume.attach(place.parent, place.name, saved)
     this.#touched(path)
   }
 
@@ -103,7 +105,7 @@ export class MemoryPerson {
         const same = Buffer.compare(target.inode.data, inode.data) === 0
         this.onDisposed(target.inode.data, same ? null : inode.data)
       }
-      this.#volume.detach(target.parent, target.name)
+      this.#volume.free(this.#volume.detach(target.parent, target.name))
     }
     this.#volume.detach(source.parent, source.name)
     this.#volume.attach(
@@ -136,7 +138,7 @@ export class MemoryPerson {
     if (place.inode === null) throw new VolumeError('ENOENT', path)
     if (place.inode.children.size > 0) throw new VolumeError('ENOTEMPTY', path)
     if (place.inode.kind !== 'directory') this.onDisposed(place.inode.data, null)
-    this.#volume.detach(place.parent, place.name)
+    this.#volume.free(this.#volume.detach(place.parent, place.name))
     this.#touched(path)
   }
 
@@ -150,10 +152,10 @@ export class MemoryPerson {
     const below = [...this.#volume.walk(place.inode, path)].reverse()
     for (const entry of below) {
       if (entry.inode.kind !== 'directory') this.onDisposed(entry.inode.data, null)
-      this.#volume.detach(entry.parent, entry.name)
+      this.#volume.free(this.#volume.detach(entry.parent, entry.name))
       this.#touched(entry.path)
     }
-    this.#volume.detach(place.parent, place.name)
+    this.#volume.free(this.#volume.detach(place.parent, place.name))
     this.#touched(path)
   }
 

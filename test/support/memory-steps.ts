@@ -1,11 +1,15 @@
 // What the plan's steps do to a volume in memory. Each is one synchronous act that checks first; each leaves an undo, so that a
 // power cut can take back what was not on the platter yet.
+import { contentOf } from '../../src/core/content-list.ts'
 import type { Kind } from '../../src/core/entry.ts'
+import type { ContentId } from '../../src/core/ids.ts'
 import type { DiskStep, Problem, ProblemCode, StepResult } from '../../src/core/ports.ts'
 import type { Inode, KithArea, MemoryVolume, Place } from './memory-volume.ts'
 import { isAsExpected, statOf } from './memory-volume.ts'
 
 type Undo = () => void
+
+const RACY_US = 2_000_000
 
 /** One batch: what it parked must be taken out by itself or goes back. */
 export class StepBatch {
@@ -49,6 +53,7 @@ export class StepBatch {
     const place = this.#volume.place(step.path)
     if (place === null || place.inode !== null) return changed(step.path)
     if (this.#volume.freeBytes <= 0) return refused('no-space', step.path)
+    if (this.#volume.cannotHold.has(step.path)) return refused('cannot-hold', step.path)
     const inode = this.#volume.make('directory', step.mode)
     this.#attach(place, inode, step.path)
     this.#undos.push(() => {
@@ -115,6 +120,7 @@ export class StepBatch {
     if (step.expect === null ? old !== null : old === null) return changed(step.path)
     if (old !== null && step.expect !== null) {
       if (old.kind === 'directory' || !isAsExpected(old, old.kind, step.expect)) return changed(step.path)
+      if (this.#wroteUnseen(old, step.expectContent)) return changed(step.path)
       this.#area.versions.set(step.expectContent, old.data)
       this.#volume.detach(place.parent, place.name)
     }
@@ -145,6 +151,7 @@ export class StepBatch {
   #remove(step: DiskStep & { do: 'remove' }): StepResult {
     const place = this.#expected(step.path, step.kind, step.expect)
     if (place === null || place.inode.children.size > 0) return changed(step.path)
+    if (this.#wroteUnseen(place.inode, step.content)) return changed(step.path)
     if (step.kind !== 'directory') this.#area.versions.set(step.content, place.inode.data)
     this.#volume.detach(place.parent, place.name)
     this.#volume.touched(directoryOf(step.path))
@@ -161,6 +168,12 @@ export class StepBatch {
     const place = this.#volume.place(path)
     if (place === null || place.inode === null || !isAsExpected(place.inode, kind, expect)) return null
     return { ...place, inode: place.inode }
+  }
+
+  /** As the real disk does: of a file that was written a moment ago the bytes decide, not the times. */
+  #wroteUnseen({ kind, mtimeUs, ctimeUs, data }: Inode, content: ContentId): boolean {
+    if (kind !== 'file' || this.#volume.nowUs() - Math.max(mtimeUs, ctimeUs) > RACY_US) return false
+    return contentOf(data).content !== content
   }
 
   #attach(place: { parent: Inode; name: string }, inode: Inode, path: string): void {

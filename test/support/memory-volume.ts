@@ -18,6 +18,8 @@ export interface Inode {
   data: Uint8Array
   readonly children: Map<string, Inode>
   unreadable: boolean
+  /** Not even looked at: its directory lists a problem in its place, as for a damaged inode. */
+  unlisted: boolean
   /** `.kith` of a root. */
   kith: KithArea | null
 }
@@ -48,6 +50,10 @@ export interface VolumeOptions {
   readonly granularityUs?: number
   /** Modes as given, or a disk that shows 0644 and 0755 whatever was set. */
   readonly keepsModes?: boolean
+  /** False: a disk that has none shows 0. */
+  readonly hasBirthTimes?: boolean
+  /** The inode of what a person deleted is given to what is made next, as ext4 does. */
+  readonly reusesInodes?: boolean
   /** The next microsecond of this device's wall clock. */
   readonly stampUs: () => number
 }
@@ -75,11 +81,16 @@ export class MemoryVolume {
   readonly #dev: number
   readonly #granularityUs: number
   readonly #keepsModes: boolean
+  readonly #hasBirthTimes: boolean
+  readonly #reusesInodes: boolean
   readonly #stampUs: () => number
   readonly #listeners = new Set<VolumeListener>()
   #inodes = 1
+  #freed: number[] = []
   root: Inode | null
   /** Bytes that still fit, for what the daemon writes. */
+  /** Paths at which this disk can have no directory. */
+  readonly cannotHold = new Set<string>()
   freeBytes = Number.POSITIVE_INFINITY
 
   constructor(options: VolumeOptions) {
@@ -87,6 +98,8 @@ export class MemoryVolume {
     this.#dev = options.dev ?? 1
     this.#granularityUs = options.granularityUs ?? 1
     this.#keepsModes = options.keepsModes ?? true
+    this.#hasBirthTimes = options.hasBirthTimes ?? true
+    this.#reusesInodes = options.reusesInodes ?? false
     this.#stampUs = options.stampUs
     this.root = this.make('directory', 0o755)
   }
@@ -118,18 +131,28 @@ export class MemoryVolume {
   make(kind: Kind, mode: number, data: Uint8Array = new Uint8Array(0)): Inode {
     const us = this.nowUs()
     return {
-      ino: ++this.#inodes,
+      ino: this.#freed.pop() ?? ++this.#inodes,
       dev: this.#dev,
       kind,
-      birthUs: us + 1,
+      birthUs: this.#bornAt(us),
       mtimeUs: us,
       ctimeUs: us,
       mode: this.shownMode(kind, mode),
       data,
       children: new Map(),
       unreadable: false,
+      unlisted: false,
       kith: null,
     }
+  }
+
+  /** Nothing has it any more: neither a name nor `.kith`. */
+  free(inode: Inode): void {
+    if (this.#reusesInodes) this.#freed.push(inode.ino)
+  }
+
+  #bornAt(us: number): number {
+    return this.#hasBirthTimes ? us + 1 : 0
   }
 
   key(name: string): string {
@@ -165,16 +188,16 @@ export class MemoryVolume {
     return this.place(path)?.inode ?? null
   }
 
-  /** An EACCES on the way, or at the path itself. */
+  /** An EACCES or EIO on the way, or at the path itself. */
   blocked(path: string): boolean {
     let at = this.root
     if (at === null) return false
-    if (at.unreadable) return true
+    if (isBlocked(at)) return true
     for (const part of path === '' ? [] : path.split('/')) {
       const next: { inode: Inode } | null = this.child(at, part)
       if (next === null) return false
       at = next.inode
-      if (at.unreadable) return true
+      if (isBlocked(at)) return true
     }
     return false
   }
@@ -231,7 +254,9 @@ export class MemoryVolume {
     const anew = (inode: Inode): Pick<Inode, 'ino' | 'birthUs'> =>
       inodes === 'same' || inode === root
         ? { ino: inode.ino, birthUs: inode.birthUs }
-        : { ino: ++this.#inodes, birthUs: this.nowUs() + 1 }
+        : { ino: ++this.#inodes, birthUs: this.#bornAt(this.nowUs()) }
+    // Some of them are in use again.
+    this.#freed = []
     this.root = root === null ? null : copyOf(root, anew)
   }
 
@@ -240,6 +265,10 @@ export class MemoryVolume {
     directory.mtimeUs = us
     directory.ctimeUs = us
   }
+}
+
+function isBlocked({ unreadable, unlisted }: Inode): boolean {
+  return unreadable || unlisted
 }
 
 export interface VolumeCopy {

@@ -6,6 +6,7 @@ import type { Log } from '../../src/core/log.ts'
 import type { FolderEngine } from '../../src/core/status.ts'
 import { createFolderEngine } from '../../src/sync/folder.ts'
 import { mergeText } from '../../src/sync/merge-text.ts'
+import type { PublishLimits } from '../../src/sync/publisher.ts'
 import { LivedStore } from './lived-store.ts'
 import { MemoryDisk } from './memory-disk.ts'
 import type { MemoryNetwork } from './memory-network.ts'
@@ -26,6 +27,10 @@ export interface SimDeviceOptions {
   readonly foldsCase?: boolean
   readonly granularityUs?: number
   readonly keepsModes?: boolean
+  readonly hasBirthTimes?: boolean
+  readonly reusesInodes?: boolean
+  /** Absent: those of the product, which no small history reaches. */
+  readonly limits?: PublishLimits
   /** How long one act of the disk or the database may take. */
   readonly slownessMs?: number
 }
@@ -92,6 +97,8 @@ export class SimDevice {
       foldsCase: options.foldsCase ?? false,
       granularityUs: options.granularityUs ?? 1,
       keepsModes: options.keepsModes ?? true,
+      hasBirthTimes: options.hasBirthTimes ?? true,
+      reusesInodes: options.reusesInodes ?? false,
     })
     this.person = new MemoryPerson(this.volume)
     this.#database = new MemoryStore(options.folder)
@@ -190,6 +197,7 @@ export class SimDevice {
           await life.pause('merge')
           return mergeText(base, a, b)
         },
+        ...(this.#options.limits === undefined ? {} : { limits: this.#options.limits }),
       },
       {
         id: folder,

@@ -221,4 +221,29 @@ describe('found by random histories', () => {
       await stage.meet()
       expect(stage.tree()).to.deep.equal({ 'a/': '', 'a/a': 'same', kept: 'kept' })
     }))
+
+  it('a file moved out of a directory that is gone, to a name that is not believed free yet', () =>
+    scene({}, async stage => {
+      await stage.begin(p => {
+        p.mkdirs('E/D')
+        p.write('E/D/x', 'x')
+        p.mkdirs('E/k')
+      })
+      await stage.world.pass(5_000)
+      stage.a.person.rename('E/D/x', 'E/z')
+      stage.a.person.rmrf('E/D')
+      await stage.world.pass(300)
+      stage.a.person.rmrf('E/k')
+      stage.a.person.rename('E/z', 'E/k')
+      await stage.world.rest()
+      for (const device of stage.world.devices) {
+        expect(stage.world.tree(device), device.name).to.deep.equal({ 'E/': '', 'E/k': 'x' })
+        const rows = await device.database.loadRows()
+        const lost = [...rows.all()].filter(row => rows.path(row.id) === undefined)
+        expect(
+          lost.map(row => row.name),
+          device.name,
+        ).to.deep.equal([])
+      }
+    }))
 })

@@ -6,7 +6,7 @@ import { Scene } from '../support/scene.ts'
 import type { DeviceCopy, SimDevice } from '../support/sim-device.ts'
 
 const ROUNDS = 2
-const [FROM = 1, TO = 20] = (process.env['KITH_REJOIN_SEEDS'] ?? '1-20').split('-').map(Number)
+const [FROM = 1, TO = 10] = (process.env['KITH_REJOIN_SEEDS'] ?? '1-10').split('-').map(Number)
 
 class Play {
   readonly stage: Scene

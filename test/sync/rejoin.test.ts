@@ -192,6 +192,51 @@ describe('rejoin', () => {
       expect(stage.b.events.map(event => event.type)).to.include('folder:rejoined')
     }))
 
+  it('two devices that both lost their databases do not wait for one another for ever', () =>
+    scene({}, async stage => {
+      await stage.begin(base)
+      await stop(stage, stage.a)
+      await stop(stage, stage.b)
+      stage.a.person.write('f', 'f at anna')
+      stage.b.person.write('new', 'new')
+      for (const device of stage.world.devices) device.eraseDatabase()
+      for (const device of stage.world.devices) device.start()
+      await stage.world.pass(10_000)
+      // Somebody who knows may still come.
+      for (const device of stage.world.devices) expect(device.engine.state().pulling).to.equal(true)
+      await stage.meet()
+      expect(stage.tree()).to.include({ new: 'new', g: 'g0', 'D/x': 'x0' })
+      // The copies of their journals know what is old: it is replaced, and kept as a version.
+      const files = Object.entries(stage.tree()).filter(([path]) => path.startsWith('f'))
+      expect(files).to.deep.equal([['f', 'f at anna']])
+      const kept = [...(stage.b.volume.root?.kith?.versions.values() ?? [])].map(bytes => Buffer.from(bytes).toString())
+      expect(kept).to.include('f0')
+    }))
+
+  it('says that no answer comes, and after a while keeps what lies here as new', () =>
+    scene({}, async stage => {
+      await stage.begin(base)
+      await stop(stage, stage.b)
+      await stage.act(0, p => p.remove('f'))
+      stage.b.person.write('new', 'new')
+      stage.b.eraseDatabase()
+      let asked = 0
+      stage.a.engine.past = async () => {
+        asked++
+        throw new Error('it cannot be read')
+      }
+      stage.b.start()
+      await stage.world.pass(60_000)
+      expect(asked).to.be.greaterThan(2)
+      expect(stage.b.engine.status().problems.map(problem => problem.code)).to.deep.equal(['held'])
+      expect(stage.b.engine.status().problems[0]?.message).to.match(/waits for an answer/)
+      expect(stage.world.tree(stage.a)).to.not.have.any.keys('new', 'f')
+      await stage.world.pass(300_000)
+      expect(stage.b.engine.status().problems).to.deep.equal([])
+      expect(stage.world.tree(stage.a)).to.include({ new: 'new', f: 'f0' })
+      await stage.meet()
+    }))
+
   it('is noticed by the writes that others hand back', () =>
     scene({}, async stage => {
       await stage.begin(base)
@@ -338,6 +383,70 @@ describe('rejoin', () => {
       stage.a.eraseDatabase()
       await stage.meet()
       expect(stage.tree()).to.include({ 'two/x': 'x of one', 'three/z': 'y of three' })
+    }))
+
+  it('what could not be read is judged when it can be', () =>
+    scene({}, async stage => {
+      await stage.begin(base)
+      await stop(stage, stage.b)
+      for (const path of ['f', 'D/sub/y']) await stage.act(0, p => p.remove(path))
+      stage.b.eraseDatabase()
+      const inodes = ['f', 'D/sub'].map(path => stage.b.volume.at(path))
+      for (const inode of inodes) if (inode !== null) inode.unreadable = true
+      stage.b.start()
+      await stage.world.pass(60_000)
+      expect(stage.b.engine.state().settled).to.equal(true)
+      await stage.world.finish(stage.b.stop(), 'stop')
+      stage.b.start()
+      await stage.world.pass(60_000)
+      for (const inode of inodes) if (inode !== null) inode.unreadable = false
+      await nothingCameBack(stage)
+      expect(stage.b.events.map(event => event.type)).to.include('folder:rejoined')
+    }))
+
+  it('an old disk under a newer home: what stands in a directory that is gone is where the others have it', () =>
+    scene({}, async stage => {
+      await stage.begin(p => {
+        base(p)
+        p.mkdirs('Old/sub')
+        p.write('Old/file', 'file')
+        p.write('Old/sub/deep', 'deep')
+      })
+      const disk = stage.b.snapshot()
+      await stage.act(0, p => {
+        p.rename('Old/file', 'file')
+        p.rename('Old/sub', 'sub')
+        p.rmrf('Old')
+      })
+      const home = stage.b.snapshot()
+      await stop(stage, stage.b)
+      await stage.act(0, p => p.rename('file', 'D/file'))
+      stage.b.restore({ ...home, volume: disk.volume }, { volume: 'same', noticed: true })
+      await stage.meet()
+      const tree = stage.tree()
+      expect(tree).to.include({ 'D/file': 'file', 'sub/deep': 'deep' })
+      expect(tree).not.to.have.any.keys('Old/file', 'Old/sub/', 'file')
+    }))
+
+  it('old content that a person puts here again while the folder rejoins stays', () =>
+    scene({}, async stage => {
+      await stage.begin(base)
+      await stop(stage, stage.b)
+      await stage.act(0, p => p.remove('f'))
+      await stage.act(0, p => p.write('g', 'g1'))
+      await stage.act(0, p => p.rmrf('empty'))
+      stage.b.eraseDatabase()
+      stage.world.partition()
+      stage.b.start()
+      await stage.world.pass(10_000)
+      for (const path of ['f', 'D/sub/y']) stage.b.person.remove(path)
+      stage.b.person.write('f', 'f0')
+      stage.b.person.rmrf('empty')
+      stage.b.person.mkdir('empty')
+      await stage.world.pass(10_000)
+      await stop(stage, stage.b)
+      await stage.meet()
+      expect(stage.tree()).to.include({ f: 'f0', 'empty/': '', g: 'g1', 'D/sub/y': 'y0' })
     }))
 
   it('modes are those of the others', () =>

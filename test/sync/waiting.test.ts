@@ -53,4 +53,25 @@ describe('a content still to come', () => {
       await stage.meet()
       expect(stage.tree()).to.deep.equal({ g: text, stays: 'stays' })
     }))
+
+  it('for a directory that this disk cannot have: it is tried now and then, not all the time', () =>
+    scene({}, async stage => {
+      const { world, b } = stage
+      await stage.begin(p => p.write('stays', 'stays'))
+      b.volume.cannotHold.add('d')
+      await stage.act(0, p => {
+        p.mkdir('d')
+        p.write('d/f', 'f')
+      })
+      const tries = (): number => world.log.filter(line => line.includes('bert disk mkdir d refused')).length
+      const before = tries()
+      await world.pass(60_000)
+      expect(tries() - before)
+        .to.be.greaterThan(2)
+        .and.lessThan(20)
+      expect(b.engine.status().problems.map(({ code, path }) => [code, path])).to.deep.equal([['cannot-hold', 'd']])
+      b.volume.cannotHold.clear()
+      await stage.meet()
+      expect(stage.tree()).to.include({ 'd/f': 'f' })
+    }))
 })

@@ -14,9 +14,11 @@ import { line } from './replica.ts'
 const order = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
 
 function byPlacement(a: Placement | null, b: Placement | null): number {
+  const from = (p: Placement | null): string => (p ? p.previousParent + p.previousName : '')
   const key = (p: Placement | null): [number, number, string] => (p ? [p.time, p.actor, p.parent + p.name] : [0, 0, ''])
   const [x, y] = [key(a), key(b)]
-  return x[0] - y[0] || x[1] - y[1] || order(x[2], y[2])
+  // two files that one device moved to one name in one millisecond differ only in where they came from
+  return x[0] - y[0] || x[1] - y[1] || order(x[2], y[2]) || order(from(a), from(b))
 }
 
 /** The joined nodes and the actors of these documents. */
