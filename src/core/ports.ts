@@ -20,6 +20,7 @@ export interface Problem {
 
 export type ProblemCode =
   | 'versions-full' // kept versions go before their time
+  | 'few-copies' // fewer devices than asked for are known to hold it
   | 'unreadable' // EACCES, EIO, …: what stands there is unknown, it and all below it is left alone
   | 'unsupported' // FIFO, socket, device
   | 'mount' // another file system: not entered
@@ -411,6 +412,8 @@ export interface SharedFolder {
 export interface FolderNetwork {
   /** Linked devices that hold this folder. */
   peers(): readonly DeviceId[]
+  /** Does that device belong to this person still, linked or not? */
+  isMember(device: DeviceId): boolean
   /** Durable updates, to every linked device but the one they came from. In order on each link. */
   announce(updates: readonly DocUpdate[], from: DeviceId | null): void
   /** `state()` changed: tell the peers (coalesced). */

@@ -13,36 +13,43 @@ interface Said {
   readonly deletion: Deletion
 }
 
+/** Adding is cheap however many there are: a folder loads all of them at its start. */
 export class Deletions {
-  readonly #byNode = new Map<string, readonly Said[]>()
-  readonly #byDoc = new Map<DocId, readonly Said[]>()
+  readonly #byNode = new Map<string, Said[]>()
+  readonly #byDoc = new Map<DocId, Map<string, Said>>()
 
   add(held: Held, deletion: Deletion): void {
     const said = { held, deletion }
-    for (const id of deletion.nodes) this.#byNode.set(id, [...(this.#byNode.get(id) ?? []), said])
-    this.#byDoc.set(deletion.doc, [...(this.#byDoc.get(deletion.doc) ?? []), said])
+    for (const id of deletion.nodes) {
+      const known = this.#byNode.get(id)
+      if (known === undefined) this.#byNode.set(id, [said])
+      else known.push(said)
+    }
+    const ofDoc = this.#byDoc.get(deletion.doc) ?? new Map<string, Said>()
+    this.#byDoc.set(deletion.doc, ofDoc.set(handleOf(held), said))
   }
 
   remove(held: Held, deletion: Deletion): void {
-    const others = (all: readonly Said[] = []): Said[] => all.filter(said => !isSame(said, held, deletion))
     for (const id of deletion.nodes) {
-      const rest = others(this.#byNode.get(id))
+      const rest = this.#byNode.get(id)?.filter(said => !isSame(said, held, deletion)) ?? []
       if (rest.length > 0) this.#byNode.set(id, rest)
       else this.#byNode.delete(id)
     }
-    this.#byDoc.set(deletion.doc, others(this.#byDoc.get(deletion.doc)))
+    this.#byDoc.get(deletion.doc)?.delete(handleOf(held))
   }
 
   /** Who deleted it last. */
   actorOf(id: NodeId): ActorId | undefined {
-    const [last] = [...(this.#byNode.get(deletedId(id)) ?? [])].sort(newestFirst)
+    let last: Said | undefined
+    for (const said of this.#byNode.get(deletedId(id)) ?? [])
+      if (last === undefined || newestFirst(said, last) < 0) last = said
     return last?.held.client as ActorId | undefined
   }
 
   /** What a document says that is to go now. */
   expired(doc: DocId, now: number): readonly Said[] {
     let nodes = 0
-    return [...(this.#byDoc.get(doc) ?? [])].sort(newestFirst).filter(({ deletion }) => {
+    return [...(this.#byDoc.get(doc)?.values() ?? [])].sort(newestFirst).filter(({ deletion }) => {
       nodes += deletion.nodes.length
       return nodes > KEPT_NODES || now - deletion.time > KEPT_MS
     })
@@ -53,7 +60,11 @@ function newestFirst(a: Said, b: Said): number {
   return b.deletion.time - a.deletion.time || b.held.client - a.held.client
 }
 
-/** Handles are unique within one document only. */
+/** Unique within one document only. */
+function handleOf({ client, clock }: Held): string {
+  return `${client}/${clock}`
+}
+
 function isSame(said: Said, held: Held, { doc }: Deletion): boolean {
-  return said.held.client === held.client && said.held.clock === held.clock && said.deletion.doc === doc
+  return handleOf(said.held) === handleOf(held) && said.deletion.doc === doc
 }

@@ -308,6 +308,7 @@ class PeerNetwork implements Network {
       ...this.#replication.share(folder),
       ...this.#exchange.share(folder.id),
       ...this.#past.share(folder.id),
+      isMember: (device: DeviceId) => device === this.device || this.#membership.isMember(device),
     }
     for (const session of this.#links.sessions()) session.sendMembership()
     return network

@@ -14,6 +14,8 @@ export interface ContentServerDeps {
   readonly store: Pick<FolderStore, 'list' | 'segment' | 'chunk' | 'base'>
   /** What stands at this path is not what its row says: a change that nobody has looked at. */
   readonly onStale: (path: string) => void
+  /** Of a kept version something is sent: whoever gets it will ask for the rest. */
+  readonly onServed: (content: ContentId) => void
   /** Its bytes are not what they should be. */
   readonly onDamaged: (row: RowId) => void
 }
@@ -52,6 +54,7 @@ export class ContentServer {
   async readTop(content: ContentId): Promise<{ top: Uint8Array; size: number } | null> {
     if (isSingle(content)) return null
     const list = await this.#deps.store.list(content)
+    if (list !== null) this.#deps.onServed(content)
     return list === null ? null : { top: list.top, size: decodeTop(list.top).size }
   }
 
@@ -127,6 +130,7 @@ export class ContentServer {
   async #read({ place }: Located, offset: number, length: number, options: Waiting): Promise<Uint8Array | null> {
     const bytes = await this.#deps.disk.read(place, offset, length, options)
     if (bytes === null && place.at === 'file') this.#deps.onStale(place.path)
+    if (bytes !== null && place.at === 'version') this.#deps.onServed(place.content)
     return bytes
   }
 

@@ -8,6 +8,7 @@ import type { HistoryQuery, JournalEntry } from '../core/past.ts'
 import type { FolderDisk, FolderNetwork, FolderState, FolderStore, Problem, Waiting } from '../core/ports.ts'
 import type { FolderArchive, FolderSettings } from '../core/status.ts'
 import { Archive } from './archive.ts'
+import { CopiesWatch } from './copies-watch.ts'
 import type { Cycle } from './cycle.ts'
 import type { Damage } from './damage.ts'
 import { History } from './history.ts'
@@ -41,6 +42,8 @@ export interface FolderPastDeps {
   /** Something may lie staged for nothing. */
   readonly onUntidy: () => void
   readonly onDirty: (path: string) => void
+  /** The folder's status says something else. */
+  readonly onProblems: () => void
   readonly stopped: AbortSignal
 }
 
@@ -53,6 +56,7 @@ export class FolderPast {
   readonly #turns: Turns
   readonly #upkeep: Upkeep
   readonly #sweep: Sweep
+  readonly #copies: CopiesWatch
   #sweepProblem: Problem | null = null
   #idling = false
   #alones: Promise<void> = Promise.resolve()
@@ -63,7 +67,8 @@ export class FolderPast {
     const { device, disk, store, log, network, refusal, wake, stopped } = deps
     const replica = (): Replica => deps.cycle().replica
     const rows = (): Replica['rows'] => replica().rows
-    const holdings = new Holdings({ rows, disk, store, network })
+    const onPinned = (contents: readonly ContentId[]): void => this.touch(contents)
+    const holdings = new Holdings({ rows, disk, store, network, onPinned })
     const history = new History({ device, store, holdings, network, nameKey: path => replica().tree.nameKey(path) })
     const turns = new Turns({ wake, stopped })
     this.#holdings = holdings
@@ -90,10 +95,16 @@ export class FolderPast {
     this.archive = new Archive({
       ...{ device, disk, store, log, network, replica, holdings, history, turns, refusal },
       restore: new Restore({ replica, holdings, restored: this.restored, turns, refusal }),
-      absent: () => deps.peers.absent(),
+      absent: () => deps.peers.absent().filter(({ device: other }) => network()?.isMember(other) !== false),
       onRevised: deps.onNews,
       onUntidy: deps.onUntidy,
       verify: options => this.#upkeep.verify(options),
+    })
+    this.#copies = new CopiesWatch({
+      ...{ device, clock: deps.clock },
+      copies: (path, options) => this.archive.copies(path, options),
+      minCopies: () => this.#settings.minCopies,
+      key: () => `${replica().tree.revision} ${deps.peers.key()}`,
     })
   }
 
@@ -103,6 +114,7 @@ export class FolderPast {
   }
 
   configure(settings: FolderSettings): void {
+    if (settings.versions === 'all' && this.#settings.versions !== 'all') this.#upkeep.keepSoon()
     this.#settings = settings
     this.#deps.wake()
   }
@@ -121,13 +133,18 @@ export class FolderPast {
 
   /** What this device says that it holds is not dropped for a while: somebody may rely on it. */
   async holds(contents: readonly ContentId[], options: Waiting): Promise<readonly boolean[]> {
-    this.#sweep.touch(contents)
+    this.touch(contents)
     return this.#holdings.answer(contents, options)
+  }
+
+  /** They are spoken for, and are not dropped for a while. */
+  touch(contents: readonly ContentId[]): void {
+    this.#sweep.touch(contents)
   }
 
   /** For the folder's status. */
   problems(): readonly Problem[] {
-    return this.#sweepProblem === null ? [] : [this.#sweepProblem]
+    return [this.#sweepProblem, this.#copies.problem].filter(problem => problem !== null)
   }
 
   /** What was to be sent to a peer is not what it should be. */
@@ -146,17 +163,27 @@ export class FolderPast {
 
   /** ms until there is something to do while the folder is at rest. */
   nextMs(): number {
-    return this.#upkeep.nextMs()
+    return Math.min(this.#upkeep.nextMs(), this.#copies.nextMs())
   }
 
   /** One piece of what is due, between two cycles; its signal ends it without an error. */
   async idle(options: Waiting): Promise<void> {
     this.#idling = true
     try {
-      await this.#upkeep.idle(options)
+      if (this.#copies.nextMs() > 0) await this.#upkeep.idle(options)
+      else if (await this.#countCopies(options)) this.#deps.onProblems()
     } finally {
       await this.#alones
       this.#idling = false
+    }
+  }
+
+  async #countCopies(options: Waiting): Promise<boolean> {
+    try {
+      return await this.#copies.count(options)
+    } catch (error) {
+      if (options.signal.aborted) return false
+      throw error
     }
   }
 

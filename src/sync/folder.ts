@@ -171,11 +171,16 @@ class Engine implements FolderEngine {
       onNews: () => this.#news(),
       onUntidy: () => this.#hint(() => (this.#untidy = true)),
       onDirty: path => this.#hint(() => this.#dirty.add(path)),
+      onProblems: () => this.#changed.fire(),
     })
     this.#journal = new JournalKeeper({ store, disk, log, device: options.device, now: () => clock.now() })
     const onStale = (path: string): void =>
       this.#hint(() => this.#dirty.addLater(parentPath(path), STALE_MS, { quiet: true }))
-    this.#server = new ContentServer({ rows, disk, store, onStale, onDamaged: row => this.#ages.suspect(row) })
+    this.#server = new ContentServer({
+      ...{ rows, disk, store, onStale },
+      onServed: content => this.#ages.touch([content]),
+      onDamaged: row => this.#ages.suspect(row),
+    })
   }
 
   get archive(): FolderArchive {

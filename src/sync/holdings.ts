@@ -13,6 +13,8 @@ export interface HoldingsDeps {
   readonly disk: Pick<FolderDisk, 'hasVersion' | 'stage'>
   readonly store: Pick<FolderStore, 'base'>
   readonly network: () => FolderNetwork | null
+  /** These are read now, or will be soon. */
+  readonly onPinned: (contents: readonly ContentId[]) => void
 }
 
 export class Holdings {
@@ -31,6 +33,7 @@ export class Holdings {
   /** Pins contents until what is returned is called. */
   pin(contents: Iterable<ContentId>): () => void {
     const pinned = [...contents]
+    this.#deps.onPinned(pinned)
     for (const content of pinned) this.#pins.set(content, (this.#pins.get(content) ?? 0) + 1)
     return () => {
       for (const content of pinned.splice(0)) {

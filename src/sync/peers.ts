@@ -89,6 +89,16 @@ export class Peers {
     return { notes: [{ name: 'peers', bytes: Buffer.from(JSON.stringify(known)) }] }
   }
 
+  /** Who is linked and who was, and how far each is in sync: equal as long as nothing of that has changed. */
+  key(): string {
+    return [...this.#peers]
+      .map(
+        ([id, { state, syncedAt }]) =>
+          `${id} ${state === null ? `away ${syncedAt}` : `${state.digest} ${state.needFiles}`}`,
+      )
+      .join(' ')
+  }
+
   /** Those that are not linked. */
   absent(): { device: DeviceId; syncedAt: number | null }[] {
     return [...this.#peers].flatMap(([device, { state, syncedAt }]) => (state === null ? [{ device, syncedAt }] : []))

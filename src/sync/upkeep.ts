@@ -46,6 +46,11 @@ export class Upkeep {
     this.#verifyAt = this.#clock.elapsed()
   }
 
+  /** Not all versions may be kept that are to be: that is the next thing to do. */
+  keepSoon(): void {
+    this.#packAt = this.#clock.elapsed()
+  }
+
   /** ms until there is something to do: `idle` then does one piece of it. */
   nextMs(): number {
     return Math.max(0, Math.min(this.#packAt, this.#verifyAt) - this.#clock.elapsed())

@@ -157,6 +157,7 @@ export class Device implements MembershipPort {
       ...this.replication.share(folder),
       ...this.exchange.share(folder.id),
       ...this.past.share(folder.id),
+      isMember: (device: DeviceId) => !this.strangers.has(device),
     }
     for (const session of this.sessions.values()) session.sendMembership()
     return network

@@ -48,6 +48,8 @@ export class MemoryNetwork {
   readonly #gates = new Map<DeviceId, Gate>()
   /** What a folder threw, or refused, where it must not. A test looks here at the end. */
   readonly failures: unknown[] = []
+  /** Devices that do not belong to this person any more; cutting their links is the test's part. */
+  readonly removed = new Set<DeviceId>()
 
   constructor(deps: Deps, faults: NetworkFaults = NO_FAULTS) {
     this.#deps = deps
@@ -153,6 +155,7 @@ export class MemoryNetwork {
     const alive = (): boolean => this.#stations.get(device) === station
     return {
       peers: () => (alive() ? this.#linksOf(device).map(link => link.other(device)) : []),
+      isMember: other => !this.removed.has(other),
       announce: (updates, from) => {
         if (!alive() || updates.length === 0) return
         for (const link of this.#linksOf(device)) {

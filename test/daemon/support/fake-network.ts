@@ -93,6 +93,7 @@ export class FakeNetwork implements Network {
     this.shared.set(folder.id, folder)
     return {
       peers: () => [],
+      isMember: () => true,
       announce: () => undefined,
       stateChanged: () => undefined,
       // biome-ignore lint/correctness/useYield: nothing comes from nobody
