@@ -161,6 +161,11 @@ export class FolderPast {
     return this.#upkeep.keepAll.keep(paths, { signal: this.#deps.stopped })
   }
 
+  /** Does it matter what other devices have, though nothing changes here? */
+  get countsCopies(): boolean {
+    return this.#settings.minCopies > 1
+  }
+
   /** ms until there is something to do while the folder is at rest. */
   nextMs(): number {
     return Math.min(this.#upkeep.nextMs(), this.#copies.nextMs())

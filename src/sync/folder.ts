@@ -560,7 +560,7 @@ class Engine implements FolderEngine {
   onPeerState(device: DeviceId, state: FolderState | null): void {
     this.#peers.heard(device, state, this.state(), this.#deps.clock.now())
     if (state !== null) this.#fetcher.kick()
-    if (this.#waitsForPeer && this.#peers.anyCompared()) this.#wake.fire()
+    if ((this.#waitsForPeer && this.#peers.anyCompared()) || this.#ages.countsCopies) this.#wake.fire()
     this.#changed.fire()
   }
 
