@@ -181,14 +181,8 @@ export const UNREACHABLE: readonly Unreachable[] = [
   {
     file: 'src/sync/publisher.ts',
     what: '&& 1',
-    line: 'const adopted = parent && this.#adopt(row, parent, found.observed, facts, found.path)',
+    line: 'const adopted = parent && this.#adopt(row, parent, found.observed, facts)',
     why: "a row's directory has a row",
-  },
-  {
-    file: 'src/sync/publisher.ts',
-    what: 'if true',
-    line: 'if (node === undefined) return []',
-    why: 'every row has a node',
   },
   {
     file: 'src/sync/adopt.ts',
@@ -232,12 +226,6 @@ export const UNREACHABLE: readonly Unreachable[] = [
     what: 'if true',
     line: 'if (found === undefined) continue',
     why: 'the disk answers only what it was asked',
-  },
-  {
-    file: 'src/sync/publisher.ts',
-    what: '?? last',
-    line: "this.#note('deleted', row, this.#deps.rows.path(row.id) ?? row.name)",
-    why: "a row's directory has a row",
   },
   {
     file: 'src/crdt/operations.ts',
