@@ -172,7 +172,7 @@ export class Oracle implements Words {
       this.#asShared(device, shown, disk, hopeless)
       this.#rowsAgree(device, { tree, rows: table, shown }, hopeless)
       this.#sameLive(device, shown)
-      this.#nothingLeftOver(device, shown, held)
+      this.#nothingLeftOver(device, shown, { held, hopeless })
     }
     this.#count(tree, shown)
     if (render(tree) !== fullProjection(snapshots(tree)))
@@ -370,13 +370,19 @@ export class Oracle implements Words {
     }
   }
 
-  #nothingLeftOver(device: SimDevice, shown: readonly Shown[], held: ReadonlySet<ContentId>): void {
+  #nothingLeftOver(
+    device: SimDevice,
+    shown: readonly Shown[],
+    { held, hopeless }: { held: ReadonlySet<ContentId>; hopeless: Hopeless },
+  ): void {
     const kith = device.volume.root?.kith ?? null
     if (kith === null) throw new Error(`${device.name} has no .kith`)
     if (kith.parked.size > 0) throw new Error(`${device.name} left ${[...kith.parked.keys()].join(', ')} parked`)
-    // Begun, still wanted, and nobody has it any more: what came of it is kept for the day when somebody does.
+    // Still wanted, and nobody has it (begun), or the other half of what it is to be merged with: kept for the day when somebody does.
     const wanted = new Set(shown.map(({ entry }) => entry.facts.content).filter(content => !held.has(content)))
-    const left = [...kith.stage].filter(([content, { whole }]) => whole !== null || !wanted.has(content))
+    const left = [...kith.stage].filter(
+      ([content, { whole }]) => !hopeless.contents.has(content) && (whole !== null || !wanted.has(content)),
+    )
     if (left.length > 0) throw new Error(`${device.name} left ${left.length} contents staged`)
   }
 
