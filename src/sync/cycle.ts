@@ -101,7 +101,19 @@ export class Cycle {
       onHashed: stat => this.#observer.hashed(stat),
       onAdopted: directory => this.#directories.add(directory),
     })
-    this.#merger = new TextMerger({ folder, device, rows, tree, disk, store, now, commit, merge: deps.merge, emit })
+    this.#merger = new TextMerger({
+      folder,
+      device,
+      rows,
+      tree,
+      disk,
+      store,
+      now,
+      elapsed: () => clock.elapsed(),
+      commit,
+      merge: deps.merge,
+      emit,
+    })
     const deviceOf = (node: NodeId): DeviceId => lastWriter(replica, node) ?? device
     this.#judge = new Judge({
       rows,
@@ -149,10 +161,12 @@ export class Cycle {
     return this.#directories.size > 0 || this.#nodes.size > 0 || this.#resting.size > 0
   }
 
-  /** ms until a refused step is to be tried again; null where none is. */
+  /** ms until a refused step is to be tried again, or a file waits for its merge no longer; null where neither is. */
   nextDueMs(): number | null {
-    if (this.#resting.size === 0) return null
-    return Math.max(0, Math.min(...this.#resting.values()) - this.#deps.clock.elapsed())
+    const merge = this.#merger.nextDueMs()
+    if (this.#resting.size === 0) return merge
+    const step = Math.max(0, Math.min(...this.#resting.values()) - this.#deps.clock.elapsed())
+    return merge === null ? step : Math.min(step, merge)
   }
 
   /** Something that lies here and could be read was not judged yet. What could not be is judged when it can be. */
