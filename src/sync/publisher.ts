@@ -475,6 +475,8 @@ class PublishRun {
     for (const row of rows) {
       this.#missing.delete(row.id)
       this.#note('deleted', row, this.#deps.rows.path(row.id) ?? row.name)
+      // What it showed may be no version of the tree any more: then nothing changes there, and what shows instead is still to come here.
+      for (const ref of row.nodes) this.#deps.onAdopted(ref.id)
     }
     this.#deps.tree.remove(rows)
   }
