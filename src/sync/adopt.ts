@@ -10,7 +10,7 @@ import type { TreeView } from './tree.ts'
 export interface AdoptDeps {
   readonly rows: RowTable
   readonly tree: Pick<TreeView, 'primaryOf' | 'entries' | 'nameKey' | 'refsOf'>
-  /** A row came to agree with what the tree shows in this directory, without an operation. */
+  /** To be compared: a row came to agree with what the tree shows in this directory, without an operation, or one of this node went. */
   readonly onAdopted: (directory: NodeId) => void
 }
 

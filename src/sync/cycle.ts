@@ -112,7 +112,17 @@ export class Cycle {
       onHashed: stat => this.#observer.hashed(stat),
       onAdopted: directory => this.#directories.add(directory),
     })
-    this.#merger = new TextMerger({ folder, rows, tree, disk, store, commit, merge: deps.merge, emit })
+    this.#merger = new TextMerger({
+      folder,
+      rows,
+      tree,
+      disk,
+      store,
+      elapsed: () => clock.elapsed(),
+      commit,
+      merge: deps.merge,
+      emit,
+    })
     this.#judge = new Judge({
       rows,
       tree,
@@ -174,10 +184,12 @@ export class Cycle {
     return this.#directories.size > 0 || this.#nodes.size > 0 || this.#resting.size > 0
   }
 
-  /** ms until a refused step is to be tried again; null where none is. */
+  /** ms until a refused step is to be tried again, or a file waits for its merge no longer; null where neither is. */
   nextDueMs(): number | null {
-    if (this.#resting.size === 0) return null
-    return Math.max(0, Math.min(...this.#resting.values()) - this.#deps.clock.elapsed())
+    const merge = this.#merger.nextDueMs()
+    if (this.#resting.size === 0) return merge
+    const step = Math.max(0, Math.min(...this.#resting.values()) - this.#deps.clock.elapsed())
+    return merge === null ? step : Math.min(step, merge)
   }
 
   /** Something that lies here and could be read was not judged yet. What could not be is judged when it can be. */

@@ -168,6 +168,10 @@ export class Differences {
     )
   }
 
+  #hasPlaceOf(row: Row, entry: Entry): boolean {
+    return this.#inPlace(row, this.rowOfDirectory(entry.directory), entry)
+  }
+
   #collectDirectoryEntry(entry: Entry): void {
     const primary = entry.nodes[0]
     if (primary === undefined || this.#doneNodes.has(primary)) return
@@ -185,7 +189,7 @@ export class Differences {
     // Other rows of what became one directory: what is in them moves over, then they go, wherever they stand.
     for (const id of entry.nodes)
       for (const other of this.#rows.byNode(id)) if (other.id !== row.id) this.#collectRow(other)
-    if (!this.#inPlace(row, this.rowOfDirectory(entry.directory), entry)) {
+    if (!this.#hasPlaceOf(row, entry)) {
       this.structural.push({ entry, id: row.id, row, refs, depth: this.#depth(entry) })
       this.#leave(row)
     } else if (row.mode !== entry.facts.mode) this.touches.push({ row, entry })
@@ -216,7 +220,7 @@ export class Differences {
         free.delete(row)
       }
     }
-    const here = (t: Target, r: Row): boolean => this.#inPlace(r, this.rowOfDirectory(t.entry.directory), t.entry)
+    const here = (t: Target, r: Row): boolean => this.#hasPlaceOf(r, t.entry)
     take((t, r) => r.content === t.entry.facts.content && here(t, r))
     take((t, r) => r.content === t.entry.facts.content)
     take((t, r) => !t.entry.copy && !r.copy)
@@ -245,9 +249,10 @@ export class Differences {
       this.fresh.push(entry)
       return
     }
-    if (!this.#inPlace(row, this.rowOfDirectory(entry.directory), entry)) {
-      // The name itself must not go empty while its winner is still on the way: its content is wanted, and brings this back.
-      if (entry.copy && winner !== undefined && !this.#ready(winner)) return
+    if (!this.#hasPlaceOf(row, entry)) {
+      // The winner's name must not go empty while its content is still on the way: it is wanted, and brings this back. Any other name may be
+      // somebody else's by now.
+      if (entry.copy && winner !== undefined && this.#hasPlaceOf(row, winner.entry) && !this.#ready(winner)) return
       const refs = this.#tree.refsOf(entry)
       this.structural.push({ entry, id: row.id, row, refs, depth: this.#depth(entry) })
       this.#leave(row)

@@ -306,8 +306,9 @@ class Detection {
             observed.stat.birthUs !== 0 ||
             (r.stat.size === observed.stat.size && r.stat.mtimeUs === observed.stat.mtimeUs),
         )
-        .sort((a, b) => Number(b.name === observed.name) - Number(a.name === observed.name) || a.id - b.id)
-      const lost = candidates.find(r => this.#lost.has(r.id))
+        .sort((a, b) => a.id - b.id)
+      const gone = candidates.filter(r => this.#lost.has(r.id))
+      const lost = gone.find(r => r.name === observed.name) ?? gone[0]
       if (lost !== undefined) {
         this.#lost.delete(lost.id)
         this.#pathOfRow.set(lost.id, found.path)

@@ -477,7 +477,11 @@ class PublishRun {
 
   #remove(rows: readonly Row[]): void {
     if (rows.length === 0) return
-    for (const row of rows) this.#missing.delete(row.id)
+    for (const row of rows) {
+      this.#missing.delete(row.id)
+      // What it showed may be no version of the tree any more: then nothing changes there, and what shows instead is still to come here.
+      for (const ref of row.nodes) this.#deps.onAdopted(ref.id)
+    }
     // What is in a directory goes before it: taken back newest first, the directory is there for it.
     const gone = rows.map(row => ({ row, was: standing(this.#deps.rows, row) }))
     gone.sort((a, b) => depthOf(b.was) - depthOf(a.was))

@@ -12,12 +12,16 @@ import { MERGE_LIMIT_BYTES } from './merge-text.ts'
 import type { Want } from './plan.ts'
 import type { Tree } from './tree.ts'
 
+/** A file waits this long for what it is to be merged with; then it shows what is there, and is merged when the rest comes. */
+const PATIENCE_MS = 30_000
+
 export interface TextMergerDeps {
   readonly folder: FolderId
   readonly rows: RowTable
   readonly tree: Tree
   readonly disk: FolderDisk
   readonly store: Pick<FolderStore, 'base' | 'contentOfDot'>
+  readonly elapsed: () => number
   readonly commit: (batch: FolderBatch) => Promise<void>
   /** Off the main loop; null where the changes overlap. */
   readonly merge: (base: Uint8Array, a: Uint8Array, b: Uint8Array, options: Waiting) => Promise<Uint8Array | null>
@@ -33,7 +37,9 @@ interface Job {
 
 export class TextMerger {
   readonly #deps: TextMergerDeps
-  readonly #waiting = new Set<NodeId>()
+  /** Since when, in monotone ms. */
+  readonly #waiting = new Map<NodeId, number>()
+  readonly #held = new Set<NodeId>()
   /** Pairs that were tried and overlap. In memory only: another try after a restart costs a merge. */
   readonly #given = new Set<string>()
 
@@ -43,33 +49,42 @@ export class TextMerger {
 
   /** Is this node waiting for a content that its merge needs? Then the plan leaves it alone. */
   holds(node: NodeId): boolean {
-    return this.#waiting.has(node)
+    return this.#held.has(node)
+  }
+
+  /** ms until the first of them is held no longer; null where none is. */
+  nextDueMs(): number | null {
+    const due = [...this.#held].map(node => (this.#waiting.get(node) ?? 0) + PATIENCE_MS - this.#deps.elapsed())
+    return due.length === 0 ? null : Math.max(0, Math.min(...due))
   }
 
   /**
    * Merges what can be merged among these nodes and those that wait. `wants`: the contents missing for the rest; `released`: nodes that
-   * wait no longer, to be planned.
+   * are held no longer, to be planned.
    */
   async run(
     nodes: Iterable<NodeId>,
     options: Waiting,
   ): Promise<{ wants: readonly Want[]; released: readonly NodeId[] }> {
     const wants: Want[] = []
-    const waited = [...this.#waiting]
-    for (const node of new Set([...nodes, ...waited])) {
+    const held = [...this.#held]
+    for (const node of new Set([...nodes, ...this.#waiting.keys()])) {
+      const since = this.#waiting.get(node) ?? this.#deps.elapsed()
       this.#waiting.delete(node)
+      this.#held.delete(node)
       // A merge may leave a third sibling: go on until nothing more can be done.
       for (let job = await this.#job(node); job !== null; job = await this.#job(node)) {
         const missing = await this.#try(job, options)
         if (missing === null) continue
         if (missing.length > 0) {
-          this.#waiting.add(node)
+          this.#waiting.set(node, since)
+          if (this.#deps.elapsed() < since + PATIENCE_MS) this.#held.add(node)
           wants.push(...missing)
         }
         break
       }
     }
-    return { wants, released: waited.filter(node => !this.#waiting.has(node)) }
+    return { wants, released: held.filter(node => !this.#held.has(node)) }
   }
 
   async #job(node: NodeId): Promise<Job | null> {

@@ -4,7 +4,7 @@
 import { hasDot } from '../../src/core/entry.ts'
 import type { ContentId, NodeId } from '../../src/core/ids.ts'
 import { ROOT_NODE, ROOT_ROW } from '../../src/core/ids.ts'
-import type { Row } from '../../src/core/rows.ts'
+import type { Row, RowTable } from '../../src/core/rows.ts'
 import type { Shown } from '../../src/core/status.ts'
 import { fullProjection } from '../crdt/support/full-projection.ts'
 import { render, snapshots } from '../crdt/support/replica.ts'
@@ -163,13 +163,17 @@ export class Oracle implements Words {
     const { tree, shown } = await loadStored(loaded)
     const held = new Set(devices.flatMap(device => [...heldContents(device)]))
     const hopeless = this.#hopeless(shown, held)
-    this.#sameTrees(shown, hopeless)
-    for (const device of devices) {
+    const rows = new Map<SimDevice, RowTable>()
+    for (const device of devices) rows.set(device, await device.database.loadRows())
+    const waiting = new Map([...rows].map(([device, table]) => [device, this.#waiting(table, hopeless)]))
+    this.#sameTrees(shown, hopeless, waiting)
+    for (const [device, table] of rows) {
       const disk = this.#diskOf(device)
+      for (const path of waiting.get(device) ?? []) disk.delete(path)
       this.#asShared(device, shown, disk, hopeless)
-      this.#rowsAgree(device, { tree, rows: await device.database.loadRows(), shown }, hopeless)
+      this.#rowsAgree(device, { tree, rows: table, shown }, hopeless)
       this.#sameLive(device, shown)
-      this.#nothingLeftOver(device, shown, held)
+      this.#nothingLeftOver(device, shown, { held, hopeless })
     }
     this.#count(tree, shown)
     if (render(tree) !== fullProjection(snapshots(tree)))
@@ -205,8 +209,24 @@ export class Oracle implements Words {
     return { nodes, contents: new Set(theirs.map(({ entry }) => entry.facts.content)) }
   }
 
+  /** Where a device still shows an older version of what is hopeless, perhaps at an older name. */
+  #waiting(rows: RowTable, { nodes }: Hopeless): Set<string> {
+    const paths = new Set<string>()
+    if (nodes.size === 0) return paths
+    for (const row of rows.all()) {
+      const path = rows.path(row.id)
+      if (path !== undefined && row.kind !== 'directory' && row.nodes.some(ref => nodes.has(ref.id)))
+        paths.add(agreedPath(path, this.#folded))
+    }
+    return paths
+  }
+
   /** I1, but for what is hopeless. */
-  #sameTrees(shown: readonly Shown[], { nodes, contents }: Hopeless): void {
+  #sameTrees(
+    shown: readonly Shown[],
+    { nodes, contents }: Hopeless,
+    waiting: ReadonlyMap<SimDevice, ReadonlySet<string>>,
+  ): void {
     const gone = new Set<string>()
     for (const { path, entry } of shown)
       if (entry.nodes.some(id => nodes.has(id))) gone.add(agreedPath(path, this.#folded))
@@ -214,6 +234,7 @@ export class Oracle implements Words {
       device,
       tree: this.shown(device)
         .filter(({ path, content }) => !gone.has(path) && (content === null || !contents.has(content)))
+        .filter(({ path }) => waiting.get(device)?.has(path) !== true)
         .map(({ line }) => line)
         .join('\n'),
     }))
@@ -282,7 +303,9 @@ export class Oracle implements Words {
         })
       if (!same) throw new Error(`${device.name}: the row of ${path} names other writes than it shows`)
     }
-    const more = [...byPath].find(([, row]) => !hopeless.contents.has(row.content))?.[0]
+    const more = [...byPath].find(
+      ([, row]) => !hopeless.contents.has(row.content) && !row.nodes.some(ref => hopeless.nodes.has(ref.id)),
+    )?.[0]
     if (more !== undefined) throw new Error(`${device.name} has a row for ${more}, which is not in the documents`)
   }
 
@@ -348,13 +371,19 @@ export class Oracle implements Words {
     }
   }
 
-  #nothingLeftOver(device: SimDevice, shown: readonly Shown[], held: ReadonlySet<ContentId>): void {
+  #nothingLeftOver(
+    device: SimDevice,
+    shown: readonly Shown[],
+    { held, hopeless }: { held: ReadonlySet<ContentId>; hopeless: Hopeless },
+  ): void {
     const kith = device.volume.root?.kith ?? null
     if (kith === null) throw new Error(`${device.name} has no .kith`)
     if (kith.parked.size > 0) throw new Error(`${device.name} left ${[...kith.parked.keys()].join(', ')} parked`)
-    // Begun, still wanted, and nobody has it any more: what came of it is kept for the day when somebody does.
+    // Still wanted, and nobody has it (begun), or the other half of what it is to be merged with: kept for the day when somebody does.
     const wanted = new Set(shown.map(({ entry }) => entry.facts.content).filter(content => !held.has(content)))
-    const left = [...kith.stage].filter(([content, { whole }]) => whole !== null || !wanted.has(content))
+    const left = [...kith.stage].filter(
+      ([content, { whole }]) => !hopeless.contents.has(content) && (whole !== null || !wanted.has(content)),
+    )
     if (left.length > 0) throw new Error(`${device.name} left ${left.length} contents staged`)
   }
 
