@@ -48,7 +48,7 @@ export const UNREACHABLE: readonly Unreachable[] = [
   {
     file: 'src/sync/differences.ts',
     what: '&& 2',
-    line: 'if (entry.copy && winner !== undefined && !this.#ready(winner)) return',
+    line: 'if (entry.copy && winner !== undefined && this.#hasPlaceOf(row, winner.entry) && !this.#ready(winner)) return',
     why: 'a copy shows beside its winner, never alone',
   },
   {
