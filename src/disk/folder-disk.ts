@@ -120,7 +120,9 @@ class RealFolderDisk implements FolderDisk {
       if (marker.ino !== `${stats.ino}`) {
         return { state: 'replaced', message: `${root} is another directory than before: it was copied or restored.` }
       }
-      return this.#ok()
+      // The one that all this was seen of: another may stand there by now.
+      this.#identity = { dev: stats.dev, ino: stats.ino }
+      return { state: 'ok' }
     } catch (error) {
       if (isAbsent(error)) return { state: 'missing', message: `${root} is not there: is its disk mounted?` }
       return { state: 'unreadable', message: `${root} cannot be read (${systemCode(error) ?? String(error)}).` }
@@ -283,11 +285,6 @@ class RealFolderDisk implements FolderDisk {
 
   #at(): Root {
     return { path: this.root, identity: this.#identity }
-  }
-
-  #ok(): RootState {
-    this.#identify()
-    return { state: 'ok' }
   }
 
   #identify(): void {

@@ -90,7 +90,7 @@ export function isRecent(us: number, nowMs: number): boolean {
 export function isClean(rows: RowTable, listing: Listing, nowMs: number, suspects: Scanned['suspects']): boolean {
   const directory = rows.at(listing.path)
   if (directory === undefined || directory.kind !== 'directory') return false
-  if (directory.stat.ino !== listing.stat.ino || directory.stat.mode !== listing.stat.mode) return false
+  if (!sameObject(directory.stat, listing.stat) || directory.stat.mode !== listing.stat.mode) return false
   let left = 0
   for (const _ of rows.children(directory.id)) left++
   for (const entry of listing.entries) {

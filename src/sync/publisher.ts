@@ -291,13 +291,15 @@ class PublishRun {
   }
 
   /**
-   * This cycle's share of the hashing: small files first; the rest keeps its directories dirty. What is hashed only once more, to be
-   * sure, comes last: what was just written would else be hashed again and again before all that is bigger.
+   * This cycle's share of the hashing: small files first; the rest keeps its directories dirty. What was just written and is hashed only to
+   * be sure waits until nothing else is left, or it would be hashed again and again before all that is bigger. Then all of it is: that is
+   * what was written in two seconds, and a write that a clock hides is found by a look at its directory and not by chance.
    */
   #share(): { work: (Found & { row: Row | null })[]; complete: boolean } {
     const now = this.#deps.now()
-    const all: (Found & { row: Row | null; doubt: Doubt })[] = []
-    for (const found of this.#changes.edits) all.push({ ...found, doubt: doubtOf(found, now) })
+    const edits = this.#changes.edits.map(found => ({ ...found, doubt: doubtOf(found, now) }))
+    const young = edits.filter(({ doubt }) => doubt === YOUNG)
+    const all: (Found & { row: Row | null; doubt: Doubt })[] = edits.filter(({ doubt }) => doubt !== YOUNG)
     for (const found of this.#changes.creates)
       if (found.observed.kind !== 'directory') all.push({ ...found, row: null, doubt: CHANGED })
     all.sort((a, b) => a.doubt - b.doubt || a.observed.stat.size - b.observed.stat.size)
@@ -309,7 +311,8 @@ class PublishRun {
       count++
     }
     const rest = all.slice(count)
-    for (const { parent, doubt } of rest) if (doubt !== YOUNG) this.#askAgain(parent, 0)
+    if (rest.length === 0) return { work: [...all, ...young], complete: true }
+    for (const { parent } of [...rest, ...young]) this.#askAgain(parent, 0)
     return { work: all.slice(0, count), complete: rest.every(({ doubt }) => doubt !== CHANGED) }
   }
 

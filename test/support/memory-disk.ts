@@ -50,6 +50,8 @@ export class MemoryDisk implements FolderDisk {
   readonly #volume: MemoryVolume
   readonly #pause: Pause
   #batch: StepBatch | null = null
+  /** Which directory the root was when it was last looked at: as the real disk, it reads and writes in no other. */
+  #identity: Inode | null
 
   constructor(deps: Deps, options: { root?: string } = {}) {
     this.#deps = deps
@@ -63,6 +65,7 @@ export class MemoryDisk implements FolderDisk {
       },
       read: options_ => this.#readJournal(options_),
     }
+    this.#identity = this.#volume.root
     this.stage = new MemoryStage({
       volume: this.#volume,
       area: () => this.#area(),
@@ -87,6 +90,7 @@ export class MemoryDisk implements FolderDisk {
     if (marker.dev !== root.dev || marker.ino !== root.ino) {
       return { state: 'replaced', message: `${this.root} is another directory than before.` }
     }
+    this.#identity = root
     return { state: 'ok' }
   }
 
@@ -162,6 +166,7 @@ export class MemoryDisk implements FolderDisk {
     await this.#pause('keep version')
     if (bytes.length > this.#volume.freeBytes) throw noSpace()
     if (!matches(content, bytes)) throw new Error('keepVersion: the bytes are not of that content')
+    if (this.#isGone) throw new VolumeError('ENOENT', this.root)
     this.#area().versions.set(content, bytes.slice())
   }
 
@@ -171,7 +176,7 @@ export class MemoryDisk implements FolderDisk {
       // One batch at a time; a process that dies in a pause leaves the rest undone, and what is parked where it is.
       await this.#pause(step.do)
       options.signal.throwIfAborted()
-      if (this.#volume.root === null) {
+      if (this.#isGone) {
         results.push(refused('failed', 'path' in step ? step.path : step.to))
         continue
       }
@@ -183,7 +188,7 @@ export class MemoryDisk implements FolderDisk {
       results.push(result)
     }
     await this.#pause('sync')
-    if (this.#volume.root !== null) putBackParked(this.#volume, this.#area())
+    if (!this.#isGone) putBackParked(this.#volume, this.#area())
     this.#batch = null
     return results
   }
@@ -197,6 +202,7 @@ export class MemoryDisk implements FolderDisk {
     const root = this.#volume.root
     if (root === null) throw new VolumeError('ENOENT', this.root)
     mark(this.#volume)
+    this.#identity = root
   }
 
   async close(): Promise<void> {
@@ -227,8 +233,14 @@ export class MemoryDisk implements FolderDisk {
     return areaOf(this.#volume)
   }
 
+  /** The root is not there, or another one than was looked at. */
+  get #isGone(): boolean {
+    const { root } = this.#volume
+    return root === null || (this.#identity !== null && root !== this.#identity)
+  }
+
   #list(path: string): Listing | Unlisted {
-    if (this.#volume.blocked(path)) return { path, gone: false, problem: problem('unreadable', path) }
+    if (this.#isGone || this.#volume.blocked(path)) return { path, gone: false, problem: problem('unreadable', path) }
     const directory = this.#volume.at(path)
     if (directory === null || directory.kind !== 'directory') return { path, gone: true, problem: null }
     const entries: Observed[] = []
