@@ -152,7 +152,7 @@ class PublishRun {
     await this.#publishContents(work, lost, held)
     // A deletion may still turn out to be a move of something not hashed yet: only after everything was.
     if (complete && !this.#options.outdated()) this.#remove([...lost.values()].filter(row => confirmed.has(row.id)))
-    else this.#lookAgain(this.#changes.lost)
+    else this.#lookAgain([...lost.values()])
     await this.#flush()
     return { published: this.#published, again: [...this.#again].map(([path, afterMs]) => ({ path, afterMs })) }
   }
