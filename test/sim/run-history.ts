@@ -294,8 +294,11 @@ class HistoryRun {
 
   /** What one person does when everybody is at rest is what everybody shows afterwards, and nothing else moves. */
   async #exact(step: UserStep): Promise<void> {
+    const { unavailable } = this.#oracle.counts
     await this.#quiet()
     this.#act(step)
+    // Of a content that nobody has any more each device shows what it had before.
+    if (this.#oracle.counts.unavailable > unavailable) return
     const acted = this.#device(step.device)
     const wanted = this.#oracle.shown(acted)
     // A person may make two names that are one to others: then one of them has to get a suffix.
