@@ -5,7 +5,7 @@ import { runHistory } from './run-history.ts'
 import { generate } from './steps.ts'
 
 const HISTORIES = Number(process.env['KITH_SIM_HISTORIES'] ?? 100)
-const FIRST_SEED = Number(process.env['KITH_SIM_SEED'] ?? 101)
+const FIRST_SEED = Number(process.env['KITH_SIM_SEED'] ?? 1)
 const BATCH = 10
 const HISTORY_LIMIT_MS = 3_000
 
