@@ -214,12 +214,6 @@ export const UNREACHABLE: readonly Unreachable[] = [
     line: "if (at === undefined || at.id === ROOT_ROW) return ''",
     why: "a row's directory has a row",
   },
-  {
-    file: 'src/sync/publisher.ts',
-    what: '?? last',
-    line: "if (!this.#changes.lost.some(l => l.id === id)) return this.#standsAt.get(id) ?? ''",
-    why: 'what is lost was in a directory that was read, or in one that is lost too',
-  },
   { file: 'src/sync/publisher.ts', what: '?? last', line: 'bytes += all[count]?.observed.stat.size ?? 0', why: TYPES },
   {
     file: 'src/sync/publisher.ts',
