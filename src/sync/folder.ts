@@ -199,7 +199,7 @@ class Engine implements FolderEngine {
       if (await this.#rootIsGood()) await this.#deps.disk.recover()
     } catch (error) {
       // A full disk, a database that cannot be read: the folder says so, and the loop tries again.
-      this.#onStepFailed(error)
+      if (!this.#stop.signal.aborted) this.#onStepFailed(error)
     }
     this.#loop = this.#run()
   }
