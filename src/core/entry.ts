@@ -82,6 +82,15 @@ export interface Entry {
   readonly copy: boolean
 }
 
+/** The facts alone, of whatever has more. */
+export function plainFacts({ content, size, mtime, mode }: Facts): Facts {
+  return { content, size, mtime, mode }
+}
+
+export function sameFacts(a: Facts, b: Facts): boolean {
+  return a.content === b.content && a.size === b.size && a.mtime === b.mtime && a.mode === b.mode
+}
+
 export function sameDot(a: Dot, b: Dot): boolean {
   return a.actor === b.actor && a.seq === b.seq
 }

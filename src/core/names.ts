@@ -49,6 +49,11 @@ export function normalName(name: string): string {
   return ASCII.test(name) ? name : name.normalize('NFC')
 }
 
+/** Is it the path `top`, or below it? '' is above all. */
+export function isWithin(path: string, top: string): boolean {
+  return top === '' || path === top || path.startsWith(`${top}/`)
+}
+
 /** The one reserved name, in any case or Unicode form, visible or not. */
 export function isReserved(name: string): boolean {
   if (ASCII.test(name)) return name.length === RESERVED.length && name.toLowerCase() === RESERVED

@@ -41,7 +41,7 @@ export interface FileVersion {
   readonly action: JournalAction
   readonly kind: Kind
   readonly path: string
-  /** Null for a move: where it came from. */
+  /** Of a move: where it came from. */
   readonly from: string | null
   readonly facts: Facts
   /** Is the content on this device? */

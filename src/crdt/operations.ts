@@ -1,8 +1,9 @@
 // What a person did on this disk, as writes on the shared tree. An operation acts on the node of its row, wherever that is now, and
 // supersedes only the row's dots: what this disk really showed, never the current projection, for the disk lags behind the documents.
 // Rows are brought along in the same go, also those of copies that settling turned into nodes of their own. Never touches a disk.
+
 import type { Dot, Facts, Kind, Node, NodeRef, Placement, Version } from '../core/entry.ts'
-import { hasDot } from '../core/entry.ts'
+import { hasDot, plainFacts } from '../core/entry.ts'
 import { KithError } from '../core/errors.ts'
 import type { ActorId, NodeId, RowId } from '../core/ids.ts'
 import { ROOT_NODE, ROOT_ROW } from '../core/ids.ts'
@@ -46,7 +47,7 @@ export class Operations {
     const created = batch.create(smallest(parent), name, kind, facts)
     this.#commit(batch, [])
     const row: Row = {
-      ...plain(facts),
+      ...plainFacts(facts),
       id: this.#deps.rows.allocate(),
       parent: parent.id,
       name,
@@ -60,7 +61,7 @@ export class Operations {
   }
 
   edit(row: Row, facts: Facts, stat: Stat): Row {
-    if (row.copy) return this.#own({ ...row, ...plain(facts), stat }, row, row.parent, row.name)
+    if (row.copy) return this.#own({ ...row, ...plainFacts(facts), stat }, row, row.parent, row.name)
     const ref = leading(row)
     const dots = dotsOf(ref)
     const batch = this.#batch()
@@ -68,7 +69,7 @@ export class Operations {
     const version = batch.write(batch.rebuilt(ref, []), facts, dots, this.#origin(row, ref, facts))
     this.#commit(batch, settled)
     const nodes = row.nodes.map(other => (other.id === ref.id ? this.ref(ref.id, [version]) : other))
-    return this.#put({ ...row, ...plain(facts), stat, nodes })
+    return this.#put({ ...row, ...plainFacts(facts), stat, nodes })
   }
 
   move(row: Row, parent: Row, name: string): Row {
@@ -275,10 +276,6 @@ export class Operations {
     this.#deps.rows.put(row)
     return row
   }
-}
-
-function plain({ content, size, mtime, mode }: Facts): Facts {
-  return { content, size, mtime, mode }
 }
 
 function legal(name: string): void {

@@ -1,5 +1,5 @@
-// The codec of records: the whole state of one node, the registration of an actor, or which nodes an actor deleted, as a latin1 string of its bytes. Canonical:
-// one node state has one encoding. The format is final: what this code does not know (flag bits, hash ids) is `opaque`, kept and
+// The codec of records, as latin1 strings of their bytes: the whole state of one node, the registration of an actor, or which nodes an
+// actor deleted. Canonical: one node state has one encoding. The format is final: what this code does not know (flag bits, hash ids) is `opaque`, kept and
 // never rewritten. Decoding never trusts: anything malformed throws RecordError.
 import { hash } from 'node:crypto'
 import { LISTED, SINGLE } from '../core/content.ts'

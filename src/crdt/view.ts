@@ -1,6 +1,8 @@
 // The projection as it is read: listings of merged directories (named when first asked for, cached, mended by the projection), and
 // the entries that nodes show as. Pure reading: nothing here changes what shows.
+
 import type { Entry, Facts } from '../core/entry.ts'
+import { plainFacts } from '../core/entry.ts'
 import type { ActorId, NodeId } from '../core/ids.ts'
 import { NO_CONTENT, ROOT_NODE } from '../core/ids.ts'
 import { normalName } from '../core/names.ts'
@@ -193,8 +195,4 @@ export function specialEntry(special: Special, merged: Merged): Entry {
     dots: special.group.versions.map(v => v.dot),
     copy: special.copy,
   }
-}
-
-function plainFacts({ content, size, mtime, mode }: Facts): Facts {
-  return { content, size, mtime, mode }
 }

@@ -1,9 +1,11 @@
 // What `kith diff` compares: two versions of a file, or two states of a directory. Which two, and what differs; the lines are compared
 // where they are shown, so that a long text holds up no daemon.
+
 import { printable } from '../core/display.ts'
 import type { Facts, Kind } from '../core/entry.ts'
 import { isKithError, KithError } from '../core/errors.ts'
 import type { DeviceId } from '../core/ids.ts'
+import { isWithin } from '../core/names.ts'
 import type { Change, FileVersion } from '../core/past.ts'
 import type { Waiting } from '../core/ports.ts'
 import type { FolderEngine } from '../core/status.ts'
@@ -157,7 +159,7 @@ async function stateAt(
 function stateNow(engine: FolderEngine, path: string): ReadonlyMap<string, Standing> {
   const state = new Map<string, Standing>()
   for (const { path: at, entry } of engine.entries()) {
-    if (path === '' || at === path || at.startsWith(`${path}/`)) state.set(at, { kind: entry.kind, facts: entry.facts })
+    if (isWithin(at, path)) state.set(at, { kind: entry.kind, facts: entry.facts })
   }
   return state
 }

@@ -1,8 +1,10 @@
 // What the local API can ask about the past, in the API's own shapes: the folder is found from the path, versions by the start of their id,
 // devices get their names. What was, and how it comes back, is decided by each folder's archive.
+
 import { printable } from '../core/display.ts'
 import { isKithError, KithError } from '../core/errors.ts'
 import { type DeviceId, hexOf } from '../core/ids.ts'
+import { isWithin } from '../core/names.ts'
 import type { Change, DamagedFile, FileVersion, RewindOutcome } from '../core/past.ts'
 import type { DeviceState, Network, Waiting } from '../core/ports.ts'
 import type { FolderEngine } from '../core/status.ts'
@@ -326,10 +328,6 @@ function timed({ from, to, at, until }: DiffRequest) {
   const pick = (version: string | undefined, time: string | undefined) =>
     version !== undefined ? { version } : time !== undefined ? { time: Date.parse(time) } : null
   return { from: pick(from, at), to: pick(to, until) }
-}
-
-function isWithin(path: string, top: string): boolean {
-  return top === '' || path === top || path.startsWith(`${top}/`)
 }
 
 function relative(top: string, path: string): string {

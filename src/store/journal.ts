@@ -1,5 +1,7 @@
 // Every applied change, local or remote, in the order in which it was stored; and by node. Never changed, read newest first.
+
 import type { Facts, Kind } from '../core/entry.ts'
+import { sameFacts } from '../core/entry.ts'
 import type { ContentId, DeviceId, NodeId } from '../core/ids.ts'
 import type { JournalAction, JournalEntry, Standing } from '../core/past.ts'
 import { damaged, Reader, uintBytes, uintOf, Writer } from './codec.ts'
@@ -139,8 +141,4 @@ function encodeFacts(out: Writer, { content, size, mtime, mode }: Facts): void {
 function decodeFacts(input: Reader): Facts {
   const content = input.shortBinary(CONTENT_BYTES) as ContentId
   return { content, size: input.count(), mtime: input.number(), mode: input.count() }
-}
-
-function sameFacts(a: Facts, b: Facts): boolean {
-  return a.content === b.content && a.size === b.size && a.mtime === b.mtime && a.mode === b.mode
 }

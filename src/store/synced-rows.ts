@@ -1,6 +1,8 @@
 // The codec of one synced row, and the sum by which the loss of any of them shows. A row says most things twice (its facts and those
 // of its version, its name and its birth's): what is equal is written once.
+
 import type { Birth, Dot, Facts, Kind, NodeRef, Placement, Version } from '../core/entry.ts'
+import { sameFacts } from '../core/entry.ts'
 import type { ActorId, ContentId, NodeId, RowId } from '../core/ids.ts'
 import type { Stat } from '../core/ports.ts'
 import type { Row } from '../core/rows.ts'
@@ -123,19 +125,15 @@ function writeNode(out: Writer, node: NodeRef, row: Row): void {
 }
 
 function writeVersion(out: Writer, version: Version, row: Row): void {
-  const sameFacts =
-    version.content === row.content &&
-    version.size === row.size &&
-    version.mtime === row.mtime &&
-    version.mode === row.mode
-  let flags = sameFacts ? SAME_FACTS : 0
+  const isSame = sameFacts(version, row)
+  let flags = isSame ? SAME_FACTS : 0
   if (version.merged) flags |= MERGED
   if (version.metadataOnly) flags |= METADATA_ONLY
   if (version.base !== null) flags |= BASE
   if (version.copyOf !== null) flags |= COPY_OF
   out.byte(flags)
   writeDot(out, version.dot)
-  if (!sameFacts) writeFacts(out, version)
+  if (!isSame) writeFacts(out, version)
   if (version.base !== null) writeDot(out, version.base)
   if (version.copyOf !== null) {
     out.binary(version.copyOf.node)

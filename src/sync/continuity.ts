@@ -4,6 +4,7 @@
 import type { Facts, Kind } from '../core/entry.ts'
 import type { DeviceId, NodeId } from '../core/ids.ts'
 import type { JournalEntry } from '../core/past.ts'
+import { joinPath, parentPath } from './local-changes.ts'
 import { sameStanding } from './standing.ts'
 
 interface Item {
@@ -52,10 +53,10 @@ export class Continuity {
 
   #adjust(entry: JournalEntry): JournalEntry[] {
     const there = this.#at(entry.path)
-    const before = there === undefined || there.found ? [] : this.#gone(there, parentOf(entry.path), entry)
+    const before = there === undefined || there.found ? [] : this.#gone(there, parentPath(entry.path), entry)
     if (entry.action === 'deleted') {
       // What went with a directory, and was never found in it.
-      const inside = there === undefined ? [] : this.#gone(there, parentOf(entry.path), entry)
+      const inside = there === undefined ? [] : this.#gone(there, parentPath(entry.path), entry)
       return [...inside.filter(({ path }) => path !== entry.path), entry]
     }
     if (entry.was !== null || there === undefined || there.found) return [entry]
@@ -71,7 +72,7 @@ export class Continuity {
     above: string,
     { time, device }: { readonly time: number; readonly device: DeviceId },
   ): JournalEntry[] {
-    const path = top === this.#root ? '' : join(above, top.name)
+    const path = top === this.#root ? '' : joinPath(above, top.name)
     const out = [...top.children.values()].flatMap(child => this.#gone(child, path, { time, device }))
     if (top.found || top === this.#root || [...top.children.values()].some(isFound)) return out
     const { node, kind, facts } = top
@@ -94,7 +95,8 @@ export class Continuity {
 
   #put(what: Item, path: string): void {
     let above = this.#root
-    for (const name of parentOf(path) === '' ? [] : parentOf(path).split('/')) {
+    const directory = parentPath(path)
+    for (const name of directory === '' ? [] : directory.split('/')) {
       let next = above.children.get(name)
       if (next === undefined) {
         next = item({ name, kind: 'directory', facts: NO_FACTS, node: what.node })
@@ -121,13 +123,4 @@ function item(about: Pick<Item, 'name' | 'kind' | 'facts' | 'node'>): Item {
 
 function isFound(one: Item): boolean {
   return one.found || [...one.children.values()].some(isFound)
-}
-
-function parentOf(path: string): string {
-  const at = path.lastIndexOf('/')
-  return at < 0 ? '' : path.slice(0, at)
-}
-
-function join(above: string, name: string): string {
-  return above === '' ? name : `${above}/${name}`
 }

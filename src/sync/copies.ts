@@ -1,6 +1,8 @@
 // On how many devices the newest content of each file is known to be held: here by the rows, on linked devices by asking, on absent ones by
 // when they were last in sync with this one and what has changed here since. What is not known does not count.
+
 import type { ContentId, DeviceId } from '../core/ids.ts'
+import { isWithin } from '../core/names.ts'
 import type { JournalEntry } from '../core/past.ts'
 import type { FolderStore, Waiting } from '../core/ports.ts'
 import type { RowTable } from '../core/rows.ts'
@@ -64,8 +66,7 @@ async function heldFiles(deps: CopiesDeps, path: string, options: Waiting): Prom
   for (const entry of tree.allEntries()) {
     if (entry.kind === 'directory') continue
     const at = entryPath(tree, entry)
-    if (path === '' || at === path || at.startsWith(`${path}/`))
-      files.push({ path: at, size: entry.facts.size, content: entry.facts.content })
+    if (isWithin(at, path)) files.push({ path: at, size: entry.facts.size, content: entry.facts.content })
   }
   const linked = await holdings.holders(
     files.map(file => file.content),

@@ -1,7 +1,9 @@
 // The folder as it was, walked back from the rows of now: an entry of the journal is undone on it path by path. A thing keeps its row
 // on the way, so that a file that moved is moved back, not copied. Only what the journal speaks of is in memory; all else is looked up
 // in the rows. Beside what a thing was it keeps what it is to be. Pure; the rows must not change meanwhile.
+
 import type { Facts, Kind } from '../core/entry.ts'
+import { plainFacts } from '../core/entry.ts'
 import type { NodeId, RowId } from '../core/ids.ts'
 import { NO_CONTENT, ROOT_ROW } from '../core/ids.ts'
 import type { Row, RowTable } from '../core/rows.ts'
@@ -183,13 +185,9 @@ export function pathBy(thing: Thing, placeOf: (thing: Thing) => Place | null): s
   return parts.reverse().join('/')
 }
 
-export function plain({ content, size, mtime, mode }: Facts): Facts {
-  return { content, size, mtime, mode }
-}
-
 function standing(row: Row, parent: Thing | null): Thing {
   const place = parent === null ? null : { parent, name: row.name }
-  const facts = plain(row)
+  const facts = plainFacts(row)
   return {
     kind: row.kind,
     row,

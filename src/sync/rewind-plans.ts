@@ -1,9 +1,11 @@
 // How far back the journal is to be undone, and of what: for a moment, for what is gone, for one version, for one device. Reads the journal
 // and the rows, which must not change meanwhile; writes nothing.
+
 import { printable } from '../core/display.ts'
 import type { Facts, Kind } from '../core/entry.ts'
 import { KithError } from '../core/errors.ts'
 import type { DeviceId, NodeId } from '../core/ids.ts'
+import { isWithin } from '../core/names.ts'
 import type { Change, JournalEntry } from '../core/past.ts'
 import type { FolderStore, Waiting } from '../core/ports.ts'
 import type { RowTable } from '../core/rows.ts'
@@ -113,13 +115,9 @@ async function rewound(
   return rewind
 }
 
-function inside(at: string, path: string): boolean {
-  return at === path || at.startsWith(`${path}/`)
-}
-
 /** Does it say something of what was there, or of where that was? */
 function touches({ action, path: at, was }: JournalEntry, path: string): boolean {
-  if (inside(at, path) || (was !== null && inside(was.path, path))) return true
+  if (isWithin(at, path) || (was !== null && isWithin(was.path, path))) return true
   // A directory above that was made or moved: before, this was another path.
   return path.startsWith(`${at}/`) && (was === null || was.path !== at || action === 'deleted')
 }
@@ -129,6 +127,6 @@ function nothingThen(path: string): KithError {
 }
 
 function goneElsewhere({ path: at }: JournalEntry, path: string): KithError {
-  const said = inside(at, path) ? 'it is not known how it went' : `it was moved to ${printable(at)}`
+  const said = isWithin(at, path) ? 'it is not known how it went' : `it was moved to ${printable(at)}`
   return new KithError('no-such-version', `${printable(path)} was not deleted: ${said}. Say a time (--at).`)
 }

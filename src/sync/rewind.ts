@@ -1,12 +1,15 @@
 // What would bring a folder, or a part of it, back to what it was: the journal undone newest first on a tree of things, then what each
 // thing is to be against what it is. One algorithm for `restore` (all is undone) and for `undo` (only what one device did; what others
 // changed later than that, a content, a place, an existence, is pinned). Pure: it says what is to be done and touches nothing.
+
 import type { Facts, Kind } from '../core/entry.ts'
+import { plainFacts } from '../core/entry.ts'
 import type { RowId } from '../core/ids.ts'
+import { isWithin } from '../core/names.ts'
 import type { Change, JournalEntry } from '../core/past.ts'
 import type { Row, RowTable } from '../core/rows.ts'
 import { parentPath } from './local-changes.ts'
-import { PastTree, type Place, pathBy, plain, type Thing } from './past-tree.ts'
+import { PastTree, type Place, pathBy, type Thing } from './past-tree.ts'
 
 /** A directory that stands, or one that an earlier step of the same rewind makes. */
 export type Home = { readonly row: RowId } | { readonly made: number }
@@ -67,7 +70,7 @@ export class Rewind {
 
   #undelete(entry: JournalEntry, take: boolean): void {
     const { node, kind } = entry
-    const facts = plain(entry.was?.facts ?? entry.facts)
+    const facts = plainFacts(entry.was?.facts ?? entry.facts)
     const path = entry.was?.path ?? entry.path
     const parent = this.#tree.directory(parentPath(path))
     const place = { parent, name: nameOf(path) }
@@ -93,7 +96,7 @@ export class Rewind {
     // What is said to have stood there did, though nothing says how it went.
     const thing = this.#tree.find(path, kind, node) ?? this.#lost(entry, take)
     thing.nodes.add(node)
-    const facts = plain(was.facts)
+    const facts = plainFacts(was.facts)
     const { to, pinned } = thing
     const content = facts.content !== entry.facts.content
     const mode = facts.mode !== entry.facts.mode
@@ -115,7 +118,7 @@ export class Rewind {
 
   #lost({ path, kind, node, facts }: JournalEntry, take: boolean): Thing {
     const place = { parent: this.#tree.directory(parentPath(path)), name: nameOf(path) }
-    const thing = this.#tree.add(place, { kind, facts: plain(facts), node, implied: false })
+    const thing = this.#tree.add(place, { kind, facts: plainFacts(facts), node, implied: false })
     thing.to.exists = take
     return thing
   }
@@ -151,8 +154,7 @@ class Steps {
   /** Whatever neither was nor is in the part that was asked for stays as it is. */
   #select(): void {
     const { path } = this.#selection
-    const inside = (at: string | undefined): boolean =>
-      at !== undefined && (path === '' || at === path || at.startsWith(`${path}/`))
+    const inside = (at: string | undefined): boolean => at !== undefined && isWithin(at, path)
     const chosen = [...this.#tree.met].filter(thing => {
       const was = thing.to.exists && inside(pathBy(thing, each => each.to.place))
       return was || (thing.now !== null && inside(pathBy(thing, each => each.now)))
@@ -161,7 +163,7 @@ class Steps {
     for (const thing of this.#tree.met) {
       if (kept.has(thing)) continue
       if (thing.row === null) thing.to.exists = false
-      else Object.assign(thing.to, { exists: true, place: thing.now, facts: plain(thing.row) })
+      else Object.assign(thing.to, { exists: true, place: thing.now, facts: plainFacts(thing.row) })
     }
   }
 
@@ -309,7 +311,7 @@ class Steps {
       if (row === null) continue
       const from = pathBy(thing, each => each.now) ?? null
       if (this.#hasMoved(thing))
-        moves.push({ do: 'move', change: { ...change, action: 'move', from, facts: plain(row) }, row, home, name })
+        moves.push({ do: 'move', change: { ...change, action: 'move', from, facts: plainFacts(row) }, row, home, name })
       if (differs(kind, row, to.facts)) edits.push({ do: 'edit', change: { ...change, action: 'edit' }, row })
     }
     for (const thing of things) {
@@ -318,7 +320,7 @@ class Steps {
       const path = pathBy(thing, each => each.now) ?? ''
       removals.push({
         do: 'remove',
-        change: { action: 'delete', kind, path, from: null, facts: plain(row) },
+        change: { action: 'delete', kind, path, from: null, facts: plainFacts(row) },
         row,
       })
     }
@@ -344,7 +346,7 @@ class Steps {
 /** What was to go does not. */
 function stay(thing: Thing): void {
   if (thing.row === null || thing.to.exists) return
-  Object.assign(thing.to, { exists: true, place: thing.now, facts: plain(thing.row) })
+  Object.assign(thing.to, { exists: true, place: thing.now, facts: plainFacts(thing.row) })
 }
 
 function nameOf(path: string): string {

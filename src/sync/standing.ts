@@ -1,6 +1,8 @@
 // What the journal notes: transitions of what the rows say this disk shows, each with what stood there before. It promises that every entry
 // undoes to the rows as they were before it, taken newest first; and it says who did a thing that came from elsewhere.
-import type { Dot, Facts } from '../core/entry.ts'
+
+import type { Dot } from '../core/entry.ts'
+import { plainFacts, sameFacts } from '../core/entry.ts'
 import type { ActorId, DeviceId, NodeId } from '../core/ids.ts'
 import { ROOT_ROW } from '../core/ids.ts'
 import type { JournalAction, JournalEntry, Standing } from '../core/past.ts'
@@ -19,22 +21,10 @@ export function standing(rows: RowTable, row: Row | null | undefined): Standing 
   return row === null || row === undefined ? null : { path: shownPath(rows, row), facts: plainFacts(row) }
 }
 
-function plainFacts({ content, size, mtime, mode }: Facts): Facts {
-  return { content, size, mtime, mode }
-}
-
 /** Two standings are the same: nothing to note. */
 export function sameStanding(a: Standing | null, b: Standing | null): boolean {
   if (a === null || b === null) return a === b
-  const { content, size, mtime, mode } = a.facts
-  const other = b.facts
-  return (
-    a.path === b.path &&
-    content === other.content &&
-    size === other.size &&
-    mtime === other.mtime &&
-    mode === other.mode
-  )
+  return a.path === b.path && sameFacts(a.facts, b.facts)
 }
 
 /** The entry for a row that stands `now` where `was` stood; null where nothing that it stands for is known. */
