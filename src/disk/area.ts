@@ -22,7 +22,7 @@ export const PACKS = 'packs'
 export const RECIPES = 'recipes'
 /** What was kept and is not what it should be any more. */
 export const DAMAGED = 'damaged'
-export const AREA_DIRECTORIES = [STAGE, VERSIONS, PARKED, TRANSIT, PACKS, RECIPES, DAMAGED] as const
+export const AREA_DIRECTORIES = [STAGE, VERSIONS, PARKED, TRANSIT, PACKS, RECIPES, DAMAGED, JOURNAL] as const
 
 export const MARKER_FILE = 'folder.json'
 /** Replaced and removed inodes that a program may still be writing to. */

@@ -1,5 +1,6 @@
 // The port `FolderDisk` on a real directory: puts together what scans, hashes, stages, publishes and watches. It holds no user's data,
 // only which directory the root is, what versions and stage hold by name, and the threads that do the work.
+
 import { lstatSync } from 'node:fs'
 import { lstat, mkdir, readdir, realpath, statfs } from 'node:fs/promises'
 import { KithError, systemCode } from '../core/errors.ts'
@@ -20,6 +21,7 @@ import type {
   Watch,
   WatchEvents,
 } from '../core/ports.ts'
+import { Serial } from '../core/serial.ts'
 import { AREA, type Seal } from './area.ts'
 import { identityOf, splitPath, within } from './beneath.ts'
 import { abortable, hashFiles } from './hasher.ts'
@@ -77,7 +79,8 @@ class RealFolderDisk implements FolderDisk {
   readonly #watches = new Set<DirectoryWatch>()
   readonly #events = new Set<WatchEvents>()
   #identity: Root['identity'] = null
-  #applying: Promise<unknown> = Promise.resolve()
+  /** Batches and whatever else changes the folder or its `.kith`. */
+  readonly #acts = new Serial()
   #late: NodeJS.Timeout | null = null
   #closed = false
 
@@ -88,7 +91,7 @@ class RealFolderDisk implements FolderDisk {
     this.#ownsWorkers = options.workers === undefined
     const deps = { workers: this.#workers, root: () => this.#at() }
     this.stage = new DiskStage(deps)
-    this.versions = new DiskVersions({ ...deps, stage: this.stage, serially: work => this.#serially(work) })
+    this.versions = new DiskVersions({ ...deps, stage: this.stage, acts: this.#acts, log: options.log })
     this.journalCopy = new DiskJournalCopy({ root, log: options.log })
   }
 
@@ -130,7 +133,7 @@ class RealFolderDisk implements FolderDisk {
   }
 
   async recover(): Promise<void> {
-    const reply = await this.#serially(() => this.#workers.publish({ do: 'recover', root: this.#at() }))
+    const reply = await this.#acts.run(() => this.#workers.publish({ do: 'recover', root: this.#at() }))
     await this.versions.load(reply.versions)
     for (const path of reply.back) this.#options.log.warn({ path }, 'put back what an interrupted run had set aside')
     this.#tookLate(reply.late)
@@ -186,7 +189,7 @@ class RealFolderDisk implements FolderDisk {
   }
 
   apply(steps: readonly DiskStep[], options: Waiting): Promise<readonly StepResult[]> {
-    return this.#serially(() => this.#apply(steps, options.signal))
+    return this.#acts.run(() => this.#apply(steps, options.signal))
   }
 
   watch(events: WatchEvents): Watch {
@@ -220,8 +223,8 @@ class RealFolderDisk implements FolderDisk {
     this.#closed = true
     if (this.#late !== null) clearTimeout(this.#late)
     for (const watch of this.#watches) await watch.close()
-    await this.#applying
-    await this.journalCopy.close()
+    await this.#acts.ended()
+    await this.journalCopy.written()
     if (this.#ownsWorkers) await this.#workers.close()
   }
 
@@ -255,20 +258,16 @@ class RealFolderDisk implements FolderDisk {
   }
 
   /** One batch at a time: what is parked belongs to it. */
-  #serially<T>(work: () => Promise<T>): Promise<T> {
-    const done = this.#applying.then(work)
-    this.#applying = done.catch(() => undefined)
-    return done
-  }
-
   #watchLate(): void {
     if (this.#late !== null || this.#closed) return
     this.#late = setTimeout(() => {
       this.#late = null
-      this.#serially(() => this.#workers.publish({ do: 'late', root: this.#at() })).then(
-        reply => this.#tookLate(reply),
-        (error: unknown) => this.#options.log.warn({ error }, 'could not look for late writers'),
-      )
+      this.#acts
+        .run(() => this.#workers.publish({ do: 'late', root: this.#at() }))
+        .then(
+          reply => this.#tookLate(reply),
+          (error: unknown) => this.#options.log.warn({ error }, 'could not look for late writers'),
+        )
     }, LATE_WRITER_MS + 500)
     this.#late.unref()
   }

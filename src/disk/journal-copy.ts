@@ -1,8 +1,9 @@
 // A copy of the journal in `.kith/journal`, beside the versions it speaks of: files that are only appended to, numbered, a new one where the
 // last is long. A record is its length, a checksum and the entry as JSON, so that it can be read without the database and without Kith.
 // What is torn or damaged is left out and said in the log; what was once written is never changed.
+
 import { constants } from 'node:fs'
-import { type FileHandle, mkdir, open, readdir } from 'node:fs/promises'
+import { open, readdir } from 'node:fs/promises'
 import { crc32 } from 'node:zlib'
 import { z } from 'zod'
 import type { Facts } from '../core/entry.ts'
@@ -11,7 +12,8 @@ import { fromHex, hexOf } from '../core/ids.ts'
 import type { Log } from '../core/log.ts'
 import type { JournalEntry } from '../core/past.ts'
 import type { JournalCopy, Waiting } from '../core/ports.ts'
-import { AREA_MODE, areaPath, JOURNAL, PRIVATE_MODE } from './area.ts'
+import { Serial } from '../core/serial.ts'
+import { areaPath, JOURNAL, PRIVATE_MODE } from './area.ts'
 import { isAbsent } from './problem-of.ts'
 
 /** A file that is longer than this is followed by another. */
@@ -20,6 +22,9 @@ const MAGIC = Buffer.from('kith journal 1\n')
 const HEAD_BYTES = 8
 /** Longer than any entry: a length beyond this is damage. */
 const MAX_RECORD_BYTES = 1 << 20
+const { O_APPEND, O_CREAT, O_EXCL, O_NOFOLLOW, O_RDONLY, O_WRONLY } = constants
+const OLD_FILE = O_WRONLY | O_APPEND | (O_NOFOLLOW ?? 0)
+const NEW_FILE = OLD_FILE | O_CREAT | O_EXCL
 const FILE_NAME = /^(\d{8})\.log$/
 
 const hex = z
@@ -51,37 +56,36 @@ export interface JournalCopyOptions {
 
 export class DiskJournalCopy implements JournalCopy {
   readonly #options: JournalCopyOptions
-  #file: FileHandle | null = null
-  #number = 0
+  readonly #appends = new Serial()
+  /** The file of this process (nothing is appended to what a crash may have torn); null: the next record begins one. */
+  #number: number | null = null
   #bytes = 0
-  #work: Promise<unknown> = Promise.resolve()
 
   constructor(options: JournalCopyOptions) {
     this.#options = options
   }
 
   append(entries: readonly JournalEntry[]): Promise<void> {
-    return this.#serially(async () => {
-      const records = entries.map(record)
-      for (let at = 0; at < records.length; ) {
-        const file = await this.#open()
-        const some: Buffer[] = []
-        const room = this.#options.rotateBytes ?? ROTATE_BYTES
-        for (let bytes = this.#bytes; at < records.length && (some.length === 0 || bytes < room); at++) {
-          const next = records[at] as Buffer
-          some.push(next)
-          bytes += next.length
-        }
-        const bytes = Buffer.concat(some)
-        await this.#write(file, bytes)
-        if (this.#bytes >= room) await this.#shut()
+    return this.#appends.run(async () => {
+      const room = this.#options.rotateBytes ?? ROTATE_BYTES
+      let some: Buffer[] = []
+      let bytes = this.#number === null ? 0 : this.#bytes
+      for (const each of entries.map(record)) {
+        some.push(each)
+        bytes += each.length
+        if (bytes < room) continue
+        await this.#write(some)
+        this.#number = null
+        some = []
+        bytes = 0
       }
+      if (some.length > 0) await this.#write(some)
     })
   }
 
   async *read(options: Waiting & { readonly tail?: boolean }): AsyncIterable<readonly JournalEntry[]> {
     // What is being written is waited for.
-    await this.#serially(async () => undefined)
+    await this.written()
     const numbers = await this.#numbers()
     if (options.tail === true) numbers.reverse()
     for (const number of numbers) {
@@ -94,38 +98,26 @@ export class DiskJournalCopy implements JournalCopy {
     }
   }
 
-  close(): Promise<void> {
-    return this.#serially(() => this.#shut())
+  written(): Promise<void> {
+    return this.#appends.ended()
   }
 
-  async #write(file: FileHandle, bytes: Buffer): Promise<void> {
+  /** The file is open for the length of a write only: nothing keeps the user from unmounting the disk, or is written where it was mounted. */
+  async #write(records: readonly Buffer[]): Promise<void> {
+    const isNew = this.#number === null
+    const number = this.#number ?? Math.max(0, ...(await this.#numbers())) + 1
+    // What is torn now, or went, is left behind: then the next records go into another file.
+    this.#number = null
+    const file = await open(this.#path(number), isNew ? NEW_FILE : OLD_FILE, PRIVATE_MODE)
     try {
+      const bytes = Buffer.concat(isNew ? [MAGIC, ...records] : records)
       const { bytesWritten } = await file.write(bytes)
-      this.#bytes += bytesWritten
       if (bytesWritten < bytes.length) throw new Error('the journal was written in part')
-    } catch (error) {
-      // What is torn now is left behind: the next records go into another file.
-      await this.#shut()
-      throw error
+      this.#bytes = (isNew ? 0 : this.#bytes) + bytesWritten
+    } finally {
+      await file.close()
     }
-  }
-
-  /** A new file for this process (nothing is appended to what a crash may have torn), and for each time the last is long. */
-  async #open(): Promise<FileHandle> {
-    if (this.#file !== null) return this.#file
-    await mkdir(areaPath(this.#options.root, JOURNAL), { mode: AREA_MODE, recursive: true })
-    this.#number = Math.max(this.#number, ...(await this.#numbers())) + 1
-    const file = await open(this.#path(this.#number), 'ax', PRIVATE_MODE)
-    this.#file = file
-    this.#bytes = 0
-    await this.#write(file, MAGIC)
-    return file
-  }
-
-  async #shut(): Promise<void> {
-    const file = this.#file
-    this.#file = null
-    await file?.close()
+    this.#number = number
   }
 
   async #numbers(): Promise<number[]> {
@@ -147,7 +139,7 @@ export class DiskJournalCopy implements JournalCopy {
 
   async #bytesOf(number: number): Promise<Buffer | null> {
     try {
-      const file = await open(this.#path(number), constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0))
+      const file = await open(this.#path(number), O_RDONLY | (O_NOFOLLOW ?? 0))
       try {
         return await file.readFile()
       } finally {
@@ -181,12 +173,6 @@ export class DiskJournalCopy implements JournalCopy {
         'pieces of the copy of the journal are damaged, and left out',
       )
     return out
-  }
-
-  #serially<T>(work: () => Promise<T>): Promise<T> {
-    const done = this.#work.then(work)
-    this.#work = done.catch(() => undefined)
-    return done
   }
 }
 

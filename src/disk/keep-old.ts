@@ -1,5 +1,6 @@
 // What a publish replaces or removes, kept in `.kith/versions` by content id: linked where the inode is the user's alone, else copied.
 // A link is made under a temporary name, looked at, and only then named. Nothing here changes the user's names.
+
 import {
   type BigIntStats,
   closeSync,
@@ -19,7 +20,7 @@ import { contentName, PRIVATE_MODE } from './area.ts'
 import type { AreaHandle } from './area-handle.ts'
 import { type Directory, openRegular, readLink } from './beneath.ts'
 import { readContent } from './content-read.ts'
-import { copyHandle, removeIfThere, writeFully } from './own-files.ts'
+import { copyHandle, isThere, removeIfThere, writeFully } from './own-files.ts'
 
 /** A file that changed this recently may have changed again within one tick of the disk's clock: its bytes decide. */
 const RACY_MS = 2000
@@ -92,10 +93,6 @@ export function isSameBytes(a: BigIntStats, b: BigIntStats): boolean {
     a.mtimeNs === b.mtimeNs &&
     (a.mode & 0o170000n) === (b.mode & 0o170000n)
   )
-}
-
-function isThere(path: string): boolean {
-  return lstatSync(path, { throwIfNoEntry: false }) !== undefined
 }
 
 /** An inode with other names, or a disk without links: the bytes are copied, checked and synced here. */

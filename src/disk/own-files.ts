@@ -1,5 +1,5 @@
 // Small acts on files of our own in `.kith`, shared by the workers. Synchronous; none of them is ever given a user's path to change.
-import { closeSync, constants, copyFileSync, fsyncSync, openSync, unlinkSync, writeSync } from 'node:fs'
+import { closeSync, constants, copyFileSync, fsyncSync, lstatSync, openSync, unlinkSync, writeSync } from 'node:fs'
 import { systemCode } from '../core/errors.ts'
 import { PRIVATE_MODE } from './area.ts'
 import { type Directory, openForSync, readFully } from './beneath.ts'
@@ -29,6 +29,10 @@ export function copyHandle(fd: number, to: string): void {
 
 export function writeFully(fd: number, bytes: Uint8Array, at: number): void {
   for (let done = 0; done < bytes.length; ) done += writeSync(fd, bytes, done, bytes.length - done, at + done)
+}
+
+export function isThere(path: string): boolean {
+  return lstatSync(path, { throwIfNoEntry: false }) !== undefined
 }
 
 export function removeIfThere(path: string): void {

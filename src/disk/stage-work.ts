@@ -1,8 +1,10 @@
 // What the workers do in `.kith/stage`: write, copy, verify. A file there has its content's name only
 // after the whole was verified; what is unfinished ends in `.part`. A descriptor whose fsync failed is never synced again: the file goes.
+
 import { closeSync, constants, fstatSync, ftruncateSync, openSync, renameSync } from 'node:fs'
 import type { Chunk } from '../core/content.ts'
 import { matches, sha256 } from '../core/content-list.ts'
+import { systemCode } from '../core/errors.ts'
 import type { ContentId, Hash } from '../core/ids.ts'
 import type { ContentPlace } from '../core/ports.ts'
 import { AREA, contentName, PART_SUFFIX, type Seal, STAGE, sealOf } from './area.ts'
@@ -10,7 +12,7 @@ import { type Directory, openRegular, readFully, within } from './beneath.ts'
 import { copyHandle, removeIfThere, writeFully } from './own-files.ts'
 import { isAbsent } from './problem-of.ts'
 import { type Root, type Source, withSource } from './source.ts'
-import { errorCode, verified, writeNew } from './verified-file.ts'
+import { verified, writeNew } from './verified-file.ts'
 
 const { O_NOFOLLOW, O_RDWR } = constants
 const COPY_SUFFIX = '.copy'
@@ -115,7 +117,7 @@ function putLocal(stage: Directory, task: StageTask & { do: 'stage-local' }): Se
   } catch (error) {
     removeIfThere(path)
     // The source is not there as said; an error of the stage itself is thrown.
-    if (isAbsent(error) || errorCode(error) === 'ELOOP' || errorCode(error) === 'EINVAL') return null
+    if (isAbsent(error) || systemCode(error) === 'ELOOP' || systemCode(error) === 'EINVAL') return null
     throw error
   }
   if (found === null) removeIfThere(path)

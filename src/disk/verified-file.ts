@@ -1,6 +1,8 @@
 // Writing a file of our own so that it has its name only when it is whole and right. A descriptor whose sync failed is never synced
 // again: the file goes. For workers.
+
 import { closeSync, constants, fchmodSync, fstatSync, fsyncSync, openSync } from 'node:fs'
+import { systemCode } from '../core/errors.ts'
 import type { ContentId } from '../core/ids.ts'
 import { PRIVATE_MODE, type Seal, sealOf } from './area.ts'
 import { readContent } from './content-read.ts'
@@ -50,12 +52,8 @@ function openNew(path: string): number {
   try {
     return openSync(path, NEW_FILE, PRIVATE_MODE)
   } catch (error) {
-    if (errorCode(error) !== 'EEXIST') throw error
+    if (systemCode(error) !== 'EEXIST') throw error
     removeIfThere(path)
     return openSync(path, NEW_FILE, PRIVATE_MODE)
   }
-}
-
-export function errorCode(error: unknown): unknown {
-  return error instanceof Error && 'code' in error ? error.code : undefined
 }

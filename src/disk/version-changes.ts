@@ -1,12 +1,13 @@
 // What is replaced, moved or removed among the kept versions, in the publish worker: one act at a time with the batches of the folder, so
 // that an inode which a program may still write to (late.log) is never dropped, packed or replaced. Everything here is durable when it
 // returns.
+
 import { closeSync, constants, fchmodSync, fsyncSync, lstatSync, openSync, renameSync, unlinkSync } from 'node:fs'
 import type { ContentId } from '../core/ids.ts'
 import { contentName, isSealed, PRIVATE_MODE, type Seal, WORK_SUFFIX } from './area.ts'
 import type { AreaHandle } from './area-handle.ts'
 import { lateNames } from './late-writers.ts'
-import { removeIfThere, syncDirectory } from './own-files.ts'
+import { isThere, removeIfThere, syncDirectory } from './own-files.ts'
 
 export type VersionChange =
   | { readonly do: 'drop'; readonly contents: readonly ContentId[] }
@@ -111,8 +112,4 @@ function endPacking(area: AreaHandle, { content, seal }: VersionChange & { do: '
   unlinkSync(whole)
   syncDirectory(area.versions)
   return { done: [content], packed: true }
-}
-
-function isThere(path: string): boolean {
-  return lstatSync(path, { throwIfNoEntry: false }) !== undefined
 }

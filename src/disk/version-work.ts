@@ -1,5 +1,6 @@
 // What the hash workers do for kept versions: keep bytes or a copy of a file, say what is kept and what it takes, read it again. They only
 // add files; what is replaced, moved or removed there is the publish worker's, so that it never meets a batch.
+
 import { closeSync, fstatSync, lstatSync, renameSync } from 'node:fs'
 import { threadId } from 'node:worker_threads'
 import { matches } from '../core/content-list.ts'
@@ -11,12 +12,12 @@ import { AreaHandle } from './area-handle.ts'
 import { type Directory, openRegular, within } from './beneath.ts'
 import { readContent } from './content-read.ts'
 import { lateNames } from './late-writers.ts'
-import { copyHandle, removeIfThere, syncDirectory, writeFully } from './own-files.ts'
+import { copyHandle, isThere, removeIfThere, syncDirectory, writeFully } from './own-files.ts'
 import { withPacks } from './packs.ts'
 import { isAbsent } from './problem-of.ts'
 import { inRecipes, isSound, readRecipe, readSegment, recipeNames } from './recipes.ts'
 import { type Root, withSource } from './source.ts'
-import { errorCode, syncOrRemove, verified, writeNew } from './verified-file.ts'
+import { syncOrRemove, verified, writeNew } from './verified-file.ts'
 
 const BLOCK_BYTES = 512n
 
@@ -108,7 +109,7 @@ function orLink<T>(file: () => T, link: () => T): T {
   try {
     return file()
   } catch (error) {
-    if (errorCode(error) !== 'ELOOP') throw error
+    if (systemCode(error) !== 'ELOOP') throw error
     return link()
   }
 }
@@ -118,7 +119,7 @@ function orAbsent<T>(act: () => T): T | null {
   try {
     return act()
   } catch (error) {
-    if (isAbsent(error) || errorCode(error) === 'EINVAL' || errorCode(error) === 'ELOOP') return null
+    if (isAbsent(error) || systemCode(error) === 'EINVAL' || systemCode(error) === 'ELOOP') return null
     throw error
   }
 }
@@ -131,8 +132,8 @@ function partPath(versions: Directory, content: ContentId): string {
 /** An inode that has the name already keeps it: a program may still write to it, and its bytes were the same. */
 function nameIt(versions: Directory, path: string, content: ContentId): void {
   const name = `${versions.base}/${contentName(content)}`
-  if (lstatSync(name, { throwIfNoEntry: false }) === undefined) renameSync(path, name)
-  else removeIfThere(path)
+  if (isThere(name)) removeIfThere(path)
+  else renameSync(path, name)
   syncDirectory(versions)
 }
 

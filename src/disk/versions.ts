@@ -1,12 +1,15 @@
 // The port `Versions` on `.kith/versions`, `.kith/recipes` and `.kith/packs`: knows by content id what is kept whole and what is packed;
 // the workers read and write. A name whose inode a program may still write to is kept, and served, but nothing is done to it.
+
 import { readdir } from 'node:fs/promises'
 import type { ContentList } from '../core/content.ts'
 import { isSingle } from '../core/content.ts'
 import { decodeTop } from '../core/content-list.ts'
 import { KithError } from '../core/errors.ts'
 import type { ContentId } from '../core/ids.ts'
+import type { Log } from '../core/log.ts'
 import type { KeptVersion, Stat, Versions, Waiting } from '../core/ports.ts'
+import { Serial } from '../core/serial.ts'
 import { areaPath, contentOfName, RECIPES, VERSIONS } from './area.ts'
 import { abortable } from './hasher.ts'
 import { reserveRoom } from './room.ts'
@@ -26,7 +29,8 @@ export interface DiskVersionsDeps {
   readonly root: () => Root
   readonly stage: DiskStage
   /** One after the other with the folder's batches. */
-  readonly serially: <T>(work: () => Promise<T>) => Promise<T>
+  readonly acts: Serial
+  readonly log: Log
 }
 
 export class DiskVersions implements Versions {
@@ -34,7 +38,7 @@ export class DiskVersions implements Versions {
   readonly #whole = new Set<ContentId>()
   readonly #packed = new Set<ContentId>()
   /** One packing or clearing at a time: what is in work is not cleared away. */
-  #packing: Promise<unknown> = Promise.resolve()
+  readonly #packing = new Serial()
   /** What an interrupted run left may be cleared; later, how many were packed since. */
   #untidy = CLEAR_AFTER
 
@@ -97,7 +101,7 @@ export class DiskVersions implements Versions {
       }
       freed ||= packed
     }
-    if (freed) await this.#alone(() => this.#clear(options))
+    if (freed) await this.#packing.run(() => this.#clear(options))
   }
 
   async keep(path: string, stat: Stat, content: ContentId, options: Waiting): Promise<boolean> {
@@ -137,7 +141,7 @@ export class DiskVersions implements Versions {
   }
 
   pack(content: ContentId, list: ContentList, options: Waiting): Promise<void> {
-    return this.#alone(async () => {
+    return this.#packing.run(async () => {
       if (!this.#whole.has(content) || isSingle(content)) return
       await this.#pack(content, list, options)
       if (this.#untidy >= CLEAR_AFTER) await this.#clear(options)
@@ -165,19 +169,16 @@ export class DiskVersions implements Versions {
 
   async #clear(options: Waiting): Promise<void> {
     options.signal.throwIfAborted()
-    await this.#deps.workers.hash({ do: 'pack-clear', root: this.#deps.root() })
+    const { workers, root, log } = this.#deps
+    const { blocked } = await workers.hash({ do: 'pack-clear', root: root() })
+    // Nothing is taken away as long as it is not known what all of them need; verification finds which it is.
+    if (blocked) log.warn({}, 'a packed version is damaged: what others of the kind no longer need keeps its room')
     this.#untidy = 0
   }
 
-  #alone<T>(work: () => Promise<T>): Promise<T> {
-    const done = this.#packing.then(work)
-    this.#packing = done.catch(() => undefined)
-    return done
-  }
-
   #change(change: VersionChange): Promise<VersionChanged> {
-    const { workers, root, serially } = this.#deps
-    return serially(() => workers.publish({ do: 'versions', root: root(), change }))
+    const { workers, root, acts } = this.#deps
+    return acts.run(() => workers.publish({ do: 'versions', root: root(), change }))
   }
 }
 

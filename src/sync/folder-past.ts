@@ -1,11 +1,13 @@
 // All that concerns the past of one folder, put together: the archive that a person asks, what peers ask, and what is done about it in the
 // folder's quiet moments. The folder's loop stays in charge: it says when it is quiet, and when there is a turn between two cycles.
+
 import type { Clock } from '../core/clock.ts'
 import type { Emit } from '../core/events.ts'
 import type { ContentId, DeviceId, FolderId, RowId } from '../core/ids.ts'
 import type { Log } from '../core/log.ts'
 import type { HistoryQuery, JournalEntry } from '../core/past.ts'
 import type { FolderDisk, FolderNetwork, FolderState, FolderStore, Problem, Waiting } from '../core/ports.ts'
+import { Serial } from '../core/serial.ts'
 import type { FolderArchive, FolderSettings } from '../core/status.ts'
 import { Archive } from './archive.ts'
 import { CopiesWatch } from './copies-watch.ts'
@@ -59,7 +61,7 @@ export class FolderPast {
   readonly #copies: CopiesWatch
   #sweepProblem: Problem | null = null
   #idling = false
-  #alones: Promise<void> = Promise.resolve()
+  readonly #alones = new Serial()
   #settings: FolderSettings = { versions: 'standard', versionLimit: null, minCopies: 1 }
 
   constructor(deps: FolderPastDeps) {
@@ -178,7 +180,7 @@ export class FolderPast {
       if (this.#copies.nextMs() > 0) await this.#upkeep.idle(options)
       else if (await this.#countCopies(options)) this.#deps.onProblems()
     } finally {
-      await this.#alones
+      await this.#alones.ended()
       this.#idling = false
     }
   }
@@ -195,12 +197,7 @@ export class FolderPast {
   /** In a turn between two cycles; where that is now, one after the other. */
   #alone<T>(work: () => Promise<T>, options: Waiting): Promise<T> {
     if (!this.#idling) return this.#turns.take(work, this.#deps.refusal, options)
-    const run = this.#alones.then(work)
-    this.#alones = run.then(
-      () => undefined,
-      () => undefined,
-    )
-    return run
+    return this.#alones.run(work)
   }
 
   /** Between two cycles: whoever waits for that. */

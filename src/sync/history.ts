@@ -1,10 +1,12 @@
 // The history of a file or directory: what this device's journal has of it, joined with what linked devices' have. One change is told by
 // many journals: it is one version, told best by the device that did it, and named by what all of them say of it.
+
 import { createHash } from 'node:crypto'
 import type { ContentId, DeviceId, NodeId } from '../core/ids.ts'
 import type { FileVersion, HistoryQuery, JournalEntry } from '../core/past.ts'
 import type { FolderNetwork, FolderStore, Waiting } from '../core/ports.ts'
 import { MAX_HISTORY } from '../core/ports.ts'
+import { Serial } from '../core/serial.ts'
 import type { Holdings } from './holdings.ts'
 
 const CHECK_EVERY = 1_000
@@ -29,7 +31,7 @@ interface Told {
 export class History {
   readonly #deps: HistoryDeps
   /** Whole journals are read one at a time. */
-  #reading: Promise<unknown> = Promise.resolve()
+  readonly #reading = new Serial()
 
   constructor(deps: HistoryDeps) {
     this.#deps = deps
@@ -37,9 +39,7 @@ export class History {
 
   /** What this device's journal has, newest first, at most MAX_HISTORY. */
   answer(query: HistoryQuery, options: Waiting): Promise<readonly JournalEntry[]> {
-    const next = this.#reading.then(() => this.#read(query, options))
-    this.#reading = next.catch(() => undefined)
-    return next
+    return this.#reading.run(() => this.#read(query, options))
   }
 
   /** Of all devices that answer, newest first. `nodes`: what stands at the path now. */

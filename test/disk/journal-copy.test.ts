@@ -1,5 +1,16 @@
 // The copy of the journal on a real disk: rotation, torn and damaged records, and files that are none of ours.
-import { appendFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect } from 'chai'
@@ -16,6 +27,7 @@ describe('the copy of the journal on the disk', () => {
 
   beforeEach(() => {
     root = mkdtempSync(join(tmpdir(), 'kith-journal-'))
+    mkdirSync(join(root, '.kith/journal'), { recursive: true })
     warnings = []
   })
   afterEach(() => rmSync(root, { recursive: true }))
@@ -43,20 +55,34 @@ describe('the copy of the journal on the disk', () => {
   async function wrote(...numbers: number[]): Promise<void> {
     const copy = opened()
     await copy.append(numbers.map(entry))
-    await copy.close()
   }
 
   it('begins another file where the last is long, private all', async () => {
     const copy = opened(2_000)
     for (let at = 0; at < 60; at++) await copy.append([entry(at)])
     expect(await times(copy)).to.deep.equal(Array.from({ length: 60 }, (_, at) => at))
-    await copy.close()
     expect(files().length).to.be.greaterThan(4)
     for (const name of files()) {
       expect(statSync(pathOf(name)).size).to.be.lessThan(2_600)
       expect(statSync(pathOf(name)).mode & 0o777).to.equal(0o600)
     }
     expect(warnings).to.deep.equal([])
+  })
+
+  it('keeps nothing open, and writes nothing where the disk was', async () => {
+    const copy = opened()
+    await copy.append([entry(1)])
+    if (process.platform === 'linux') {
+      const open = readdirSync('/proc/self/fd').flatMap(fd => linkOf(`/proc/self/fd/${fd}`) ?? [])
+      expect(open.filter(path => path.startsWith(root))).to.deep.equal([])
+    }
+    // Unmounted: an empty directory in its place.
+    rmSync(join(root, '.kith'), { recursive: true })
+    expect(await copy.append([entry(2)]).catch(error => error.code)).to.equal('ENOENT')
+    expect(existsSync(join(root, '.kith'))).to.equal(false)
+    mkdirSync(join(root, '.kith/journal'), { recursive: true })
+    await copy.append([entry(3)])
+    expect(await times(copy)).to.deep.equal([3])
   })
 
   it('leaves out a torn end, wherever it is torn, and goes on behind it', async () => {
@@ -100,3 +126,11 @@ describe('the copy of the journal on the disk', () => {
     expect(await times(opened())).to.deep.equal([])
   })
 })
+
+function linkOf(path: string): string | null {
+  try {
+    return readlinkSync(path)
+  } catch {
+    return null // closed since it was listed
+  }
+}
