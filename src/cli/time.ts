@@ -77,7 +77,9 @@ function local(text: string): Date | null {
 function timeOfDay(text: string, now: Date): Date | null {
   const found = TIME_OF_DAY.exec(text)
   const clock = found === null ? null : clockOf(found.slice(1))
-  return clock === null ? null : lastOf(now, 1, clock)
+  if (clock === null) return null
+  const today = at(now, clock)
+  return today > now ? at(now, clock, -1) : today
 }
 
 /** `today`, `yesterday`, or the last of a day of the week. */
@@ -93,8 +95,8 @@ function named(text: string, now: Date): Date | null {
   const weekday = WEEKDAYS.findIndex(each => each === day || each.slice(0, 3) === day)
   if (weekday < 0) return null
   const back = (now.getDay() - weekday + 7) % 7
-  const found0 = at(now, clock, -back)
-  return found0 > now || (isLast && back === 0) ? at(now, clock, -back - 7) : found0
+  const nearest = at(now, clock, -back)
+  return nearest > now || (isLast && back === 0) ? at(now, clock, -back - 7) : nearest
 }
 
 function ago(text: string, now: Date): Date | null {
@@ -124,12 +126,6 @@ function ago(text: string, now: Date): Date | null {
   date.setDate(date.getDate() - days)
   const result = new Date(date.getTime() - ms)
   return Number.isFinite(result.getTime()) ? result : null
-}
-
-/** The last time when the clock showed it, a day earlier where it has not yet come. */
-function lastOf(now: Date, days: number, clock: TimeOfDay): Date {
-  const today = at(now, clock)
-  return today > now ? at(now, clock, -days) : today
 }
 
 function at(day: Date, clock: TimeOfDay, days = 0): Date {

@@ -93,6 +93,8 @@ export interface FolderSettings {
   readonly minCopies: number
 }
 
+export const DEFAULT_SETTINGS: FolderSettings = { versions: 'standard', versionLimit: null, minCopies: 1 }
+
 /** Part of the folder: a path, or '' for the whole. */
 export interface RewindRequest extends Waiting {
   readonly path: string
@@ -140,7 +142,7 @@ export interface FolderArchive {
   restore(request: RewindRequest): Promise<RewindOutcome>
   undo(request: UndoRequest): Promise<RewindOutcome>
   /** `keep`: the id of one of its versions (as `conflicts` says), or both, each as a file of its own. */
-  resolve(path: string, keep: string): Promise<void>
+  resolve(path: string, keep: string, options: Waiting): Promise<void>
   /** The bytes of a content, from here or a linked device; verified. Throws `content-missing`. */
   read(content: ContentId, size: number, options: Waiting): AsyncIterable<Uint8Array>
   verify(options: Waiting & { onProgress(checked: number, bytes: number): void }): Promise<VerifyOutcome>

@@ -4,6 +4,7 @@ import { KithError } from '../core/errors.ts'
 import { type DeviceId, hexOf } from '../core/ids.ts'
 import type { DeviceState, FolderOffer, Network, PairingOffer, Waiting } from '../core/ports.ts'
 import type { FolderSettings, FolderStatus } from '../core/status.ts'
+import { DEFAULT_SETTINGS } from '../core/status.ts'
 import type {
   ConflictsBody,
   DeviceBody,
@@ -16,10 +17,10 @@ import type {
   WaitResultBody,
 } from './api/schema.ts'
 import type { EventHub, Listener } from './events.ts'
-import { DEFAULT_SETTINGS, type FolderRecord } from './folder-list.ts'
+import type { FolderRecord } from './folder-list.ts'
 import type { Folders } from './folders.ts'
 import { refuseLastCopies } from './last-copies.ts'
-import { findDevice, nameOffers } from './names.ts'
+import { everyDevice, findDevice, nameOffers, otherDevices } from './names.ts'
 import { Past } from './past.ts'
 import { waitForSync } from './wait.ts'
 
@@ -109,15 +110,7 @@ export class Control {
 
   async renameDevice(name: string, to: string): Promise<DeviceBody> {
     const { network } = this.#deps
-    const self = {
-      id: network.device,
-      name: network.name,
-      connected: true,
-      address: null,
-      lastSeen: null,
-      sighted: false,
-    }
-    const device = findDevice(name, [self, ...this.#others()])
+    const device = findDevice(name, everyDevice(network))
     await network.renameDevice(device.id, to)
     return { ...deviceBody(device), name: to }
   }
@@ -232,8 +225,7 @@ export class Control {
   }
 
   #others(): readonly DeviceState[] {
-    const { network } = this.#deps
-    return network.devices().filter(device => device.id !== network.device)
+    return otherDevices(this.#deps.network)
   }
 
   #folder(record: FolderRecord): FolderBody {

@@ -5,7 +5,7 @@ import { z } from 'zod'
 import { printable } from '../core/display.ts'
 import { KithError, systemCode } from '../core/errors.ts'
 import type { FolderId } from '../core/ids.ts'
-import type { FolderSettings } from '../core/status.ts'
+import { DEFAULT_SETTINGS } from '../core/status.ts'
 import { writeAtomic } from './atomic-file.ts'
 
 const folderIdSchema = z
@@ -14,12 +14,10 @@ const folderIdSchema = z
   .transform(id => id as FolderId)
 
 const settingsSchema = z.strictObject({
-  versions: z.enum(['standard', 'all']).default('standard'),
-  versionLimit: z.int().min(1).nullable().default(null),
-  minCopies: z.int().min(1).max(100).default(1),
+  versions: z.enum(['standard', 'all']).default(DEFAULT_SETTINGS.versions),
+  versionLimit: z.int().min(1).nullable().default(DEFAULT_SETTINGS.versionLimit),
+  minCopies: z.int().min(1).max(100).default(DEFAULT_SETTINGS.minCopies),
 })
-
-export const DEFAULT_SETTINGS: FolderSettings = settingsSchema.parse({})
 
 const recordSchema = z.strictObject({
   id: folderIdSchema,

@@ -2,7 +2,7 @@
 import { printable } from '../core/display.ts'
 import { KithError } from '../core/errors.ts'
 import type { DeviceId, FolderId } from '../core/ids.ts'
-import type { DeviceState, FolderOffer } from '../core/ports.ts'
+import type { DeviceState, FolderOffer, Network } from '../core/ports.ts'
 
 const MIN_ID_PART = 4
 
@@ -65,6 +65,16 @@ export function resolveOffer(name: string, offers: readonly FolderOffer[], aroun
     'folder-unknown',
     `No device offers a folder "${printable(name)}": "kith folders" lists what there is.`,
   )
+}
+
+/** This device among the others, as one of them. */
+export function everyDevice(network: Pick<Network, 'device' | 'name' | 'devices'>): DeviceState[] {
+  const { device: id, name } = network
+  return [{ id, name, connected: true, address: null, lastSeen: null, sighted: false }, ...otherDevices(network)]
+}
+
+export function otherDevices(network: Pick<Network, 'device' | 'devices'>): DeviceState[] {
+  return network.devices().filter(device => device.id !== network.device)
 }
 
 /** By name, id, or the end of an id (as pairing shows it). Throws `device-unknown`, `device-ambiguous`. */

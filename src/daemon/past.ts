@@ -6,8 +6,9 @@ import { isKithError, KithError } from '../core/errors.ts'
 import { type DeviceId, hexOf } from '../core/ids.ts'
 import { isWithin } from '../core/names.ts'
 import type { Change, DamagedFile, FileVersion, RewindOutcome } from '../core/past.ts'
-import type { DeviceState, Network, Waiting } from '../core/ports.ts'
+import type { Network, Waiting } from '../core/ports.ts'
 import type { FolderEngine } from '../core/status.ts'
+import { type CopyItem, copyOut } from '../disk/copy-out.ts'
 import type {
   ChangeBody,
   CopiedBody,
@@ -25,12 +26,11 @@ import type {
   VersionBody,
 } from './api/schema.ts'
 import { byStart } from './by-start.ts'
-import { type CopyItem, copyOut } from './copy-out.ts'
 import { type DiffSide, findDifference } from './difference.ts'
 import type { Folders } from './folders.ts'
 import { followDisk } from './follow.ts'
 import { locate } from './locate.ts'
-import { findDevice } from './names.ts'
+import { everyDevice, findDevice } from './names.ts'
 
 export interface PastDeps {
   readonly network: Pick<Network, 'device' | 'name' | 'devices'>
@@ -126,7 +126,7 @@ export class Past {
     return outcomeBody(outcomes)
   }
 
-  async resolve(given: string, keep: string): Promise<ResolvedBody> {
+  async resolve(given: string, keep: string, options: Waiting): Promise<ResolvedBody> {
     const { engine, path } = await this.#spot(given)
     const conflict = engine
       .conflicts()
@@ -135,7 +135,7 @@ export class Past {
       throw new KithError('not-found', `"${printable(path)}" is in no conflict: "kith conflicts" lists them.`)
     }
     const kept = keep === 'both' ? keep : byStart(keep, conflict.versions, 'kith conflicts').id
-    await engine.archive.resolve(conflict.path, kept)
+    await engine.archive.resolve(conflict.path, kept, options)
     return { folder: engine.name, path: conflict.path, kept }
   }
 
@@ -161,7 +161,12 @@ export class Past {
   async copies(given: string | undefined, options: Waiting): Promise<CopiesBody> {
     const engines = this.#deps.folders.engines()
     const spots = given === undefined ? engines.map(engine => ({ engine, path: '' })) : [await this.#spot(given)]
-    const all: CopiesBody = { devices: this.#others().length + 1, files: [], atRisk: { files: 0, bytes: 0 }, stale: [] }
+    const all: CopiesBody = {
+      devices: everyDevice(this.#deps.network).length,
+      files: [],
+      atRisk: { files: 0, bytes: 0 },
+      stale: [],
+    }
     const stale = new Map<DeviceId, number | null>()
     for (const { engine, path } of spots) {
       const copies = await engine.archive.copies(path, options)
@@ -267,10 +272,8 @@ export class Past {
 
   /** One that is paired, this one, or, by its whole id, one that was. */
   #deviceOf(name: string): DeviceId {
-    const { device, name: own } = this.#deps.network
-    const self: DeviceState = { id: device, name: own, connected: true, address: null, lastSeen: null, sighted: false }
     try {
-      return findDevice(name, [self, ...this.#others()]).id
+      return findDevice(name, everyDevice(this.#deps.network)).id
     } catch (error) {
       const whole = /^12D3KooW[1-9A-HJ-NP-Za-km-z]{44}$/.test(name)
       if (whole && isKithError(error) && error.code === 'device-unknown') return name as DeviceId
@@ -278,14 +281,8 @@ export class Past {
     }
   }
 
-  #others(): readonly DeviceState[] {
-    const { network } = this.#deps
-    return network.devices().filter(device => device.id !== network.device)
-  }
-
   #name(id: DeviceId): string {
-    if (id === this.#deps.network.device) return this.#deps.network.name
-    return this.#others().find(device => device.id === id)?.name ?? id
+    return everyDevice(this.#deps.network).find(device => device.id === id)?.name ?? id
   }
 }
 

@@ -19,8 +19,6 @@ const HISTORY_TIMEOUT_MS = 10_000
 
 export interface PastExchangeDeps {
   readonly log: Log
-  /** How long a device may take to answer. */
-  readonly answerMs?: number
   /** The folder, where this device shares it with that one right now. */
   sharedWith(folder: FolderId, device: DeviceId): SharedFolder | undefined
 }

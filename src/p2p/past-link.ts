@@ -1,11 +1,13 @@
 // Questions about the past on one link, both ways. It promises that few questions of one link wait here at a time, that a device is told
 // only of a folder that both share right now, and that a peer which cannot answer (an older version, a link that ended, a folder it
 // does not share, too late) is one that gave no answer.
+
 import type { ContentId, DeviceId, FolderId, NodeId } from '../core/ids.ts'
 import { bytesOf } from '../core/ids.ts'
 import type { Log } from '../core/log.ts'
 import type { HistoryQuery, JournalEntry } from '../core/past.ts'
 import { MAX_HISTORY, type PastQuery, type SharedFolder, type Waiting } from '../core/ports.ts'
+import { Serial } from '../core/serial.ts'
 import { broken } from './frame.ts'
 import { packEntries, packQueries, unpackEntries, unpackQueries } from './past-wire.ts'
 import type { PartLink, Peer } from './peer.ts'
@@ -41,12 +43,13 @@ export class PastLink implements PartLink {
   readonly #refused = new Set<string>()
   /** It let a question that a folder waits for wait too long: no more of them before it answers one. */
   #silent = false
-  /** Pieces of histories on their way out: sent as the link can take them. */
-  readonly #leaving: Outgoing[] = []
+  /** The pieces of one history on their way out, sent as the link can take them; then `#onSent`. */
+  #leaving: Outgoing[] = []
+  #onSent: (() => void) | null = null
   #ids = 0
   #answering = 0
-  /** One history is read at a time. */
-  #turn: Promise<void> = Promise.resolve()
+  /** One history is read at a time, and the next when that one has left: who asks faster than it takes finds no more room here. */
+  readonly #histories = new Serial()
 
   constructor(peer: Peer, deps: PastLinkDeps) {
     this.device = peer.device
@@ -146,7 +149,9 @@ export class PastLink implements PartLink {
   }
 
   next(): Outgoing | null {
-    return this.#leaving.shift() ?? null
+    const next = this.#leaving.shift()
+    if (next !== undefined && this.#leaving.length === 0) this.#sent()
+    return next ?? null
   }
 
   onFolders(): void {}
@@ -159,8 +164,14 @@ export class PastLink implements PartLink {
 
   detach(): void {
     this.#giveUp(null)
-    this.#leaving.length = 0
+    this.#leaving = []
+    this.#sent()
     this.#deps.onDetached(this)
+  }
+
+  #sent(): void {
+    this.#onSent?.()
+    this.#onSent = null
   }
 
   #giveUp(type: Question['type'] | null): void {
@@ -172,7 +183,13 @@ export class PastLink implements PartLink {
   #answer(question: Question, answer: (folder: SharedFolder | undefined) => Promise<void>): void {
     if (++this.#answering > MAX_WAITING) throw broken('more questions than allowed')
     const shared = this.#deps.sharedWith(question.folder, this.device)
-    void answer(shared).finally(() => this.#answering--)
+    answer(shared).then(
+      () => this.#answering--,
+      (error: unknown) => {
+        this.#answering--
+        this.#deps.log.warn({ err: error }, 'a question about the past could not be answered')
+      },
+    )
   }
 
   /** Without an answer for each question there is none. */
@@ -186,28 +203,23 @@ export class PastLink implements PartLink {
     this.#peer.post({ type: 'held', id, holds: [...holds] })
   }
 
-  async #events(id: number, folder: SharedFolder | undefined, query: HistoryQuery): Promise<void> {
-    const before = this.#turn
-    let done: () => void = () => undefined
-    this.#turn = new Promise(resolve => {
-      done = resolve
-    })
-    await before
-    try {
+  #events(id: number, folder: SharedFolder | undefined, query: HistoryQuery): Promise<void> {
+    return this.#histories.run(async () => {
       const entries = await this.#read(null, folder, options => folder?.history(query, options))
-      const pieces = packEntries(entries ?? [])
-      for (const { entries: some, blob } of pieces) {
-        this.#leaving.push({
+      if (this.#peer.signal.aborted) return
+      const pieces = packEntries(entries ?? []).map(
+        ({ entries: some, blob }): Outgoing => ({
           message: { type: 'events', id, failed: false, more: true, entries: [...some] },
           blobs: [blob],
-        })
-      }
+        }),
+      )
       const end = { type: 'events' as const, id, failed: entries === null, more: false, entries: [] }
-      this.#leaving.push({ message: end, blobs: [new Uint8Array(0)] })
-      this.#peer.wake()
-    } finally {
-      done()
-    }
+      this.#leaving = [...pieces, { message: end, blobs: [new Uint8Array(0)] }]
+      await new Promise<void>(resolve => {
+        this.#onSent = resolve
+        this.#peer.wake()
+      })
+    })
   }
 
   async #read<T>(

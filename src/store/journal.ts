@@ -9,6 +9,8 @@ import type { Batch } from './engine.ts'
 import type { Table } from './tables.ts'
 
 const ENTRY_FORMAT = 2
+/** Up to schema 2: it does not say what was there before, so nothing can be undone beyond it. */
+const OLD_FORMAT = 1
 const SEQUENCE_BYTES = 6
 const NODE_BYTES = 16
 const CONTENT_BYTES = 33
@@ -69,6 +71,7 @@ export class Journal {
         const sequence = uintOf(key)
         if (before !== null && sequence !== before - 1) throw damaged(`journal ${before - 1}`, 'it is missing')
         before = sequence
+        if (payload[0] === OLD_FORMAT) return
         yield decode(sequence, payload)
       }
     }
@@ -80,6 +83,7 @@ export class Journal {
         const sequence = key.subarray(NODE_BYTES)
         const payload = await this.#entries.get(sequence)
         if (payload === undefined) throw damaged(`journal ${uintOf(sequence)}`, 'it is missing')
+        if (payload[0] === OLD_FORMAT) return
         yield decode(uintOf(sequence), payload)
       }
     }

@@ -14,6 +14,8 @@ const MIGRATIONS: readonly Migration[] = [
   { schema: 1, step: async () => {} },
   // A folder's meta says whether it rejoins. What was written before is read as it is.
   { schema: 2, step: async () => {} },
+  // Journal entries can be undone. What was noted before stays, and is not read: the past begins here.
+  { schema: 3, step: async () => {} },
 ]
 
 export const SCHEMA = Math.max(...MIGRATIONS.map(migration => migration.schema))

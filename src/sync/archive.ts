@@ -82,14 +82,14 @@ export class Archive implements FolderArchive {
     return outcome
   }
 
-  async resolve(path: string, keep: string): Promise<void> {
+  async resolve(path: string, keep: string, options: Waiting): Promise<void> {
     const { turns, replica, refusal } = this.#deps
     const decide = async (): Promise<void> => {
       const live = replica()
       live.tree.resolve(resolutionOf(live.tree, path, keep))
       await live.commit({})
     }
-    await turns.take(decide, refusal, { signal: new AbortController().signal })
+    await turns.take(decide, refusal, options)
     this.#deps.onRevised()
   }
 

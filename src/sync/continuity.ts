@@ -53,14 +53,11 @@ export class Continuity {
 
   #adjust(entry: JournalEntry): JournalEntry[] {
     const there = this.#at(entry.path)
-    const before = there === undefined || there.found ? [] : this.#gone(there, parentPath(entry.path), entry)
-    if (entry.action === 'deleted') {
-      // What went with a directory, and was never found in it.
-      const inside = there === undefined ? [] : this.#gone(there, parentPath(entry.path), entry)
-      return [...inside.filter(({ path }) => path !== entry.path), entry]
-    }
+    const gone = there === undefined ? [] : this.#gone(there, parentPath(entry.path), entry)
+    // What went with a directory, and was never found in it.
+    if (entry.action === 'deleted') return [...gone.filter(({ path }) => path !== entry.path), entry]
     if (entry.was !== null || there === undefined || there.found) return [entry]
-    if (there.kind !== entry.kind) return [...before, entry]
+    if (there.kind !== entry.kind) return [...gone, entry]
     const was = { path: entry.path, facts: there.facts }
     if (sameStanding(was, { path: entry.path, facts: entry.facts })) return []
     return [{ ...entry, action: 'edited', was }]

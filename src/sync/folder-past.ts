@@ -9,6 +9,7 @@ import type { HistoryQuery, JournalEntry } from '../core/past.ts'
 import type { FolderDisk, FolderNetwork, FolderState, FolderStore, Problem, Waiting } from '../core/ports.ts'
 import { Serial } from '../core/serial.ts'
 import type { FolderArchive, FolderSettings } from '../core/status.ts'
+import { DEFAULT_SETTINGS } from '../core/status.ts'
 import { Archive } from './archive.ts'
 import { CopiesWatch } from './copies-watch.ts'
 import type { Cycle } from './cycle.ts'
@@ -62,7 +63,7 @@ export class FolderPast {
   #sweepProblem: Problem | null = null
   #idling = false
   readonly #alones = new Serial()
-  #settings: FolderSettings = { versions: 'standard', versionLimit: null, minCopies: 1 }
+  #settings: FolderSettings = DEFAULT_SETTINGS
 
   constructor(deps: FolderPastDeps) {
     this.#deps = deps
@@ -135,7 +136,7 @@ export class FolderPast {
 
   /** What this device says that it holds is not dropped for a while: somebody may rely on it. */
   async holds(contents: readonly ContentId[], options: Waiting): Promise<readonly boolean[]> {
-    this.touch(contents)
+    this.touch(contents.filter(content => this.#deps.disk.hasVersion(content)))
     return this.#holdings.answer(contents, options)
   }
 

@@ -1,6 +1,6 @@
 // Which kept versions are worth packing, and packing them in quiet moments: large ones of which a good part lies in another kept version or
 // in what the folder shows now. The policy is pure; a version that shares nothing stays a file of its own.
-import type { Chunk, ContentList } from '../core/content.ts'
+import type { ContentList } from '../core/content.ts'
 import type { ContentId, Hash } from '../core/ids.ts'
 import type { FolderDisk, FolderStore, KeptVersion, Waiting } from '../core/ports.ts'
 import type { RowTable } from '../core/rows.ts'
@@ -31,7 +31,9 @@ export function partnersOf(list: ContentList, homeOf: Home, isHere: (content: Co
   let shared = 0
   const partners = new Set<ContentId>()
   for (let at = 0; at < list.chunks.length; at += step) {
-    const { hash, length } = list.chunks[at] as Chunk
+    const chunk = list.chunks[at]
+    if (chunk === undefined) break
+    const { hash, length } = chunk
     all += length
     const home = homeOf(hash)
     if (home === null || home === list.content || !isHere(home)) continue
@@ -56,6 +58,7 @@ export class Packer {
     const kept = new Map<ContentId, KeptVersion>()
     for await (const some of disk.versions.all(options))
       for (const version of some) if (version.size >= MIN_BYTES) kept.set(version.content, version)
+    for (const content of this.#passed) if (!kept.has(content)) this.#passed.delete(content)
     const isHere = (content: ContentId): boolean => kept.has(content) || rows().byContent(content).length > 0
     const homeOf = (hash: Hash): ContentId | null => store.chunk(hash)?.content ?? null
     const done = new Set<ContentId>()

@@ -1,4 +1,5 @@
 // What the folder knows of the devices that hold it too: their last word about themselves, and whether all is equal.
+import { z } from 'zod'
 import type { DeviceId } from '../core/ids.ts'
 import type { FolderBatch, FolderState } from '../core/ports.ts'
 import type { PeerStatus } from '../core/status.ts'
@@ -14,7 +15,15 @@ interface Peer {
   syncedAt: number | null
 }
 
-type Stored = Pick<Peer, 'inSync' | 'asOf' | 'syncedAt'> & { readonly id: DeviceId }
+const storedSchema = z.array(
+  z.object({
+    id: z.string().transform((id): DeviceId => id as DeviceId),
+    inSync: z.boolean(),
+    asOf: z.number().nullable(),
+    syncedAt: z.number().nullable(),
+  }),
+)
+type Stored = z.output<typeof storedSchema>[number]
 
 /** What is known of a linked device is stored no more often than this. */
 const STORE_EVERY_MS = 10 * 60_000
@@ -63,10 +72,7 @@ export class Peers {
 
   /** What was known of those that are away, before this process. */
   load(bytes: Uint8Array | undefined): void {
-    if (bytes === undefined) return
-    // Written by `due` and by nobody else.
-    const stored = JSON.parse(Buffer.from(bytes).toString('utf8')) as readonly Stored[]
-    for (const { id, ...known } of stored) {
+    for (const { id, ...known } of bytes === undefined ? [] : decode(bytes)) {
       const peer = this.#peer(id)
       if (peer.asOf === null) Object.assign(peer, known)
     }
@@ -120,6 +126,15 @@ export class Peers {
       this.#peers.set(device, peer)
     }
     return peer
+  }
+}
+
+/** What cannot be read any more is not known: it is learnt again when the devices meet. */
+function decode(bytes: Uint8Array): readonly Stored[] {
+  try {
+    return storedSchema.parse(JSON.parse(Buffer.from(bytes).toString('utf8')))
+  } catch {
+    return []
   }
 }
 

@@ -132,10 +132,17 @@ export class Verifier {
   }
 
   async #checkSuspects(options: Work): Promise<void> {
-    const rows = [...this.#suspects].flatMap(id => this.#deps.rows().get(id) ?? []).filter(isChecked)
-    const report: Report = { checked: 0, bytes: 0, damaged: [] }
-    await this.#mender.checkFiles(rows, report, options)
+    const suspects = [...this.#suspects]
+    // Taken before they are read: what is suspected meanwhile is for the next time.
     this.#suspects.clear()
+    const rows = suspects.flatMap(id => this.#deps.rows().get(id) ?? []).filter(isChecked)
+    const report: Report = { checked: 0, bytes: 0, damaged: [] }
+    try {
+      await this.#mender.checkFiles(rows, report, options)
+    } catch (error) {
+      for (const id of suspects) this.#suspects.add(id)
+      throw error
+    }
   }
 
   // ------------------------------------------------------------------------------------------------ by and by

@@ -259,6 +259,29 @@ describe('the past on a link', () => {
       expect(told).to.deep.equal(entries)
     })
 
+    it('who does not take what it asked for is read for once, and fills no memory', async () => {
+      const folder = shared as FakeFolder
+      let read = 0
+      folder.history = async () => {
+        read++
+        return [ENTRY]
+      }
+      const ask = (id: number): boolean =>
+        link.receive({ type: 'history', id, folder: FOLDER, path: 'a' }, [new Uint8Array(0)])
+      for (let id = 1; id <= 16; id++) ask(id)
+      await until('read', () => read === 1)
+      expect(() => ask(17)).to.throw(/more questions/)
+      const taken: number[] = []
+      await until('answered', () => {
+        const next = link.next()
+        if (next?.message.type === 'events' && !next.message.more) taken.push(next.message.id)
+        // Never more than the one whose answer is on its way.
+        expect(read).to.be.at.most(taken.length + 1)
+        return taken.length === 16
+      })
+      expect(taken).to.deep.equal(Array.from({ length: 16 }, (_, at) => at + 1))
+    })
+
     it('nothing is told of a folder that is not shared', async () => {
       shared = undefined
       link.receive({ type: 'history', id: 3, folder: FOLDER, path: 'a' }, [new Uint8Array(0)])

@@ -493,7 +493,7 @@ describe('the archive', () => {
           const [conflict] = stage.b.engine.conflicts()
           const version = conflict?.versions[which]
           const kept = stage.tree()[version?.path ?? '']
-          await done(stage, archive(stage.b).resolve('h', version?.id ?? ''))
+          await done(stage, archive(stage.b).resolve('h', version?.id ?? '', { signal }))
           await stage.meet()
           expect(stage.tree()).to.deep.equal({ h: kept })
           for (const { engine } of stage.world.devices) expect(engine.conflicts()).to.deep.equal([])
@@ -503,7 +503,7 @@ describe('the archive', () => {
       scene({ devices: 3 }, async stage => {
         await CONFLICT(stage)
         const before = stage.tree()
-        await done(stage, archive(stage.b).resolve('h', 'both'))
+        await done(stage, archive(stage.b).resolve('h', 'both', { signal }))
         await stage.meet()
         expect(stage.tree()).to.deep.equal(before)
         for (const { engine } of stage.world.devices) expect(engine.conflicts()).to.deep.equal([])
@@ -521,7 +521,10 @@ describe('the archive', () => {
           const index = keep === 'the winner' ? 0 : 1
           const version = conflict?.versions[index]
           const kept = before[version?.path ?? '']
-          await done(stage, archive(stage.c).resolve(version?.path ?? '', keep === 'both' ? keep : (version?.id ?? '')))
+          await done(
+            stage,
+            archive(stage.c).resolve(version?.path ?? '', keep === 'both' ? keep : (version?.id ?? ''), { signal }),
+          )
           await stage.meet()
           expect(stage.tree()).to.deep.equal(keep === 'both' ? before : { h: kept })
           for (const { engine } of stage.world.devices) expect(engine.conflicts()).to.deep.equal([])
@@ -530,8 +533,10 @@ describe('the archive', () => {
     it('refuses what is no conflict or none of its versions', () =>
       scene({ devices: 3 }, async stage => {
         await CONFLICT(stage)
-        expect(await refusal(done(stage, archive(stage.a).resolve('nothing', 'both')))).to.equal('not-found')
-        expect(await refusal(done(stage, archive(stage.a).resolve('h', '1.1')))).to.equal('no-such-version')
+        expect(await refusal(done(stage, archive(stage.a).resolve('nothing', 'both', { signal })))).to.equal(
+          'not-found',
+        )
+        expect(await refusal(done(stage, archive(stage.a).resolve('h', '1.1', { signal })))).to.equal('no-such-version')
       }))
   })
 

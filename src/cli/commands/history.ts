@@ -143,7 +143,7 @@ function tally(body: CopiesBody): string[] {
   }
   const parts = [...by].sort(([a], [b]) => b - a)
   return [
-    `${count(body.files.length, 'file')} on ${count(body.devices, 'device')}:`,
+    `${count(body.devices, 'device')}, ${count(body.files.length, 'file')}:`,
     ...parts.map(
       ([devices, sum]) => `  ${count(sum.files, 'file')} (${bytes(sum.bytes)}) on ${count(devices, 'device')}`,
     ),

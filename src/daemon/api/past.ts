@@ -93,7 +93,7 @@ export function pastRoutes(app: OpenAPIHono, past: Past, log: Log): void {
   app.openapi(undo, async c => c.json(await past.undo(c.req.valid('json'), ofRequest(c)), 200))
   app.openapi(resolve, async c => {
     const { path, keep } = c.req.valid('json')
-    return c.json(await past.resolve(path, keep), 200)
+    return c.json(await past.resolve(path, keep, ofRequest(c)), 200)
   })
   lineRoute(
     app,

@@ -3,14 +3,14 @@ import { chmod, lstat, mkdir, readdir, readFile, readlink, symlink, writeFile } 
 import { join } from 'node:path'
 import { expect } from 'chai'
 import type { Facts, Kind } from '../../src/core/entry.ts'
-import { type CopyItem, copyOut } from '../../src/daemon/copy-out.ts'
-import { FakeArchive } from './support/fake-archive.ts'
-import { makeDirectory } from './support/fake-daemon.ts'
-import { refusal } from './support/refusal.ts'
+import { type CopyItem, copyOut } from '../../src/disk/copy-out.ts'
+import { FakeArchive } from '../daemon/support/fake-archive.ts'
+import { makeDirectory } from '../daemon/support/fake-daemon.ts'
+import { refusal } from '../daemon/support/refusal.ts'
 
 const MTIME = Date.UTC(2020, 1, 2, 3, 4, 5)
 
-describe('daemon/copy-out', () => {
+describe('disk/copy-out', () => {
   let directory: Awaited<ReturnType<typeof makeDirectory>>
   let archive: FakeArchive
   let progress: [number, number][]

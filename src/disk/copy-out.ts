@@ -1,6 +1,7 @@
 // Writes what was to a place that a person chose (`restore --to`). It promises that nothing which stands there is ever overwritten, and that
 // the place is empty or complete: all is written beside it and put there in one step. In a synced folder the files wait in its `.kith`,
 // so that nothing half-written is taken for a file of the folder; there a directory is made where it goes, and filled file by file.
+
 import { randomBytes } from 'node:crypto'
 import { constants } from 'node:fs'
 import {
@@ -26,6 +27,8 @@ import { isKithError, KithError, systemCode } from '../core/errors.ts'
 import type { ContentId } from '../core/ids.ts'
 import { isReserved } from '../core/names.ts'
 import type { Waiting } from '../core/ports.ts'
+import { AREA, TRANSIT } from './area.ts'
+import { isLinkRefused } from './keep-old.ts'
 
 /** A symlink's target is no longer than the longest path. */
 const MAX_TARGET_BYTES = 4096
@@ -96,7 +99,7 @@ async function findPlace(dest: string): Promise<Place> {
   }
   if ((await lstat(to).catch(() => null)) !== null) throw taken(to)
   for (let at = parent; ; at = dirname(at)) {
-    const transit = join(at, '.kith', 'transit')
+    const transit = join(at, AREA, TRANSIT)
     if ((await lstat(transit).catch(() => null))?.isDirectory() === true) return { to, transit }
     if (at === dirname(at)) return { to, transit: null }
   }
@@ -225,7 +228,7 @@ async function putThere(part: string, path: string, facts: Facts): Promise<void>
     await link(part, path)
   } catch (error) {
     if (systemCode(error) === 'EEXIST') throw taken(path)
-    if (!['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EXDEV', 'EMLINK'].includes(systemCode(error) ?? '')) throw error
+    if (!isLinkRefused(error)) throw error
     await copyFile(part, path, constants.COPYFILE_EXCL)
     await dress(path, facts)
   }

@@ -1,0 +1,36 @@
+// What is remembered of other devices over a restart.
+import { expect } from 'chai'
+import type { DeviceId } from '../../src/core/ids.ts'
+import type { FolderState } from '../../src/core/ports.ts'
+import { Peers } from '../../src/sync/peers.ts'
+
+const OTHER = 'other' as DeviceId
+const STATE: FolderState = {
+  digest: 'd',
+  needFiles: 0,
+  needBytes: 0,
+  settled: true,
+  pulling: false,
+  stopped: null,
+}
+
+describe('sync/peers', () => {
+  it('a device that was in sync is known to have been so after a restart', () => {
+    const before = new Peers()
+    before.compared(OTHER)
+    before.heard(OTHER, STATE, STATE, 1_000)
+    const stored = before.due(STATE, 2_000, 0)?.notes?.[0]?.bytes
+    const after = new Peers()
+    after.load(stored)
+    expect(after.absent()).to.deep.equal([{ device: OTHER, syncedAt: 2_000 }])
+    expect(after.status(STATE)[0]).to.include({ id: OTHER, inSync: true, asOf: 2_000 })
+  })
+
+  it('what cannot be read any more is not known', () => {
+    for (const text of ['', '{', '{}', '[{"id":1}]', '[{"id":"a","inSync":true,"asOf":"b","syncedAt":null}]']) {
+      const peers = new Peers()
+      peers.load(Buffer.from(text))
+      expect(peers.absent(), text).to.deep.equal([])
+    }
+  })
+})
