@@ -6,6 +6,8 @@ import type { Log } from '../core/log.ts'
 import type { FolderDisk, Waiting } from '../core/ports.ts'
 import type { Row, RowTable } from '../core/rows.ts'
 
+/** What is larger is kept in a quiet moment: the folder's changes do not wait for it. */
+const AT_ONCE_BYTES = 64 * 1024 * 1024
 /** Rows looked at in one piece of catching up. */
 const PIECE_ROWS = 1_000
 
@@ -13,6 +15,8 @@ export interface KeepAllDeps {
   readonly rows: () => RowTable
   readonly disk: Pick<FolderDisk, 'hasVersion' | 'versions'>
   readonly isOn: () => boolean
+  /** Something is to be caught up with. */
+  readonly onMissed: () => void
   readonly log: Log
 }
 
@@ -30,7 +34,9 @@ export class KeepAll {
     if (!this.#deps.isOn()) return
     for (const path of paths) {
       const row = this.#deps.rows().at(path)
-      if (row !== undefined && !(await this.#keep(row, path, options))) this.#open = null
+      if (row === undefined || (row.size <= AT_ONCE_BYTES && (await this.#keep(row, path, options)))) continue
+      this.#open = null
+      this.#deps.onMissed()
     }
   }
 
