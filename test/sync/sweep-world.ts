@@ -128,7 +128,7 @@ export class SweepWorld {
         return world.revision
       },
       *nodeIds() {
-        world.#used ??= new Set([...world.versions.keys()].filter(content => world.isUsed(content)))
+        world.#used ??= world.#usedNow()
         yield* nodes.keys()
         // Looked through, and a moment later it is not true any more.
         world.meanwhile()
@@ -194,9 +194,9 @@ export class SweepWorld {
 
   // ------------------------------------------------------------------------------------------------ what happens
 
-  async write(file: string): Promise<ContentId> {
+  async write(file: string, length = 10 + this.random.int(6)): Promise<ContentId> {
     const text = this.random.chance(0.1) ? `${file} again` : `${file} ${++this.#written}`
-    const bytes = Buffer.from(text.padEnd(10 + this.random.int(6), '.'))
+    const bytes = Buffer.from(text.padEnd(length, '.'))
     const { content } = contentOf(bytes)
     this.#bytes.set(content, bytes)
     await this.show(file, content)
@@ -229,8 +229,8 @@ export class SweepWorld {
   }
 
   /** The folder shows this too, on some other device: as what it has, or as one of several versions. */
-  showElsewhere(content: ContentId): void {
-    this.nodes.get(nodeOf(this.random.pick(OTHERS)))?.push(content)
+  showElsewhere(content: ContentId, node = this.random.pick(OTHERS), beside: readonly ContentId[] = []): void {
+    this.nodes.get(nodeOf(node))?.push(...beside, content)
     this.revision++
   }
 
@@ -325,9 +325,13 @@ export class SweepWorld {
   }
 
   #look(): void {
-    if (this.#used === null) throw new Error('nobody looked at what is in use')
     const { elapsed, wall, limit, settings } = this
-    this.#mayGo = this.ledger.look({ elapsed, wall, used: this.#used, limit, keepAll: settings.versions === 'all' })
+    const used = this.#used ?? this.#usedNow()
+    this.#mayGo = this.ledger.look({ elapsed, wall, used, limit, keepAll: settings.versions === 'all' })
+  }
+
+  #usedNow(): ReadonlySet<ContentId> {
+    return new Set([...this.versions.keys()].filter(content => this.isUsed(content)))
   }
 
   #isFree(content: ContentId): boolean {

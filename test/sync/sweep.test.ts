@@ -3,6 +3,9 @@
 // KITH_SWEEP_HISTORIES sets how many.
 import { expect } from 'chai'
 import type { ContentId } from '../../src/core/ids.ts'
+import { RowTable } from '../../src/core/rows.ts'
+import { usesOf } from '../../src/sync/sweep.ts'
+import { fileRow } from '../store/samples.ts'
 import { seeded } from '../support/random.ts'
 import { DAY, HOUR, SweepWorld } from './sweep-world.ts'
 
@@ -99,5 +102,247 @@ describe('the sweep of versions', () => {
     console.log(`      ${dropped} versions went, ${restored} came back`)
     expect(dropped).to.be.greaterThan(HISTORIES / 2)
     expect(restored).to.be.greaterThan(HISTORIES / 2)
+  })
+
+  /** A file that was written over once, and what it was: seen as an old version by a first look. */
+  async function aged(): Promise<{ world: SweepWorld; old: ContentId }> {
+    const world = new SweepWorld()
+    await world.start()
+    const old = await world.write('a')
+    await world.write('a')
+    world.pass(1)
+    await world.quiet()
+    return { world, old }
+  }
+
+  /** The next look, an hour later. */
+  async function next(world: SweepWorld): Promise<ContentId[] | null> {
+    world.pass(HOUR)
+    return world.quiet()
+  }
+
+  it('marks first, and drops an hour later', async () => {
+    const { world, old } = await aged()
+    world.pass(366 * DAY)
+    expect(await world.quiet()).to.deep.equal([])
+    world.pass(HOUR - 1)
+    expect(await world.quiet()).to.deep.equal([])
+    world.pass(1)
+    expect(await world.quiet()).to.deep.equal([old])
+  })
+
+  it('a clock that jumped lets nothing go', async () => {
+    const { world } = await aged()
+    for (let day = 0; day < 20; day++) {
+      world.wall += 400 * DAY
+      if (day % 10 === 0) await world.restart()
+      expect(await next(world)).to.deep.equal([])
+    }
+  })
+
+  it('what was not running counts for a day a start', async () => {
+    const { world, old } = await aged()
+    const start = async (): Promise<ContentId[] | null> => {
+      world.wall += 3 * DAY
+      await world.restart()
+      await world.quiet()
+      return next(world)
+    }
+    // A day and the hour that it runs, each.
+    for (let starts = 0; starts < 350; starts++) expect(await start(), `start ${starts}`).to.deep.equal([])
+    expect(await start()).to.deep.equal([old])
+  })
+
+  it('a version that was restored and replaced again between two looks is young again', async () => {
+    const { world, old } = await aged()
+    world.pass(366 * DAY)
+    await world.quiet()
+    await world.show('a', old)
+    world.pass(HOUR / 2)
+    await world.write('a')
+    world.pass(HOUR / 2)
+    expect(await world.quiet()).to.deep.equal([])
+    expect(await next(world)).to.deep.equal([])
+  })
+
+  it('counts a version from when it is not in use any more', async () => {
+    const { world, old } = await aged()
+    world.showElsewhere(old)
+    world.pass(400 * DAY)
+    await world.quiet()
+    world.hideElsewhere()
+    for (let hours = 0; hours < 24; hours++) expect(await next(world)).to.deep.equal([])
+  })
+
+  describe('lets nothing go that is', () => {
+    type Act = (world: SweepWorld, old: ContentId) => unknown
+    const NEEDS: readonly (readonly [string, Act])[] = [
+      ['shown by the folder', (world, old) => world.showElsewhere(old, 'first', [])],
+      ['the second version of what the folder shows last', (world, old) => world.showElsewhere(old, 'last', [other])],
+      ['wanted', (world, old) => world.wants.add(old)],
+      ['staged', (world, old) => world.stage(old)],
+      ['being read', (world, old) => world.beginReading(old)],
+      ['being sent', (world, old) => world.touch(old)],
+      ['said to be here', (world, old) => world.speakFor(old)],
+    ]
+    const MOMENTS = ['before a look', 'during it', 'at its end'] as const
+    const other = 'another content' as ContentId
+
+    for (const [need, arises] of NEEDS)
+      for (const [at, moment] of MOMENTS.entries())
+        it(`${need}, ${moment}`, async () => {
+          const { world, old } = await aged()
+          world.pass(366 * DAY)
+          await world.quiet()
+          world.pass(HOUR)
+          // The versions are listed, the folder is looked through, the disk's space is looked at, and the folder once more.
+          let waits = [0, 3, 4][at] ?? 0
+          const act = (): void => world.disturb(() => void arises(world, old))
+          if (waits === 0) act()
+          world.meanwhile = () => {
+            if (--waits === 0) act()
+          }
+          expect(await world.quiet()).to.deep.equal([])
+          expect(waits, 'it came to that').to.be.at.most(0)
+        })
+
+    it('read, however long that takes', async () => {
+      const { world, old } = await aged()
+      await world.beginReading(old)
+      world.pass(366 * DAY)
+      for (let hours = 0; hours < 3; hours++) expect(await next(world)).to.deep.equal([])
+      await world.endReading()
+      for (let hours = 0; hours < 3; hours++) expect(await next(world), 'it is young again').to.deep.equal([])
+    })
+
+    for (const state of ['rejoining', 'pulling', 'unfinished'] as const)
+      it(`here while the folder is ${state}`, async () => {
+        const { world, old } = await aged()
+        world.pass(366 * DAY)
+        await world.quiet()
+        world[state] = true
+        for (let hours = 0; hours < 3; hours++) expect(await next(world)).to.deep.equal([])
+        world[state] = false
+        expect(await next(world)).to.deep.equal([old])
+      })
+  })
+
+  it('asks again what a row shows, last of all', () => {
+    const rows = new RowTable()
+    const tree = { revision: 1, node: () => undefined, nodeIds: () => [] }
+    const uses = usesOf({ rows: () => rows, tree: () => tree, isWanted: () => false, breathe: async () => undefined })
+    const row = fileRow(seeded('row'), rows.allocate())
+    expect(uses.isWanted(row.content)).to.equal(false)
+    rows.put(row)
+    expect(uses.isWanted(row.content)).to.equal(true)
+  })
+
+  describe('room', () => {
+    const GIB = 1024 ** 3
+    /** Five versions of 100 bytes each, the oldest first. */
+    async function five(): Promise<{ world: SweepWorld; old: ContentId[] }> {
+      const world = new SweepWorld()
+      await world.start()
+      const old: ContentId[] = []
+      for (let at = 0; at < 5; at++) old.push(await world.write(`f${at}`, 100))
+      for (let at = 0; at < 5; at++) {
+        world.pass(HOUR)
+        await world.write(`f${at}`, 100)
+        world.pass(1)
+        await world.quiet()
+      }
+      return { world, old }
+    }
+    /** How many of the five are there after all that may go went. */
+    async function left(world: SweepWorld): Promise<number> {
+      for (let hours = 0; hours < 4; hours++) await next(world)
+      return world.versions.size
+    }
+    const plenty = { free: GIB, total: 2 * GIB }
+
+    it('is a tenth of the disk, where nothing else is set; the oldest go', async () => {
+      const { world, old } = await five()
+      world.space = { free: 3_000, total: 3_000 }
+      expect(await left(world)).to.equal(3)
+      expect([...world.versions.keys()]).to.have.members(old.slice(2))
+    })
+
+    it('is what is set, however large the disk', async () => {
+      const { world } = await five()
+      world.space = plenty
+      world.configure({ versionLimit: 400 })
+      expect(await left(world)).to.equal(4)
+    })
+
+    it('is all of the disk on a backup device', async () => {
+      const { world } = await five()
+      world.space = { free: 3_000, total: 3_000 }
+      world.configure({ versions: 'all' })
+      expect(await left(world)).to.equal(5)
+      world.configure({ versionLimit: 200 })
+      expect(await left(world), 'but for what is set').to.equal(2)
+    })
+
+    for (const versions of ['standard', 'all'] as const)
+      it(`leaves a twentieth of the disk to the user (${versions})`, async () => {
+        const { world } = await five()
+        world.configure({ versions, versionLimit: 450 })
+        world.space = { free: 750, total: 20_000 }
+        await next(world)
+        expect(await next(world)).to.have.length(3)
+      })
+
+    it('leaves 10 GiB to the user at most', async () => {
+      const { world } = await five()
+      world.space = { free: 10 * GIB, total: 1_000 * GIB }
+      expect(await left(world)).to.equal(5)
+      world.space = { free: 10 * GIB - 1, total: 1_000 * GIB }
+      await next(world)
+      expect(await next(world)).to.have.length(1)
+    })
+
+    it('never is that of what is in use', async () => {
+      const { world, old } = await five()
+      for (const content of old.slice(0, 2)) world.showElsewhere(content)
+      world.configure({ versionLimit: 1 })
+      expect(await left(world)).to.equal(2)
+      expect([...world.versions.keys()]).to.have.members(old.slice(0, 2))
+    })
+
+    it('that is too little is said, until there is enough', async () => {
+      const { world } = await five()
+      await next(world)
+      expect(world.past.problems()).to.deep.equal([])
+      world.configure({ versionLimit: 400 })
+      await next(world)
+      const [problem] = world.past.problems()
+      expect(problem?.code).to.equal('versions-full')
+      expect(problem?.message).to.match(
+        /^Old versions of files go before their time \(1 now\): they may take 1 MB here\./,
+      )
+      world.configure({ versionLimit: null })
+      await next(world)
+      expect(world.past.problems()).to.deep.equal([])
+    })
+  })
+
+  describe('forgets', () => {
+    it('once a day what is remembered of contents that are gone, and of no others', async () => {
+      const { world, old } = await aged()
+      const now = world.rows.at('a')?.content ?? old
+      const kept = await world.write('b')
+      await world.write('b')
+      world.pass(364 * DAY)
+      world.showElsewhere(kept)
+      await world.quiet()
+      world.pass(2 * DAY)
+      await world.quiet()
+      expect(await next(world)).to.deep.equal([old])
+      const known = async (): Promise<boolean[]> =>
+        Promise.all([old, kept, now].map(async each => (await world.store.list(each)) !== null))
+      expect(await known()).to.deep.equal([true, true, true])
+      for (let hours = 0; hours < 24; hours++) await next(world)
+      expect(await known()).to.deep.equal([false, true, true])
+    })
   })
 })
