@@ -3,8 +3,10 @@
 import { expect } from 'chai'
 import { contentOf, matches, singleList } from '../../src/core/content-list.ts'
 import type { ContentId, DeviceId, NodeId } from '../../src/core/ids.ts'
+import type { FolderNetwork } from '../../src/core/ports.ts'
 import { RowTable } from '../../src/core/rows.ts'
 import { DEFAULT_SETTINGS, type FolderSettings } from '../../src/core/status.ts'
+import type { Revision } from '../../src/crdt/revise.ts'
 import type { Cycle } from '../../src/sync/cycle.ts'
 import { FolderPast } from '../../src/sync/folder-past.ts'
 import { Peers } from '../../src/sync/peers.ts'
@@ -47,6 +49,8 @@ export class SweepWorld {
   elapsed = 0
   wall = 1_700_000_000_000
   revision = 0
+  /** Whoever is linked. */
+  network: FolderNetwork | null = null
   /** Others act while the product waits. */
   meanwhile: () => void = nothing
   past!: FolderPast
@@ -133,6 +137,10 @@ export class SweepWorld {
         // Looked through, and a moment later it is not true any more.
         world.meanwhile()
       },
+      revise: (revisions: readonly Revision[]) => {
+        for (const { facts } of revisions.filter(each => each.do === 'create')) this.showElsewhere(facts.content)
+        return []
+      },
       node: (id: NodeId) => ({ versions: (nodes.get(id) ?? []).map(content => ({ content })) }),
     }
     const cycle = {
@@ -154,11 +162,11 @@ export class SweepWorld {
     this.#cycle = cycle as unknown as Cycle
     this.past = new FolderPast({
       ...{ folder: FOLDER, device: 'own' as DeviceId, disk, store: this.store, random: this.random, log: silentLog },
-      ...{ peers: new Peers(), network: () => null, cycle: () => this.#cycle, stopped: signal },
+      ...{ peers: new Peers(), network: () => this.network, cycle: () => this.#cycle, stopped: signal },
       clock: { now: () => this.wall, elapsed: () => this.elapsed, sleep: async () => undefined },
       emit: nothing,
       refusal: () => null,
-      wake: nothing,
+      wake: () => void Promise.resolve().then(() => this.past.turn()),
       onNews: nothing,
       onUntidy: nothing,
       onDirty: nothing,
@@ -254,6 +262,12 @@ export class SweepWorld {
   stage(content: ContentId): void {
     const whole = this.#bytes.get(content) ?? null
     areaOf(this.volume).stage.set(content, { chunks: new Map(), whole })
+  }
+
+  /** This device has it no more, by nobody's doing. */
+  lose(content: ContentId): void {
+    areaOf(this.volume).versions.delete(content)
+    this.ledger.gone(content)
   }
 
   unstage(): void {

@@ -182,6 +182,7 @@ describe('the sweep of versions', () => {
       ['wanted', (world, old) => world.wants.add(old)],
       ['staged', (world, old) => world.stage(old)],
       ['being read', (world, old) => world.beginReading(old)],
+      ['read a moment ago', (world, old) => world.beginReading(old).then(() => world.endReading())],
       ['being sent', (world, old) => world.touch(old)],
       ['said to be here', (world, old) => world.speakFor(old)],
     ]
@@ -213,6 +214,16 @@ describe('the sweep of versions', () => {
       for (let hours = 0; hours < 3; hours++) expect(await next(world)).to.deep.equal([])
       await world.endReading()
       for (let hours = 0; hours < 3; hours++) expect(await next(world), 'it is young again').to.deep.equal([])
+    })
+
+    it('here while the folder lacks something', async () => {
+      const { world, old } = await aged()
+      world.pass(366 * DAY)
+      await world.quiet()
+      world.wants.add(other)
+      for (let hours = 0; hours < 3; hours++) expect(await next(world)).to.deep.equal([])
+      world.wants.clear()
+      expect(await next(world)).to.deep.equal([old])
     })
 
     for (const state of ['rejoining', 'pulling', 'unfinished'] as const)
