@@ -320,6 +320,36 @@ describe('the archive', () => {
       expect(none, 'killed before it was said').to.be.greaterThan(0)
     })
 
+    it('is remembered as that, should the process die at once; until the disk shows it', () =>
+      scene({}, async stage => {
+        await stage.begin(p => {
+          p.write('f', 'f1')
+          p.write('z', '')
+        })
+        await stage.act(0, p => p.remove('f'))
+        await stage.meet()
+        const note = async (): Promise<number> => (await stage.a.database.note('restored'))?.length ?? 0
+        expect(await note()).to.equal(0)
+        const request = { path: 'f', at: null, version: null, keepNew: false, dryRun: false, signal }
+        let noted = 0
+        await done(
+          stage,
+          archive(stage.a)
+            .restore(request)
+            .then(async () => {
+              stage.a.kill({ power: false })
+              noted = await note()
+            }),
+        )
+        expect(noted, 'with what brings it back').to.be.greaterThan(0)
+        stage.a.start()
+        await stage.meet()
+        expect(stage.tree()).to.deep.equal({ f: 'f1', z: '' })
+        expect((await journal(stage.a))[0]).to.equal('restored f by anna')
+        await later(stage)
+        expect(await note(), 'forgotten').to.equal(0)
+      }))
+
     it('refuses what cannot be, and says why', () =>
       scene({}, async stage => {
         await stage.begin(p => p.write('f', 'f1'))
@@ -498,6 +528,24 @@ describe('the archive', () => {
           expect(stage.tree()).to.deep.equal({ h: kept })
           for (const { engine } of stage.world.devices) expect(engine.conflicts()).to.deep.equal([])
         }))
+
+    it('a conflict for good, once it says so: a process that dies then has decided', () =>
+      scene({ devices: 3 }, async stage => {
+        await CONFLICT(stage)
+        const version = stage.b.engine.conflicts()[0]?.versions[1]
+        const kept = stage.tree()[version?.path ?? '']
+        stage.world.partition()
+        const resolved = archive(stage.b).resolve('h', version?.id ?? '', { signal })
+        await done(
+          stage,
+          resolved.then(() => stage.b.kill({ power: false })),
+        )
+        stage.b.start()
+        await stage.world.pass(10_000)
+        expect(stage.b.engine.conflicts()).to.deep.equal([])
+        await stage.meet()
+        expect(stage.tree()).to.deep.equal({ h: kept })
+      }))
 
     it('a conflict by keeping both: each a file of its own', () =>
       scene({ devices: 3 }, async stage => {
