@@ -199,7 +199,7 @@ describe('the sweep of versions', () => {
           // The versions are listed, the folder is looked through, the disk's space is looked at, and the folder once more.
           let waits = [0, 3, 4][at] ?? 0
           const act = (): void => world.disturb(() => void arises(world, old))
-          if (waits === 0) act()
+          if (waits === 0) await arises(world, old)
           world.meanwhile = () => {
             if (--waits === 0) act()
           }
@@ -354,6 +354,15 @@ describe('the sweep of versions', () => {
       expect(await known()).to.deep.equal([true, true, true])
       for (let hours = 0; hours < 24; hours++) await next(world)
       expect(await known()).to.deep.equal([false, true, true])
+    })
+
+    it('what goes at that moment too', async () => {
+      const { world, old } = await aged()
+      world.pass(366 * DAY)
+      await world.quiet()
+      world.pass(DAY)
+      expect(await world.quiet()).to.deep.equal([old])
+      expect(await world.store.list(old)).to.equal(null)
     })
   })
 })
