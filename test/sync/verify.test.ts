@@ -148,6 +148,23 @@ describe('verification', () => {
       expect(stage.tree()).to.deep.equal({ f: '3rd' })
     }))
 
+  it('what a person writes right after it was mended is seen, though no stat shows it', () =>
+    scene({ settings: { granularityUs: 2_000_000 } }, async stage => {
+      const { world, a } = stage
+      await stage.begin(p => p.write('f', 'sound'))
+      const tick = Math.ceil((a.clock.now() + 20_000) / 2_000) * 2_000
+      await stage.act(0, p => p.utimes('f', tick))
+      await stage.meet()
+      await world.pass(tick + 100 - a.clock.now())
+      rot(a, 'f')
+      expect(damagedPaths(await verify(world, a))).to.deep.equal(['f'])
+      expect(a.clock.now(), 'in that very tick').to.be.lessThan(tick + 2_000)
+      a.watcher = { loss: 1, late: 0, repeat: 0 }
+      a.person.write('f', 'after')
+      await stage.meet()
+      expect(stage.tree()).to.deep.equal({ f: 'after' })
+    }))
+
   it('never sends rot, and no device is set aside for it', () =>
     scene({ devices: 3 }, async stage => {
       const { world, a, b, c } = stage
