@@ -505,6 +505,46 @@ describe('the archive', () => {
         dropPast(stage.b)
         expect(await refusal(bytesOf('f'))).to.equal('content-missing')
       }))
+
+    it('bytes that others ask for again and again, though they might go by now', () =>
+      scene({}, async stage => {
+        await stage.begin(p => p.write('f', '\0first'))
+        await stage.act(0, p => p.write('f', '\0second'))
+        await stage.meet()
+        stage.b.engine.configure({ versions: 'standard', versionLimit: 1, minCopies: 1 })
+        const version = (await history(stage, 0, 'f')).find(each => each.action === 'created')
+        const { content, size } = version?.facts ?? { content: NO_CONTENT, size: 0 }
+        for (let half = 0; half < 10; half++) {
+          await stage.world.pass(30 * 60_000)
+          expect((await done(stage, whole(stage.a, content, size))).toString()).to.equal('\0first')
+        }
+        await stage.world.pass(3 * 60 * 60_000)
+        expect(await refusal(done(stage, whole(stage.a, content, size)))).to.equal('content-missing')
+      }))
+
+    it('bytes that stay staged for as long as they are read', () =>
+      scene({}, async stage => {
+        const large = randomBytes(seeded('long'), 600_000)
+        await stage.begin(p => p.write('big', large))
+        await stage.act(0, p => p.write('big', 'short'))
+        await stage.meet()
+        const version = (await history(stage, 0, 'big')).find(each => each.action === 'created')
+        const { content, size } = version?.facts ?? { content: NO_CONTENT, size: 0 }
+        const reader = archive(stage.a).read(content, size, { signal })[Symbol.asyncIterator]()
+        const pieces = [(await done(stage, reader.next())).value as Uint8Array]
+        await stage.act(1, p => p.write('other', 'meanwhile'))
+        await stage.meet()
+        const staged = (): boolean => stage.a.volume.root?.kith?.stage.has(content) ?? false
+        expect(staged()).to.equal(true)
+        for (;;) {
+          const next = await done(stage, reader.next())
+          if (next.done === true) break
+          pieces.push(next.value)
+        }
+        expect(Buffer.compare(Buffer.concat(pieces), large)).to.equal(0)
+        await stage.meet()
+        expect(staged(), 'and no longer').to.equal(false)
+      }))
   })
 
   describe('resolves', () => {

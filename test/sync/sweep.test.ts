@@ -238,6 +238,26 @@ describe('the sweep of versions', () => {
       })
   })
 
+  it('looks again at once where the folder changed while it was looked through, but not for ever', async () => {
+    const { world, old } = await aged()
+    world.pass(366 * DAY)
+    await world.quiet()
+    world.pass(HOUR)
+    let waits = 0
+    world.meanwhile = () => {
+      waits++
+      if (waits >= 4) world.disturb(() => world.hideElsewhere())
+    }
+    expect(await world.quiet()).to.deep.equal([])
+    expect(waits, 'three times').to.equal(6)
+    world.pass(HOUR)
+    waits = 0
+    world.meanwhile = () => {
+      if (++waits === 4) world.disturb(() => world.hideElsewhere())
+    }
+    expect(await world.quiet()).to.deep.equal([old])
+  })
+
   it('asks again what a row shows, last of all', () => {
     const rows = new RowTable()
     const tree = { revision: 1, node: () => undefined, nodeIds: () => [] }

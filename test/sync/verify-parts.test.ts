@@ -321,6 +321,7 @@ describe('sync/verify', () => {
       expect(await world.run().catch((error: unknown) => String(error))).to.include('dies')
       world.disk.versions.verify = verify
       world.restart()
+      await world.idle(MINUTE)
       world.has('kept')
       await world.verifier.idle({ signal })
       expect(world.disk.hasVersion(idOf('kept'))).to.equal(true)

@@ -156,11 +156,12 @@ describe('verification', () => {
       await stage.act(0, p => p.utimes('f', tick))
       await stage.meet()
       await world.pass(tick + 100 - a.clock.now())
+      a.watcher = { loss: 1, late: 0, repeat: 0 }
       rot(a, 'f')
       expect(damagedPaths(await verify(world, a))).to.deep.equal(['f'])
       expect(a.clock.now(), 'in that very tick').to.be.lessThan(tick + 2_000)
-      a.watcher = { loss: 1, late: 0, repeat: 0 }
       a.person.write('f', 'after')
+      await world.pass(10_000)
       await stage.meet()
       expect(stage.tree()).to.deep.equal({ f: 'after' })
     }))
