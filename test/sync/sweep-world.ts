@@ -55,6 +55,7 @@ export class SweepWorld {
   meanwhile: () => void = nothing
   past!: FolderPast
   #process = new AbortController()
+  #cycle!: Cycle
   /** Running ms until which somebody relies on what this device said. */
   readonly #spoken = new Map<ContentId, number>()
   readonly #readers = new Map<ContentId, AsyncIterator<Uint8Array>>()
@@ -175,8 +176,6 @@ export class SweepWorld {
     await this.past.load()
     this.past.configure(this.settings)
   }
-
-  #cycle!: Cycle
 
   async restart(): Promise<void> {
     this.#crashIn = -1
