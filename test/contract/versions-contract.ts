@@ -120,7 +120,9 @@ export function versionsContract(name: string, open: () => Promise<VersionsSubje
       const a = await keep(Buffer.from('a'))
       const b = await keep(Buffer.from('b'))
       const c = await packed(noise(1))
-      await disk.versions.drop([a, c], waiting)
+      const dropped = disk.versions.drop([a, c], waiting)
+      for (const going of [a, c]) expect(disk.hasVersion(going), 'from the beginning').to.equal(false)
+      await dropped
       expect([...(await all()).keys()]).to.deep.equal([b])
       for (const gone of [a, c]) expect(disk.hasVersion(gone)).to.equal(false)
       expect(await whole(a, 1)).to.equal(null)

@@ -52,7 +52,8 @@ export class SweepWorld {
   /** Whoever is linked. */
   network: FolderNetwork | null = null
   /** Others act while the product waits. */
-  meanwhile: () => void = nothing
+  meanwhile: () => unknown = nothing
+  whileDropping: () => unknown = nothing
   past!: FolderPast
   #process = new AbortController()
   #cycle!: Cycle
@@ -122,7 +123,7 @@ export class SweepWorld {
       for (const content of contents) this.#check(content)
       // What begins to go is gone: nobody is told any more that it is here.
       const { meanwhile } = this
-      this.meanwhile = nothing
+      this.meanwhile = this.whileDropping
       await drop(contents, options)
       this.meanwhile = meanwhile
     }

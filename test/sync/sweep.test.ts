@@ -13,6 +13,7 @@ const HISTORIES = Number(process.env['KITH_SWEEP_HISTORIES'] ?? 500)
 const { SEED = String(Date.now()) } = process.env
 const FILES = ['a', 'b', 'c']
 const STEPS = 25
+const waiting = { signal: new AbortController().signal }
 
 interface Played {
   readonly dropped: number
@@ -256,6 +257,17 @@ describe('the sweep of versions', () => {
       if (++waits === 4) world.disturb(() => world.hideElsewhere())
     }
     expect(await world.quiet()).to.deep.equal([old])
+  })
+
+  it('says of what begins to go that it is not here', async () => {
+    const { world, old } = await aged()
+    world.pass(366 * DAY)
+    await world.quiet()
+    world.pass(HOUR)
+    const answers: Promise<readonly boolean[]>[] = []
+    world.whileDropping = () => answers.push(world.past.holds([old], waiting))
+    expect(await world.quiet()).to.deep.equal([old])
+    expect(await Promise.all(answers)).to.deep.equal([[false]])
   })
 
   it('asks again what a row shows, last of all', () => {
