@@ -235,6 +235,7 @@ export function versionsContract(name: string, open: () => Promise<VersionsSubje
     it('stops with the signal', async () => {
       const bytes = noise(7)
       const content = await keep(bytes)
+      const shared = await packed(noise(8))
       const stop = new AbortController()
       stop.abort(new Error('stopped'))
       const refused = async (act: () => Promise<unknown>): Promise<void> => {
@@ -246,8 +247,9 @@ export function versionsContract(name: string, open: () => Promise<VersionsSubje
       }
       await refused(() => disk.versions.pack(content, contentOf(bytes), { signal: stop.signal }))
       await refused(() => disk.versions.verify(content, { signal: stop.signal }))
-      await refused(() => disk.versions.drop([content], { signal: stop.signal }))
+      await refused(() => disk.versions.drop([content, shared], { signal: stop.signal }))
       expect((await all()).get(content)?.packed).to.equal(false)
+      expect((await all()).get(shared)?.packed).to.equal(true)
     })
   })
 }
