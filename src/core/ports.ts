@@ -203,11 +203,16 @@ export interface KeptVersion {
 }
 
 /** What is kept in `.kith/versions`. Contents that a program may still write to are not among them until that is excluded. */
+export interface DropOptions extends Waiting {
+  /** Asked right before each goes: what may is not said to be here from then on. */
+  mayGo(content: ContentId): boolean
+}
+
 export interface Versions {
   /** Each content once, some at a time, in no order. */
   all(options: Waiting): AsyncIterable<readonly KeptVersion[]>
-  /** Durable when it resolves; not here any more from its beginning. A content that is being read stays readable for who reads it. */
-  drop(contents: readonly ContentId[], options: Waiting): Promise<void>
+  /** Says which went, durably. A content that is being read stays readable for who reads it. */
+  drop(contents: readonly ContentId[], options: DropOptions): Promise<readonly ContentId[]>
   /** Keeps a copy (clone ranges where the disk can) of what stands at the path, verified; false: it is not that any more. */
   keep(path: string, stat: Stat, content: ContentId, options: Waiting): Promise<boolean>
   /** Keeps what is staged, in the place of a version that was damaged too. False: it is not staged. */

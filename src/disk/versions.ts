@@ -8,7 +8,7 @@ import { decodeTop } from '../core/content-list.ts'
 import { KithError } from '../core/errors.ts'
 import type { ContentId } from '../core/ids.ts'
 import type { Log } from '../core/log.ts'
-import type { KeptVersion, Stat, Versions, Waiting } from '../core/ports.ts'
+import type { DropOptions, KeptVersion, Stat, Versions, Waiting } from '../core/ports.ts'
 import { Serial } from '../core/serial.ts'
 import { areaPath, contentOfName, RECIPES, VERSIONS } from './area.ts'
 import { abortable } from './hasher.ts'
@@ -37,6 +37,8 @@ export class DiskVersions implements Versions {
   readonly #deps: DiskVersionsDeps
   readonly #whole = new Set<ContentId>()
   readonly #packed = new Set<ContentId>()
+  /** On their way out. */
+  readonly #leaving = new Set<ContentId>()
   /** One packing or clearing at a time: what is in work is not cleared away. */
   readonly #packing = new Serial()
   /** What an interrupted run left may be cleared; later, how many were packed since. */
@@ -54,7 +56,7 @@ export class DiskVersions implements Versions {
   }
 
   has(content: ContentId): boolean {
-    return this.#whole.has(content) || this.#packed.has(content)
+    return (this.#whole.has(content) || this.#packed.has(content)) && !this.#leaving.has(content)
   }
 
   /** A batch kept them. */
@@ -68,6 +70,7 @@ export class DiskVersions implements Versions {
   }
 
   async keepBytes(content: ContentId, bytes: Uint8Array): Promise<void> {
+    await this.#left(content)
     if (this.has(content)) return
     const task = { do: 'version-keep', root: this.#deps.root(), content, bytes: Uint8Array.from(bytes) } as const
     if (!(await this.#deps.workers.hash(task)))
@@ -90,29 +93,44 @@ export class DiskVersions implements Versions {
     for (let at = 0; at < rest.length; at += BATCH) yield rest.slice(at, at + BATCH)
   }
 
-  async drop(contents: readonly ContentId[], options: Waiting): Promise<void> {
-    // Nobody is told from now on that they are here: whoever was would rely on it.
-    const whole = new Set(contents.filter(content => this.#whole.delete(content)))
-    const packed = new Set(contents.filter(content => this.#packed.delete(content)))
+  async drop(contents: readonly ContentId[], options: DropOptions): Promise<readonly ContentId[]> {
+    const gone: ContentId[] = []
     let freed = false
-    try {
-      for (let at = 0; at < contents.length; at += BATCH) {
-        options.signal.throwIfAborted()
-        const changed = await this.#change({ do: 'drop', contents: contents.slice(at, at + BATCH) })
-        for (const gone of changed.done)
-          for (const known of [whole, packed, this.#whole, this.#packed]) known.delete(gone)
-        freed ||= changed.packed
-      }
-    } finally {
-      // What a program may still write to, and what was not come to.
-      for (const content of whole) this.#whole.add(content)
-      for (const content of packed) this.#packed.add(content)
+    for (let at = 0; at < contents.length; at += BATCH) {
+      const batch = contents.slice(at, at + BATCH)
+      const { done, packed } = await this.#deps.acts.run(() => this.#dropNow(batch, options))
+      gone.push(...done)
+      freed ||= packed
     }
     if (freed) await this.#packing.run(() => this.#clear(options))
+    return gone
+  }
+
+  async #dropNow(batch: readonly ContentId[], { signal, mayGo }: DropOptions): Promise<VersionChanged> {
+    signal.throwIfAborted()
+    const { workers, root } = this.#deps
+    const contents = batch.filter(content => mayGo(content))
+    for (const content of contents) this.#leaving.add(content)
+    try {
+      const changed = await workers.publish({ do: 'versions', root: root(), change: { do: 'drop', contents } })
+      for (const content of changed.done) {
+        this.#whole.delete(content)
+        this.#packed.delete(content)
+      }
+      return changed
+    } finally {
+      for (const content of contents) this.#leaving.delete(content)
+    }
+  }
+
+  /** What is on its way out is gone when this resolves, so that it can be kept anew. */
+  async #left(content: ContentId): Promise<void> {
+    if (this.#leaving.has(content)) await this.#deps.acts.ended()
   }
 
   async keep(path: string, stat: Stat, content: ContentId, options: Waiting): Promise<boolean> {
     options.signal.throwIfAborted()
+    await this.#left(content)
     if (this.has(content)) return true
     const root = this.#deps.root()
     await reserveRoom(root.path, stat.size)

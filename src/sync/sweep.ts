@@ -186,20 +186,28 @@ export class Sweep {
     return [...marks].flatMap(([content, since]) => (now - since >= SWEEP_INTERVAL_MS ? [content] : []))
   }
 
-  async #drop(ripe: readonly ContentId[], options: SweepOptions): Promise<readonly ContentId[]> {
+  /** What was looked up holds as long as the tree does not change: what is still to go then is looked up again. */
+  async #drop(ripe: readonly ContentId[], { signal }: SweepOptions): Promise<readonly ContentId[]> {
     const { uses, versions } = this.#deps
-    for (let tries = 0; ripe.length > 0 && tries < TRIES; tries++) {
-      options.signal.throwIfAborted()
+    const left = new Set(ripe)
+    for (let tries = 0; left.size > 0 && tries < TRIES; tries++) {
+      signal.throwIfAborted()
       const revision = uses.revision()
-      const used = await uses.of(new Set(ripe), options)
-      if (uses.revision() !== revision) continue
-      // No await between this look and the beginning of the drop.
-      const free = ripe.filter(each => !used.has(each) && !uses.isWanted(each) && !this.#isTouched(each))
-      if (free.length > 0) await versions.drop(free, options)
-      for (const content of free) this.#marks.delete(content)
-      return free
+      const used = await uses.of(left, { signal })
+      const isFree = (content: ContentId): boolean => !used.has(content) && this.#isFree(content)
+      const mayGo = (content: ContentId): boolean => uses.revision() === revision && isFree(content)
+      const gone = await versions.drop([...left].filter(mayGo), { signal, mayGo })
+      for (const content of gone) {
+        this.#marks.delete(content)
+        left.delete(content)
+      }
+      if (uses.revision() === revision) break
     }
-    return []
+    return ripe.filter(content => !left.has(content))
+  }
+
+  #isFree(content: ContentId): boolean {
+    return !this.#deps.uses.isWanted(content) && !this.#isTouched(content)
   }
 
   #isTouched(content: ContentId): boolean {

@@ -73,7 +73,7 @@ try {
   await disk.stage.sweep(new Set())
   console.log(`${made.length - wrong} of ${made.length} versions are what they were`)
   const before = taken()
-  await disk.versions.drop(made.slice(0, -1), waiting)
+  await disk.versions.drop(made.slice(0, -1), { ...waiting, mayGo: () => true })
   if (!(await isSound(made.at(-1) as ContentId, true))) wrong++
   console.log(`with the first ${VERSIONS_KEPT - 1} dropped: ${taken().toFixed(1)} MB, ${wrong} wrong`)
   if (wrong > 0 || before >= LIMIT_MB) process.exitCode = 1

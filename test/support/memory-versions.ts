@@ -3,7 +3,7 @@ import type { ContentList } from '../../src/core/content.ts'
 import { isSingle } from '../../src/core/content.ts'
 import { contentOf, matches } from '../../src/core/content-list.ts'
 import type { ContentId, Hash } from '../../src/core/ids.ts'
-import type { KeptVersion, Stat, Versions, Waiting } from '../../src/core/ports.ts'
+import type { DropOptions, KeptVersion, Stat, Versions, Waiting } from '../../src/core/ports.ts'
 import { noSpace } from './memory-stage.ts'
 import type { KithArea, MemoryVolume } from './memory-volume.ts'
 import { isAsExpected } from './memory-volume.ts'
@@ -17,15 +17,13 @@ interface Deps {
 
 export class MemoryVersions implements Versions {
   readonly #deps: Deps
-  /** Being dropped. */
-  readonly #going = new Set<ContentId>()
 
   constructor(deps: Deps) {
     this.#deps = deps
   }
 
   has(content: ContentId): boolean {
-    return !this.#going.has(content) && (this.#deps.volume.root?.kith?.versions.has(content) ?? false)
+    return this.#deps.volume.root?.kith?.versions.has(content) ?? false
   }
 
   async *all(options: Waiting): AsyncIterable<readonly KeptVersion[]> {
@@ -41,16 +39,16 @@ export class MemoryVersions implements Versions {
     }
   }
 
-  async drop(contents: readonly ContentId[], options: Waiting): Promise<void> {
-    for (const content of contents) this.#going.add(content)
-    try {
-      for (const content of contents) {
-        await this.#wait('drop version', options)
-        this.#forget(content)
-      }
-    } finally {
-      for (const content of contents) this.#going.delete(content)
+  /** Each in a batch of its own. */
+  async drop(contents: readonly ContentId[], options: DropOptions): Promise<readonly ContentId[]> {
+    const gone: ContentId[] = []
+    for (const content of contents) {
+      await this.#wait('drop version', options)
+      if (!options.mayGo(content)) continue
+      this.#forget(content)
+      gone.push(content)
     }
+    return gone
   }
 
   async keep(path: string, stat: Stat, content: ContentId, options: Waiting): Promise<boolean> {

@@ -53,7 +53,6 @@ export class SweepWorld {
   network: FolderNetwork | null = null
   /** Others act while the product waits. */
   meanwhile: () => unknown = nothing
-  whileDropping: () => unknown = nothing
   past!: FolderPast
   #process = new AbortController()
   #cycle!: Cycle
@@ -119,13 +118,13 @@ export class SweepWorld {
       return this.space
     }
     const drop = disk.versions.drop.bind(disk.versions)
-    disk.versions.drop = async (contents, options) => {
-      for (const content of contents) this.#check(content)
-      // What begins to go is gone: nobody is told any more that it is here.
-      const { meanwhile } = this
-      this.meanwhile = this.whileDropping
-      await drop(contents, options)
-      this.meanwhile = meanwhile
+    disk.versions.drop = (contents, options) => {
+      const mayGo = (content: ContentId): boolean => {
+        if (!options.mayGo(content)) return false
+        this.#check(content)
+        return true
+      }
+      return drop(contents, { ...options, mayGo })
     }
     const { rows, nodes } = this
     const world = this

@@ -13,7 +13,6 @@ const HISTORIES = Number(process.env['KITH_SWEEP_HISTORIES'] ?? 500)
 const { SEED = String(Date.now()) } = process.env
 const FILES = ['a', 'b', 'c']
 const STEPS = 25
-const waiting = { signal: new AbortController().signal }
 
 interface Played {
   readonly dropped: number
@@ -187,7 +186,7 @@ describe('the sweep of versions', () => {
       ['being sent', (world, old) => world.touch(old)],
       ['said to be here', (world, old) => world.speakFor(old)],
     ]
-    const MOMENTS = ['before a look', 'during it', 'at its end'] as const
+    const MOMENTS = ['before a look', 'during it', 'at its end', 'as it is about to go'] as const
     const other = 'another content' as ContentId
 
     for (const [need, arises] of NEEDS)
@@ -197,8 +196,8 @@ describe('the sweep of versions', () => {
           world.pass(366 * DAY)
           await world.quiet()
           world.pass(HOUR)
-          // The versions are listed, the folder is looked through, the disk's space is looked at, and the folder once more.
-          let waits = [0, 3, 4][at] ?? 0
+          // The versions are listed, the folder is looked through, the disk's space is looked at, the folder once more, and it goes.
+          let waits = [0, 3, 4, 5][at] ?? 0
           const act = (): void => world.disturb(() => void arises(world, old))
           if (waits === 0) await arises(world, old)
           world.meanwhile = () => {
@@ -257,17 +256,6 @@ describe('the sweep of versions', () => {
       if (++waits === 4) world.disturb(() => world.hideElsewhere())
     }
     expect(await world.quiet()).to.deep.equal([old])
-  })
-
-  it('says of what begins to go that it is not here', async () => {
-    const { world, old } = await aged()
-    world.pass(366 * DAY)
-    await world.quiet()
-    world.pass(HOUR)
-    const answers: Promise<readonly boolean[]>[] = []
-    world.whileDropping = () => answers.push(world.past.holds([old], waiting))
-    expect(await world.quiet()).to.deep.equal([old])
-    expect(await Promise.all(answers)).to.deep.equal([[false]])
   })
 
   it('asks again what a row shows, last of all', () => {
