@@ -2,6 +2,7 @@
 // days, of each week for a year; the size limit wins over age. What is in use stays whatever the limit says. Times are those of the
 // sweep's own clock, which no wall clock can push on; a version's age counts from when it was first seen kept.
 import type { ContentId } from '../core/ids.ts'
+import type { OfFile } from './sweep-note.ts'
 
 const HOUR_MS = 3_600_000
 const DAY_MS = 24 * HOUR_MS
@@ -24,11 +25,10 @@ export interface Kept {
   readonly content: ContentId
   /** Bytes that it takes. */
   readonly occupies: number
-  /** When it was first seen kept, and its place among those that were seen then. */
+  /** When it was first seen kept. */
   readonly since: number
-  readonly order: number
-  /** Equal for versions of one file. */
-  readonly of: string
+  /** The files that it is a version of: it stays as long as any of them has a use for it. */
+  readonly of: readonly OfFile[]
   /** Why it may not go, in words. */
   readonly inUse: string | null
 }
@@ -68,35 +68,48 @@ export function retain(versions: readonly Kept[], options: RetentionOptions): Ve
   return verdicts
 }
 
-function byAge(version: Kept, { now, keepAll }: RetentionOptions, lasts: ReadonlySet<string>): Verdict {
+function byAge(version: Kept, { now, keepAll }: RetentionOptions, lasts: ReadonlyMap<string, Place>): Verdict {
   const { content, inUse, since } = version
   const say = (keep: boolean, reason: string): Verdict => ({ content, keep, reason, early: false })
   if (inUse !== null) return say(true, inUse)
   if (keepAll) return say(true, 'this device keeps every version')
   const rule = RULES.find(({ untilMs }) => now - since < untilMs)
   if (rule === undefined) return say(false, 'older than a year')
-  if (rule.bucketMs === 0 || lasts.has(bucketOf(version, rule.bucketMs))) return say(true, rule.words)
+  if (rule.bucketMs === 0 || isLast(version, rule.bucketMs, lasts)) return say(true, rule.words)
   return say(false, `a later version of the same ${BUCKET_WORDS.get(rule.bucketMs)} is kept`)
 }
 
-/** The buckets' last versions, as keys with the version's own order in them. */
-function lastsOf(versions: readonly Kept[]): ReadonlySet<string> {
-  const last = new Map<string, Kept>()
-  for (const version of versions) {
+interface Place {
+  readonly content: ContentId
+  readonly since: number
+  readonly order: number
+}
+
+/** The last version of each file in each bucket. */
+function lastsOf(versions: readonly Kept[]): ReadonlyMap<string, Place> {
+  const lasts = new Map<string, Place>()
+  for (const { content, since, of } of versions) {
     for (const bucketMs of BUCKET_WORDS.keys()) {
-      const key = `${bucketMs} ${Math.floor(version.since / bucketMs)} ${version.of}`
-      const other = last.get(key)
-      if (other === undefined || isAfter(version, other)) last.set(key, version)
+      for (const { file, order } of of) {
+        const key = bucketOf(since, bucketMs, file)
+        const place = { content, since, order }
+        const other = lasts.get(key)
+        if (other === undefined || isAfter(place, other)) lasts.set(key, place)
+      }
     }
   }
-  return new Set([...last].map(([key, version]) => `${key} ${version.content}`))
+  return lasts
 }
 
-function bucketOf(version: Kept, bucketMs: number): string {
-  return `${bucketMs} ${Math.floor(version.since / bucketMs)} ${version.of} ${version.content}`
+function isLast({ content, since, of }: Kept, bucketMs: number, lasts: ReadonlyMap<string, Place>): boolean {
+  return of.some(({ file }) => lasts.get(bucketOf(since, bucketMs, file))?.content === content)
 }
 
-function isAfter(a: Kept, b: Kept): boolean {
+function bucketOf(since: number, bucketMs: number, file: string): string {
+  return `${bucketMs} ${Math.floor(since / bucketMs)} ${file}`
+}
+
+function isAfter(a: Place, b: Place): boolean {
   return a.since > b.since || (a.since === b.since && a.order > b.order)
 }
 
@@ -104,11 +117,11 @@ function isAfter(a: Kept, b: Kept): boolean {
  * A flood of versions of one file must not push out what others made: first go those that time would thin out soon, then the oldest.
  * Within each, the oldest first.
  */
-function firstToGo(versions: readonly Kept[], lasts: ReadonlySet<string>): number[] {
+function firstToGo(versions: readonly Kept[], lasts: ReadonlyMap<string, Place>): number[] {
   const rank = (version: Kept): number => {
     let at = 0
     for (const bucketMs of BUCKET_WORDS.keys()) {
-      if (!lasts.has(bucketOf(version, bucketMs))) return at
+      if (!isLast(version, bucketMs, lasts)) return at
       at++
     }
     return at
@@ -117,6 +130,10 @@ function firstToGo(versions: readonly Kept[], lasts: ReadonlySet<string>): numbe
   return [...versions.keys()].sort((a, b) => {
     const [one, other] = [versions[a], versions[b]]
     if (one === undefined || other === undefined) return 0
-    return (ranks[a] ?? 0) - (ranks[b] ?? 0) || one.since - other.since || one.order - other.order
+    return (ranks[a] ?? 0) - (ranks[b] ?? 0) || one.since - other.since || lastOrder(one) - lastOrder(other)
   })
+}
+
+function lastOrder({ of }: Kept): number {
+  return of.reduce((last, { order }) => Math.max(last, order), Number.NEGATIVE_INFINITY)
 }

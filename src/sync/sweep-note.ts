@@ -1,23 +1,31 @@
-// What the sweep of versions remembers, as bytes of a note: its clock, and of each kept version when it was first seen and of which file it
-// was. What does not decode counts as nothing known: then every version is new, and none goes for a day.
+// What the sweep of versions remembers, as bytes of a note: its clock, how far it had read the journal, and of each kept version when it was
+// first seen and of which files it was. What does not decode counts as nothing known: then every version is new, and none goes for a day.
 import type { ContentId, NodeId } from '../core/ids.ts'
+import type { JournalEntry } from '../core/past.ts'
 
-const FORMAT = 1
-const HEAD_BYTES = 17
+const FORMAT = 2
+const HEAD_BYTES = 19
 const FILE_BYTES = 8
+
+/** One of the files that a content was a version of, and its place among the versions of that file that were seen when it was. */
+export interface OfFile {
+  /** `fileOf` the node, or the content where nobody knows the node. */
+  readonly file: string
+  readonly order: number
+}
 
 export interface Seen {
   /** By the sweep's clock. */
   readonly since: number
-  readonly order: number
-  /** `fileOf` the node, or the content where nobody knows the node. */
-  readonly of: string
+  readonly of: readonly OfFile[]
 }
 
 export interface SweepNote {
   readonly clock: number
   /** The wall clock when it was written; 0: never. */
   readonly wall: number
+  /** `entryKey` of the journal's newest entry by then; empty: it had none. */
+  readonly newest: string
   readonly seen: ReadonlyMap<ContentId, Seen>
 }
 
@@ -26,36 +34,69 @@ export function fileOf(id: NodeId | ContentId): string {
   return id.slice(0, FILE_BYTES).padEnd(FILE_BYTES, '\0')
 }
 
-export function encodeSweepNote({ clock, wall, seen }: SweepNote): Uint8Array {
-  const parts = [Buffer.alloc(HEAD_BYTES)]
-  parts[0]?.writeUInt8(FORMAT, 0)
-  parts[0]?.writeDoubleBE(clock, 1)
-  parts[0]?.writeDoubleBE(wall, 9)
-  for (const [content, { since, order, of }] of seen) {
-    const part = Buffer.alloc(1 + content.length + 16 + FILE_BYTES)
-    part.writeUInt8(content.length, 0)
-    part.write(content, 1, 'latin1')
-    part.writeDoubleBE(since, 1 + content.length)
-    part.writeDoubleBE(order, 9 + content.length)
-    part.write(of, 17 + content.length, 'latin1')
+/** Tells entries of one journal apart, but for the same done twice in one millisecond. */
+export function entryKey({ time, action, node, facts }: JournalEntry): string {
+  return `${time} ${action} ${node}${facts.content}`
+}
+
+export function encodeSweepNote({ clock, wall, newest, seen }: SweepNote): Uint8Array {
+  const head = Buffer.alloc(HEAD_BYTES)
+  head.writeUInt8(FORMAT, 0)
+  head.writeDoubleBE(clock, 1)
+  head.writeDoubleBE(wall, 9)
+  head.writeUInt16BE(newest.length, 17)
+  const parts = [head, Buffer.from(newest, 'latin1')]
+  for (const [content, { since, of }] of seen) {
+    const part = Buffer.alloc(1 + content.length + 12 + of.length * (FILE_BYTES + 8))
+    let at = part.writeUInt8(content.length, 0)
+    at += part.write(content, at, 'latin1')
+    at = part.writeDoubleBE(since, at)
+    at = part.writeUInt32BE(of.length, at)
+    for (const { file, order } of of) {
+      at += part.write(file, at, 'latin1')
+      at = part.writeDoubleBE(order, at)
+    }
     parts.push(part)
   }
   return Buffer.concat(parts)
 }
 
 export function decodeSweepNote(stored: Uint8Array | undefined): SweepNote {
-  const seen = new Map<ContentId, Seen>()
-  const nothing = { clock: 0, wall: 0, seen }
-  if (stored === undefined || stored.length < HEAD_BYTES || stored[0] !== FORMAT) return nothing
-  const bytes = Buffer.from(stored.buffer, stored.byteOffset, stored.byteLength)
-  for (let at = HEAD_BYTES; at < bytes.length; ) {
-    const end = at + 1 + (bytes[at] ?? 0)
-    if (end + 16 + FILE_BYTES > bytes.length) return nothing
-    const since = bytes.readDoubleBE(end)
-    const order = bytes.readDoubleBE(end + 8)
-    const of = bytes.toString('latin1', end + 16, end + 16 + FILE_BYTES)
-    seen.set(bytes.toString('latin1', at + 1, end) as ContentId, { since, order, of })
-    at = end + 16 + FILE_BYTES
+  const nothing = { clock: 0, wall: 0, newest: '', seen: new Map<ContentId, Seen>() }
+  if (stored === undefined || stored[0] !== FORMAT) return nothing
+  try {
+    return decode(Buffer.from(stored.buffer, stored.byteOffset, stored.byteLength))
+  } catch (error) {
+    // It ends too soon.
+    if (error instanceof RangeError) return nothing
+    throw error
   }
-  return { clock: bytes.readDoubleBE(1), wall: bytes.readDoubleBE(9), seen }
+}
+
+function decode(bytes: Buffer): SweepNote {
+  const [clock, wall] = [bytes.readDoubleBE(1), bytes.readDoubleBE(9)]
+  let at = 17
+  const text = (length: number): string => {
+    if (at + length > bytes.length) throw new RangeError('it ends too soon')
+    at += length
+    return bytes.toString('latin1', at - length, at)
+  }
+  const double = (): number => {
+    at += 8
+    return bytes.readDoubleBE(at - 8)
+  }
+  at += 2
+  const newest = text(bytes.readUInt16BE(at - 2))
+  const seen = new Map<ContentId, Seen>()
+  while (at < bytes.length) {
+    at += 1
+    const content = text(bytes.readUInt8(at - 1)) as ContentId
+    const since = double()
+    at += 4
+    const count = bytes.readUInt32BE(at - 4)
+    const of: OfFile[] = []
+    while (of.length < count) of.push({ file: text(FILE_BYTES), order: double() })
+    seen.set(content, { since, of })
+  }
+  return { clock, wall, newest, seen }
 }

@@ -10,7 +10,15 @@ import type { FolderStore, KeptVersion, Problem, Versions, Waiting } from '../co
 import type { RowTable } from '../core/rows.ts'
 import type { FolderSettings } from '../core/status.ts'
 import { type Kept, retain, type Verdict } from './retention.ts'
-import { decodeSweepNote, encodeSweepNote, fileOf, type Seen, type SweepNote } from './sweep-note.ts'
+import {
+  decodeSweepNote,
+  encodeSweepNote,
+  entryKey,
+  fileOf,
+  type OfFile,
+  type Seen,
+  type SweepNote,
+} from './sweep-note.ts'
 import type { TreeView } from './tree.ts'
 
 /** Between two runs, and from the mark to the drop. */
@@ -122,7 +130,7 @@ export class Sweep {
     this.#ranAt = clock.elapsed()
     const now = stored.clock + (stored.wall === 0 ? 0 : passed)
     const unused = versions.filter(({ content }) => !uses.has(content))
-    const again = await this.#replacedSince(stored, passed)
+    const { again, newest } = await this.#changedSince(stored)
     const isNew = (content: ContentId): boolean => again.has(content) || !stored.seen.has(content)
     const fresh = unused.filter(({ content }) => isNew(content)).map(({ content }) => content)
     const files = await this.#filesOf(new Set(fresh))
@@ -131,40 +139,51 @@ export class Sweep {
       const known = stored.seen.get(content)
       if (known !== undefined && !again.has(content)) seen.set(content, known)
     }
-    for (const [content, { of, order }] of files) seen.set(content, { since: now, of, order })
-    const note = { clock: now, wall: clock.now(), seen }
+    for (const [content, of] of files) seen.set(content, { since: now, of })
+    const note = { clock: now, wall: clock.now(), newest, seen }
     await store.commit({ notes: [{ name: 'sweep', bytes: encodeSweepNote(note) }] })
     this.#note = note
     return note
   }
 
-  /** What came and went since the last run (restored, and replaced again) is a version of now, and was never marked. */
-  async #replacedSince({ wall }: SweepNote, passed: number): Promise<ReadonlySet<ContentId>> {
-    const contents = new Set<ContentId>()
-    if (wall === 0) return contents
-    // Whatever the wall clock did meanwhile.
-    const since = Math.min(wall, this.#deps.clock.now() - passed)
-    for await (const { was, facts } of this.#deps.store.journal({ since })) {
-      contents.add(facts.content)
-      if (was !== null) contents.add(was.facts.content)
+  /**
+   * What came and went since the last run (restored, and replaced again) is a version of now, and was never marked. Told by how far the
+   * journal had come, not by times: clocks jump.
+   */
+  async #changedSince({ wall, newest }: SweepNote): Promise<{ again: ReadonlySet<ContentId>; newest: string }> {
+    const again = new Set<ContentId>()
+    let last: string | null = null
+    for await (const entry of this.#deps.store.journal({})) {
+      const key = entryKey(entry)
+      last ??= key
+      if (wall === 0 || key === newest) break
+      again.add(entry.facts.content)
+      if (entry.was !== null) again.add(entry.was.facts.content)
     }
-    for (const content of contents) this.#marks.delete(content)
-    return contents
+    for (const content of again) this.#marks.delete(content)
+    return { again, newest: last ?? '' }
   }
 
-  /** Which file each was a version of, and in which order they were replaced: the journal's newest entries say. */
-  async #filesOf(fresh: ReadonlySet<ContentId>): Promise<Map<ContentId, { of: string; order: number }>> {
-    const found = new Map<ContentId, { of: string; order: number }>()
+  /** Which files each was a version of, and in which order they were replaced, by the journal. */
+  async #filesOf(fresh: ReadonlySet<ContentId>): Promise<Map<ContentId, readonly OfFile[]>> {
+    const orders = new Map<ContentId, Map<string, number>>([...fresh].map(content => [content, new Map()]))
     let left = JOURNAL_ENTRIES
     if (fresh.size > 0)
       for await (const { was, facts, node } of this.#deps.store.journal({})) {
-        for (const content of [was?.facts.content, facts.content])
-          if (content !== undefined && fresh.has(content) && !found.has(content))
-            found.set(content, { of: fileOf(node), order: left })
-        if (found.size === fresh.size || --left === 0) break
+        const file = fileOf(node)
+        for (const content of [was?.facts.content, facts.content]) {
+          const known = content && orders.get(content)
+          // The newest counts.
+          if (known?.has(file) === false) known.set(file, left)
+        }
+        if (--left === 0) break
       }
-    for (const content of fresh) if (!found.has(content)) found.set(content, { of: fileOf(content), order: 0 })
-    return found
+    return new Map(
+      [...orders].map(([content, known]) => {
+        if (known.size === 0) return [content, [{ file: fileOf(content), order: 0 }]]
+        return [content, [...known].map(([file, order]) => ({ file, order }))]
+      }),
+    )
   }
 
   async #limit(versions: readonly KeptVersion[], { settings }: SweepOptions): Promise<number | null> {
@@ -236,8 +255,7 @@ function keptAs(
   uses: ReadonlyMap<ContentId, string>,
 ): Kept[] {
   const inUse = uses.get(content) ?? null
-  if (seen === undefined)
-    return [{ content, occupies, since: 0, order: 0, of: fileOf(content), inUse: inUse ?? 'it is new' }]
+  if (seen === undefined) return [{ content, occupies, since: 0, of: [], inUse: inUse ?? 'it is new' }]
   return [{ content, occupies, ...seen, inUse }]
 }
 

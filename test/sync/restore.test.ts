@@ -101,11 +101,13 @@ describe('sync/restore', () => {
       }
       return [{ device: 'peer' as never, holds: contents.map(() => false) }]
     })
+    world.needed.add(wanted)
     const whole = { path: '', at: then, version: null, keepNew: false, dryRun: false, signal }
     const outcome = await world.past.archive.restore(whole)
     expect(asked).to.equal(1)
     expect(outcome.changes.map(({ path }) => path)).to.deep.equal(['a'])
     expect(outcome.missing.map(({ path }) => path)).to.deep.equal(['b'])
+    world.needed.clear()
     expect(world.isUsed(wanted), 'it is said').to.equal(true)
     expect([...world.past.pinned]).to.deep.equal([])
   })

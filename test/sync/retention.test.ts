@@ -10,9 +10,16 @@ const WEEK = 7 * DAY
 /** A whole number of weeks and a bit more. */
 const NOW = 7 * DAY * 1_000 + 5 * HOUR
 
-function kept(name: string, ageMs: number, more: Partial<Kept> = {}): Kept {
-  const since = NOW - ageMs
-  return { content: name as ContentId, occupies: 10, since, order: 0, of: 'file', inUse: null, ...more }
+interface Of {
+  readonly file?: string
+  readonly order?: number
+  readonly also?: string
+  readonly inUse?: string
+}
+
+function kept(name: string, ageMs: number, { file = 'file', order = 0, also, inUse }: Of = {}): Kept {
+  const of = [file, ...(also === undefined ? [] : [also])].map(each => ({ file: each, order }))
+  return { content: name as ContentId, occupies: 10, since: NOW - ageMs, of, inUse: inUse ?? null }
 }
 
 const plain = { now: NOW, limit: null, keepAll: false }
@@ -23,22 +30,23 @@ const TABLE: readonly Line[] = [
   [kept('now', 0), true, 'younger than a day'],
   [kept('a minute ago', 60_000), true, 'younger than a day'],
   [kept('almost a day', DAY - 1), true, 'younger than a day'],
-  [kept('a day', DAY, { of: 'a day' }), true, 'the last of its hour, younger than a week'],
+  [kept('a day', DAY, { file: 'a day' }), true, 'the last of its hour, younger than a week'],
   [kept('hour, last', 2 * DAY, { order: 2 }), true, 'the last of its hour, younger than a week'],
   [kept('hour, first', 2 * DAY, { order: 1 }), false, 'a later version of the same hour is kept'],
-  [kept('hour, of another file', 2 * DAY, { of: 'other' }), true, 'the last of its hour, younger than a week'],
+  [kept('hour, first, of one more file', 2 * DAY, { also: 'more' }), true, 'the last of its hour, younger than a week'],
+  [kept('hour, of another file', 2 * DAY, { file: 'other' }), true, 'the last of its hour, younger than a week'],
   [kept('hour, the hour before', 2 * DAY + HOUR), true, 'the last of its hour, younger than a week'],
-  [kept('almost a week', WEEK - 1, { of: 'almost a week' }), true, 'the last of its hour, younger than a week'],
-  [kept('a week', WEEK, { of: 'a week' }), true, 'the last of its day, younger than 60 days'],
+  [kept('almost a week', WEEK - 1, { file: 'almost a week' }), true, 'the last of its hour, younger than a week'],
+  [kept('a week', WEEK, { file: 'a week' }), true, 'the last of its day, younger than 60 days'],
   [kept('day, last', 20 * DAY), true, 'the last of its day, younger than 60 days'],
   [kept('day, before noon', 20 * DAY + 4 * HOUR), false, 'a later version of the same day is kept'],
   [kept('day, the day before', 21 * DAY), true, 'the last of its day, younger than 60 days'],
-  [kept('almost 60 days', 60 * DAY - 1, { of: 'almost 60 days' }), true, 'the last of its day, younger than 60 days'],
-  [kept('60 days', 60 * DAY, { of: '60 days' }), true, 'the last of its week, younger than a year'],
+  [kept('almost 60 days', 60 * DAY - 1, { file: 'almost 60 days' }), true, 'the last of its day, younger than 60 days'],
+  [kept('60 days', 60 * DAY, { file: '60 days' }), true, 'the last of its week, younger than a year'],
   [kept('week, last', 105 * DAY), true, 'the last of its week, younger than a year'],
   [kept('week, earlier', 105 * DAY + 5 * HOUR, { order: -1 }), false, 'a later version of the same week is kept'],
-  [kept('week, long ago', 364 * DAY, { of: 'third' }), true, 'the last of its week, younger than a year'],
-  [kept('almost a year', 365 * DAY - 1, { of: 'almost a year' }), true, 'the last of its week, younger than a year'],
+  [kept('week, long ago', 364 * DAY, { file: 'third' }), true, 'the last of its week, younger than a year'],
+  [kept('almost a year', 365 * DAY - 1, { file: 'almost a year' }), true, 'the last of its week, younger than a year'],
   [kept('a year', 365 * DAY), false, 'older than a year'],
   [kept('ten years, in use', 3_650 * DAY, { inUse: 'the folder shows it' }), true, 'the folder shows it'],
 ]
@@ -65,7 +73,7 @@ describe('retention', () => {
   })
 
   it('the limit wins over age: oldest first, never what is in use, and it says so', () => {
-    const versions = [1, 2, 3, 4].map(day => kept(`day ${day}`, day * DAY - 1, { of: `file ${day}` }))
+    const versions = [1, 2, 3, 4].map(day => kept(`day ${day}`, day * DAY - 1, { file: `file ${day}` }))
     const verdicts = retain([...versions, kept('used', 400 * DAY, { inUse: 'the folder shows it' })], {
       ...plain,
       limit: 30,
@@ -78,9 +86,9 @@ describe('retention', () => {
   })
 
   it('a flood of versions of one file pushes nothing else out', () => {
-    const mine = Array.from({ length: 20 }, (_, at) => kept(`mine ${at}`, (at + 2) * DAY, { of: `mine ${at}` }))
+    const mine = Array.from({ length: 20 }, (_, at) => kept(`mine ${at}`, (at + 2) * DAY, { file: `mine ${at}` }))
     const flood = Array.from({ length: 1_000 }, (_, at) =>
-      kept(`flood ${at}`, 1_000 - at, { of: 'flooded', order: at }),
+      kept(`flood ${at}`, 1_000 - at, { file: 'flooded', order: at }),
     )
     const verdicts = retain([...mine, ...flood], { ...plain, limit: 300 })
     expect(verdicts.slice(0, 20).every(({ keep }) => keep)).to.equal(true)
@@ -91,10 +99,12 @@ describe('retention', () => {
   it('thins out for good: what one look keeps, of what an earlier one kept, is what a single look would have kept', () => {
     fc.assert(
       fc.property(
-        fc.array(fc.tuple(fc.integer({ min: 0, max: 500 * 24 }), fc.integer({ min: 0, max: 3 })), { maxLength: 60 }),
+        fc.array(fc.tuple(fc.nat(500 * 24), fc.nat(3), fc.nat(3)), { maxLength: 60 }),
         fc.array(fc.integer({ min: 1, max: 100 * 24 }), { minLength: 1, maxLength: 6 }),
         (ages, pauses) => {
-          const all = ages.map(([hours, file], at) => kept(`v${at}`, hours * HOUR, { of: `${file}`, order: at }))
+          const all = ages.map(([hours, file, also], at) =>
+            kept(`v${at}`, hours * HOUR, { file: `${file}`, also: `${also}`, order: at }),
+          )
           let left: readonly Kept[] = all
           let now = NOW
           for (const pause of pauses) {

@@ -28,8 +28,9 @@ export class Ledger {
   /** Since when each is an old version and no more, by the ledger's clock; and since when it may go (running ms). */
   readonly #since = new Map<ContentId, number>()
   readonly #marks = new Map<ContentId, number>()
-  /** What was written over or restored, in order: `until` is the latest time that had been seen by then. */
-  readonly #journal: { readonly contents: readonly ContentId[]; readonly time: number; readonly until: number }[] = []
+  /** What was written over or restored, in order, and how much of it was there at the last look. */
+  readonly #journal: { readonly file: string; readonly contents: readonly ContentId[] }[] = []
+  #lookedTo = 0
   #clock = 0
   #wall: number | null = null
   #lookedAt: number | null = null
@@ -38,8 +39,8 @@ export class Ledger {
     this.versions.set(content, version)
   }
 
-  noted(time: number, contents: readonly ContentId[]): void {
-    this.#journal.push({ contents, time, until: Math.max(time, this.#journal.at(-1)?.until ?? time) })
+  noted(file: string, contents: readonly ContentId[]): void {
+    this.#journal.push({ file, contents })
   }
 
   /** Marks live in memory. */
@@ -59,10 +60,12 @@ export class Ledger {
     const away = this.#wall === null ? 0 : Math.min(DAY, Math.max(0, wall - this.#wall))
     const passed = this.#lookedAt === null ? away : elapsed - this.#lookedAt
     this.#clock += passed
-    for (const content of this.#writtenSince(wall, passed)) {
-      this.#since.delete(content)
-      this.#marks.delete(content)
-    }
+    if (this.#wall !== null)
+      for (const content of this.#journal.slice(this.#lookedTo).flatMap(({ contents }) => contents)) {
+        this.#since.delete(content)
+        this.#marks.delete(content)
+      }
+    this.#lookedTo = this.#journal.length
     this.#wall = wall
     this.#lookedAt = elapsed
     for (const content of this.versions.keys()) {
@@ -79,15 +82,6 @@ export class Ledger {
     return new Set([...this.#marks].filter(([, at]) => elapsed - at >= HOUR).map(([content]) => content))
   }
 
-  /** Written over or restored since the last look, or at a time that is in doubt. */
-  #writtenSince(wall: number, passed: number): Set<ContentId> {
-    const found = new Set<ContentId>()
-    if (this.#wall === null) return found
-    const since = Math.min(this.#wall, wall - passed)
-    for (const { contents, until } of this.#journal) if (until >= since) for (const each of contents) found.add(each)
-    return found
-  }
-
   #isYoung(content: ContentId): boolean {
     const age = this.#clock - (this.#since.get(content) ?? 0)
     if (age < DAY) return true
@@ -96,23 +90,30 @@ export class Ledger {
     return age < YEAR && this.#isLast(content, WEEK)
   }
 
-  /** Of its file, in its hour, day or week. */
+  /** Of any file that it was a version of, in its hour, day or week. */
   #isLast(content: ContentId, period: number): boolean {
     const mine = this.#since.get(content) ?? 0
-    for (const [other, theirs] of this.#since) {
-      if (this.versions.get(other)?.file !== this.versions.get(content)?.file) continue
-      if (Math.floor(theirs / period) === Math.floor(mine / period) && this.#comesAfter(other, content)) return false
-    }
-    return true
+    const files = this.#filesOf(content)
+    const peers = [...this.#since].filter(([, since]) => Math.floor(since / period) === Math.floor(mine / period))
+    return files.some(file =>
+      peers.every(([other]) => !this.#filesOf(other).includes(file) || !this.#comesAfter(other, content, file)),
+    )
   }
 
-  #comesAfter(one: ContentId, other: ContentId): boolean {
+  #filesOf(content: ContentId): string[] {
+    return [...new Set(this.#journal.flatMap(({ file, contents }) => (contents.includes(content) ? [file] : [])))]
+  }
+
+  /** `of`: among the versions of that file; else whichever was written over last. */
+  #comesAfter(one: ContentId, other: ContentId, of?: string): boolean {
     const apart = (this.#since.get(one) ?? 0) - (this.#since.get(other) ?? 0)
-    return apart !== 0 ? apart > 0 : this.#lastEntry(one) > this.#lastEntry(other)
+    return apart !== 0 ? apart > 0 : this.#lastEntry(one, of) > this.#lastEntry(other, of)
   }
 
-  #lastEntry(content: ContentId): number {
-    return this.#journal.findLastIndex(({ contents }) => contents.includes(content))
+  #lastEntry(content: ContentId, of?: string): number {
+    return this.#journal.findLastIndex(
+      ({ file, contents }) => (of === undefined || file === of) && contents.includes(content),
+    )
   }
 
   /** What time would thin out first goes first, and of that the oldest. */

@@ -41,6 +41,8 @@ export class SweepWorld {
   /** Node → the versions that the folder has of it. */
   readonly nodes = new Map<NodeId, ContentId[]>(OTHERS.map(name => [nodeOf(name), []]))
   readonly wants = new Set<ContentId>()
+  /** What somebody waits for, as only the product can know. */
+  readonly needed = new Set<ContentId>()
   settings: FolderSettings = DEFAULT_SETTINGS
   space: { free: number; total: number } | null = null
   rejoining = false
@@ -99,6 +101,7 @@ export class SweepWorld {
   isUsed(content: ContentId): boolean {
     if ([...this.rows.all()].some(row => row.content === content)) return true
     if ([...this.nodes.values()].some(versions => versions.includes(content))) return true
+    if (this.needed.has(content)) return true
     return this.wants.has(content) || this.#readers.has(content) || areaOf(this.volume).stage.has(content)
   }
 
@@ -202,7 +205,9 @@ export class SweepWorld {
   // ------------------------------------------------------------------------------------------------ what happens
 
   async write(file: string, length = 10 + this.random.int(6)): Promise<ContentId> {
-    const text = this.random.chance(0.1) ? `${file} again` : `${file} ${++this.#written}`
+    const text = this.random.chance(0.2)
+      ? this.random.pick([`${file} again`, 'everywhere'])
+      : `${file} ${++this.#written}`
     const bytes = Buffer.from(text.padEnd(length, '.'))
     const { content } = contentOf(bytes)
     this.#bytes.set(content, bytes)
@@ -226,7 +231,7 @@ export class SweepWorld {
     this.#crashIn = -1
     await this.store.commit({ journal: [entry], lists: [list] })
     this.#crashIn = crashIn
-    this.ledger.noted(this.wall, was === null ? [now] : [now, was.facts.content])
+    this.ledger.noted(file, was === null ? [now] : [now, was.facts.content])
     if (content === null && before !== undefined) this.rows.delete(before.id)
     else if (content !== null)
       this.rows.put({ ...fileRow(this.random, before?.id ?? this.rows.allocate()), name: file, content })

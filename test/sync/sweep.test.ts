@@ -165,6 +165,24 @@ describe('the sweep of versions', () => {
     expect(await next(world)).to.deep.equal([])
   })
 
+  it('keeps what was in two files as long as either has a use for it', async () => {
+    const world = new SweepWorld()
+    await world.start()
+    const shared = await world.write('a')
+    await world.write('a')
+    await world.show('b', shared)
+    const later = await world.write('b')
+    await world.write('b')
+    world.pass(1)
+    await world.quiet()
+    world.pass(2 * DAY)
+    for (let hours = 0; hours < 3; hours++) await next(world)
+    expect([...world.versions.keys()], 'the last of its hour, of each file').to.have.members([shared, later])
+    world.pass(366 * DAY)
+    await world.quiet()
+    expect(await next(world)).to.have.members([shared, later])
+  })
+
   it('counts a version from when it is not in use any more', async () => {
     const { world, old } = await aged()
     world.showElsewhere(old)
