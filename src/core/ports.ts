@@ -327,6 +327,14 @@ export interface FolderBatch {
   readonly meta?: FolderMeta
 }
 
+export interface JournalFilter {
+  readonly node?: NodeId
+  /** Down to the oldest that was stored when some time at or after that had been noted already. */
+  readonly since?: number
+  /** What time it is: a clock that had noted a later one was ahead, and what was stored since then counts by its own time. */
+  readonly now?: number
+}
+
 export interface FolderStore {
   readonly folder: FolderId
   /** Null for a folder that was never committed. */
@@ -347,11 +355,8 @@ export interface FolderStore {
   base(content: ContentId): Promise<Uint8Array | null>
   /** The content of a dot that this device once showed or published. */
   contentOfDot(node: NodeId, actor: ActorId, seq: number): ContentId | null
-  /**
-   * Newest first, by the order in which they were stored: a clock that was set back changes nothing of it. `since`: down to the oldest that was
-   * stored when some time at or after that had been noted already.
-   */
-  journal(filter: { node?: NodeId; since?: number }): AsyncIterable<JournalEntry>
+  /** Newest first, by the order in which they were stored: a clock that was set back changes nothing of it. */
+  journal(filter: JournalFilter): AsyncIterable<JournalEntry>
   /** What the sweep of versions, verification and copies remember; small. Undefined: never stored. */
   note(name: NoteName): Promise<Uint8Array | undefined>
   /** Drops what is remembered of contents that are neither in `wanted` (all that a row, a kept version or the stage has) nor bases. */

@@ -4,7 +4,7 @@ import type { ContentList } from '../core/content.ts'
 import type { ActorId, ContentId, DocId, FolderId, Hash, NodeId, RowId } from '../core/ids.ts'
 import { ROOT_ROW } from '../core/ids.ts'
 import type { JournalEntry } from '../core/past.ts'
-import type { DocUpdate, FolderBatch, FolderMeta, FolderStore, NoteName } from '../core/ports.ts'
+import type { DocUpdate, FolderBatch, FolderMeta, FolderStore, JournalFilter, NoteName } from '../core/ports.ts'
 import type { RowChanges } from '../core/rows.ts'
 import { RowTable } from '../core/rows.ts'
 import { Bases } from './bases.ts'
@@ -163,7 +163,7 @@ export class LevelFolderStore implements FolderStore {
     return this.#bases.contentOfDot(node, actor, seq)
   }
 
-  journal(filter: { node?: NodeId; since?: number }): AsyncIterable<JournalEntry> {
+  journal(filter: JournalFilter): AsyncIterable<JournalEntry> {
     return this.#journal.read(filter)
   }
 

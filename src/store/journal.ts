@@ -4,6 +4,7 @@ import type { Facts, Kind } from '../core/entry.ts'
 import { sameFacts } from '../core/entry.ts'
 import type { ContentId, DeviceId, NodeId } from '../core/ids.ts'
 import type { JournalAction, JournalEntry, Standing } from '../core/past.ts'
+import type { JournalFilter } from '../core/ports.ts'
 import { damaged, Reader, uintBytes, uintOf, Writer } from './codec.ts'
 import type { Batch } from './engine.ts'
 import type { Table } from './tables.ts'
@@ -56,10 +57,10 @@ export class Journal {
     return { next, latest }
   }
 
-  async *read(filter: { node?: NodeId; since?: number }): AsyncIterable<JournalEntry> {
-    const since = filter.since ?? Number.NEGATIVE_INFINITY
-    for await (const { entry, latest } of filter.node === undefined ? this.#all() : this.#of(filter.node)) {
-      if (latest < since) return
+  async *read(filter: JournalFilter): AsyncIterable<JournalEntry> {
+    const { node, since = Number.NEGATIVE_INFINITY, now = Number.POSITIVE_INFINITY } = filter
+    for await (const { entry, latest } of node === undefined ? this.#all() : this.#of(node)) {
+      if ((latest > now ? entry.time : latest) < since) return
       yield entry
     }
   }

@@ -14,12 +14,14 @@ import type { Holdings } from './holdings.ts'
 import { type ReaderDeps, readContent } from './reader.ts'
 import type { Replica } from './replica.ts'
 import type { Restore } from './restore.ts'
-import { planGone, planMoment, planUndo, planVersion, treeThen } from './rewind-plans.ts'
+import { type PlanDeps, planGone, planMoment, planUndo, planVersion, treeThen } from './rewind-plans.ts'
 import type { Refusal, Turns } from './turns.ts'
 
 export interface ArchiveDeps extends Omit<ReaderDeps, 'rows'> {
   readonly device: DeviceId
   readonly store: FolderStore
+  /** The wall clock. */
+  readonly now: () => number
   readonly holdings: Holdings
   readonly history: History
   readonly restore: Restore
@@ -51,18 +53,19 @@ export class Archive implements FolderArchive {
   }
 
   async treeAt(path: string, at: number, options: Waiting): Promise<readonly Change[]> {
-    const { turns, store, replica } = this.#deps
-    const plan = (): Promise<Change[]> => treeThen({ rows: replica().rows, store }, { path, at }, options)
+    const { turns, store, now, replica } = this.#deps
+    const deps = (): PlanDeps => ({ rows: replica().rows, store, now: now() })
+    const plan = (): Promise<Change[]> => treeThen(deps(), { path, at }, options)
     return turns.take(plan, () => null, options)
   }
 
   async restore(request: RewindRequest): Promise<RewindOutcome> {
     const { path, at, version, keepNew, dryRun, signal } = request
-    const { store } = this.#deps
+    const { store, now } = this.#deps
     const wanted = version === null ? null : await this.#version(path, version, { signal })
     const outcome = await this.#deps.restore.run(
       async rows => {
-        const deps = { rows, store }
+        const deps = { rows, store, now: now() }
         if (wanted !== null) return planVersion(deps, { ...wanted, path })
         return at === null ? planGone(deps, path, { signal }) : planMoment(deps, { path, at, keepNew }, { signal })
       },
@@ -73,9 +76,9 @@ export class Archive implements FolderArchive {
   }
 
   async undo({ device, since, dryRun, signal }: UndoRequest): Promise<RewindOutcome> {
-    const { store } = this.#deps
+    const { store, now } = this.#deps
     const outcome = await this.#deps.restore.run(
-      async rows => planUndo({ rows, store }, { device, since }, { signal }),
+      async rows => planUndo({ rows, store, now: now() }, { device, since }, { signal }),
       { dryRun, signal },
     )
     if (outcome.done) this.#deps.onRevised()

@@ -98,6 +98,7 @@ export class FolderPast {
     this.archive = new Archive({
       ...{ device, disk, store, log, network, replica, holdings, history, turns, refusal },
       restore: new Restore({ replica, holdings, restored: this.restored, turns, refusal }),
+      now: () => deps.clock.now(),
       absent: () => deps.peers.absent().filter(({ device: other }) => network()?.isMember(other) !== false),
       onRevised: deps.onNews,
       onUntidy: deps.onUntidy,

@@ -18,6 +18,8 @@ const CHECK_EVERY = 1_000
 export interface PlanDeps {
   readonly rows: RowTable
   readonly store: Pick<FolderStore, 'journal'>
+  /** The wall clock. */
+  readonly now: number
 }
 
 /** A part of the folder as it stood then. */
@@ -101,14 +103,14 @@ export async function planGone(deps: PlanDeps, path: string, { signal }: Waiting
 }
 
 async function rewound(
-  { rows, store }: PlanDeps,
+  { rows, store, now }: PlanDeps,
   at: number,
   take: (entry: JournalEntry) => boolean,
   { signal }: Waiting,
 ): Promise<Rewind> {
   const rewind = new Rewind(rows)
   let count = 0
-  for await (const entry of store.journal({ since: at + 1 })) {
+  for await (const entry of store.journal({ since: at + 1, now })) {
     if (++count % CHECK_EVERY === 0) signal.throwIfAborted()
     rewind.undo(entry, take(entry))
   }

@@ -7,7 +7,7 @@ import { KithError } from '../../src/core/errors.ts'
 import type { ActorId, ContentId, DocId, NodeId } from '../../src/core/ids.ts'
 import { ROOT_ROW } from '../../src/core/ids.ts'
 import type { JournalEntry } from '../../src/core/past.ts'
-import type { FolderBatch, FolderStore } from '../../src/core/ports.ts'
+import type { FolderBatch, FolderStore, JournalFilter } from '../../src/core/ports.ts'
 import {
   ACTOR,
   counterOf,
@@ -284,6 +284,26 @@ export function storeContract(name: string, open: () => Promise<StoreUnderTest>)
           break
         }
       })
+
+      /** What each time was noted, in order; looked at since `since`, when it is `now`. */
+      const JUMPS = [
+        { clock: 'was ahead for a moment', times: [10, 11, 400, 12, 13], since: 12.5, now: 14, found: [13] },
+        { clock: 'was ahead just then', times: [10, 11, 400, 12, 13], since: 10.5, now: 14, found: [13, 12, 400, 11] },
+        { clock: 'is ahead still', times: [10, 11, 400, 401], since: 11.5, now: 402, found: [401, 400] },
+        { clock: 'was back for a moment', times: [10, 20, 5, 6, 21], since: 15, now: 22, found: [21, 6, 5, 20] },
+        { clock: 'was back before that', times: [10, 20, 5, 6, 21], since: 20.5, now: 22, found: [21] },
+        { clock: 'is back still', times: [10, 20, 5, 6], since: 5.5, now: 7, found: [6] },
+      ]
+      for (const { clock, times, since, now, found } of JUMPS)
+        it(`ends where a time was passed, though the clock ${clock}`, async () => {
+          const node = randomBinary(random, 16) as NodeId
+          await store.commit({ journal: times.map(time => journalEntry({ time, node })) })
+          for (const filter of [
+            { since, now },
+            { since, now, node },
+          ])
+            expect((await entriesOf(store, filter)).map(({ time }) => time)).to.deep.equal(found)
+        })
     })
 
     it('keeps notes by name, the last of each, with the rest of their commit', async () => {
@@ -398,7 +418,7 @@ async function textsOf(store: FolderStore, id: DocId): Promise<string[]> {
   return (await store.loadDoc(id)).map(update => Buffer.from(update).toString())
 }
 
-async function entriesOf(store: FolderStore, filter: { node?: NodeId; since?: number }): Promise<JournalEntry[]> {
+async function entriesOf(store: FolderStore, filter: JournalFilter): Promise<JournalEntry[]> {
   const out: JournalEntry[] = []
   for await (const entry of store.journal(filter)) out.push(entry)
   return out

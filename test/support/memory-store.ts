@@ -7,7 +7,7 @@ import { KithError as Failure } from '../../src/core/errors.ts'
 import type { ActorId, ContentId, DocId, FolderId, Hash, NodeId, RowId } from '../../src/core/ids.ts'
 import { ROOT_ROW } from '../../src/core/ids.ts'
 import type { JournalEntry } from '../../src/core/past.ts'
-import type { DocUpdate, FolderBatch, FolderMeta, FolderStore, NoteName } from '../../src/core/ports.ts'
+import type { DocUpdate, FolderBatch, FolderMeta, FolderStore, JournalFilter, NoteName } from '../../src/core/ports.ts'
 import type { Row } from '../../src/core/rows.ts'
 import { RowTable } from '../../src/core/rows.ts'
 
@@ -169,16 +169,16 @@ export class MemoryStore implements FolderStore {
     return this.#stored.dots.get(dotKey(node, actor, seq)) ?? null
   }
 
-  async *journal(filter: { node?: NodeId; since?: number }): AsyncIterable<JournalEntry> {
+  async *journal(filter: JournalFilter): AsyncIterable<JournalEntry> {
     this.#alive()
-    const { node, since = Number.NEGATIVE_INFINITY } = filter
+    const { node, since = Number.NEGATIVE_INFINITY, now = Number.POSITIVE_INFINITY } = filter
     let latest = Number.NEGATIVE_INFINITY
     const all = this.#stored.journal.map(entry => {
       latest = Math.max(latest, entry.time)
       return { entry, latest }
     })
     for (const { entry, latest: until } of all.reverse()) {
-      if (until < since) return
+      if (until < since || (until > now && entry.time < since)) return
       if (node === undefined || entry.node === node) yield entry
     }
   }
