@@ -212,10 +212,11 @@ export class FolderPast {
     const { clock, peers, stopped } = this.#deps
     const known = peers.due(state, clock.now(), clock.elapsed())
     if (known !== null) await cycle.replica.commit(known)
-    const isShown = !cycle.unfinished && cycle.wants.size === 0
-    if (isShown && !this.restored.empty) await cycle.replica.commit(this.restored.clear())
-    // While it is not known what belongs in the folder, it is not known either what is of no use.
-    if (isShown && this.#sweep.due && !cycle.replica.rejoining && !cycle.replica.pulling)
+    if (cycle.unfinished) return
+    if (cycle.wants.size === 0 && !this.restored.empty) await cycle.replica.commit(this.restored.clear())
+    // While it is not known what belongs in the folder, it is not known either what is of no use. What is missing may come from nowhere, or
+    // wait for the room that is made here.
+    if (this.#sweep.due && !cycle.replica.rejoining && !cycle.replica.pulling)
       this.#sweepProblem = (await this.#sweep.run({ signal: stopped, settings: this.#settings })).problem
   }
 }
