@@ -13,6 +13,7 @@ import { loadIdentity } from '../p2p/identity.ts'
 import { createNetwork } from '../p2p/network.ts'
 import { type Database, openDatabase, setAside } from '../store/database.ts'
 import { createFolderEngine } from '../sync/folder.ts'
+import { SweepTurn } from '../sync/sweep-turn.ts'
 import { createApp } from './api/app.ts'
 import { serveSocket } from './api/server.ts'
 import type { Config } from './config.ts'
@@ -86,6 +87,7 @@ async function build(log: Log, options: DaemonOptions, shutdown: Shutdown): Prom
     device: identity.device,
     deviceName: config.name,
     copied: place.copied,
+    sweepTurn: new SweepTurn(),
   }
   const folders = new Folders(
     {
@@ -181,16 +183,20 @@ interface FolderSurroundings {
   readonly deviceName: string
   /** The home is a copy of another one. */
   readonly copied: boolean
+  readonly sweepTurn: SweepTurn
 }
 
 async function openFolder(record: FolderRecord, around: FolderSurroundings): Promise<OpenFolder> {
-  const { database, emit, merger, workers, device, deviceName, copied } = around
+  const { database, emit, merger, workers, device, deviceName, copied, sweepTurn } = around
   const { id, name, path, taken, foldsCase, marked } = record
   const log = around.log.child({ part: 'folder', folder: id })
   const disk = await openFolderDisk(path, { folder: id, device, log, workers })
   if (!marked) await disk.accept()
   const engine = createFolderEngine(
-    { disk, store: database.folder(id), clock: systemClock, random: Math.random, emit, log, mergeText: merger.merge },
+    {
+      ...{ disk, store: database.folder(id), clock: systemClock, random: Math.random, emit, log, sweepTurn },
+      mergeText: merger.merge,
+    },
     { id, name, device, deviceName, foldsCase, pull: taken, rejoin: copied },
   )
   return { engine, close: () => disk.close() }

@@ -21,6 +21,7 @@ import type { Replica } from './replica.ts'
 import { Restore } from './restore.ts'
 import { Restored } from './restored.ts'
 import { rowContents, Sweep, usesOf } from './sweep.ts'
+import type { SweepTurn } from './sweep-turn.ts'
 import { type Refusal, Turns } from './turns.ts'
 import { Upkeep } from './upkeep.ts'
 
@@ -32,6 +33,7 @@ export interface FolderPastDeps {
   readonly clock: Clock
   readonly random: () => number
   readonly emit: Emit
+  readonly sweepTurn: SweepTurn
   readonly log: Log
   readonly peers: Peers
   readonly network: () => FolderNetwork | null
@@ -209,14 +211,16 @@ export class FolderPast {
 
   /** Nothing else is to be done now. */
   async quiet(cycle: Cycle, state: FolderState): Promise<void> {
-    const { clock, peers, stopped } = this.#deps
+    const { clock, peers, sweepTurn, stopped } = this.#deps
     const known = peers.due(state, clock.now(), clock.elapsed())
     if (known !== null) await cycle.replica.commit(known)
     if (cycle.unfinished) return
     if (cycle.wants.size === 0 && !this.restored.empty) await cycle.replica.commit(this.restored.clear())
     // While it is not known what belongs in the folder, it is not known either what is of no use. What is missing may come from nowhere, or
     // wait for the room that is made here.
-    if (this.#sweep.due && !cycle.replica.rejoining && !cycle.replica.pulling)
-      this.#sweepProblem = (await this.#sweep.run({ signal: stopped, settings: this.#settings })).problem
+    if (!this.#sweep.due || cycle.replica.rejoining || cycle.replica.pulling) return
+    const run = () => this.#sweep.run({ signal: stopped, settings: this.#settings })
+    const outcome = await sweepTurn.take(run)
+    if (outcome !== null) this.#sweepProblem = outcome.problem
   }
 }

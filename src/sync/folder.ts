@@ -43,6 +43,7 @@ import { PUBLISH_LIMITS, type PublishLimits } from './publisher.ts'
 import { Replica } from './replica.ts'
 import { type Halt, haltOf } from './safety.ts'
 import { Signal } from './signal.ts'
+import type { SweepTurn } from './sweep-turn.ts'
 import type { Refusal } from './turns.ts'
 
 const RESCAN_MIN_MS = 10 * 60_000
@@ -68,6 +69,8 @@ export interface EngineDeps {
   /** Off the main loop; null where the changes overlap or it is no text. */
   readonly mergeText: (base: Uint8Array, a: Uint8Array, b: Uint8Array, options: Waiting) => Promise<Uint8Array | null>
   readonly limits?: PublishLimits
+  /** Of all folders whose disks may be the same. */
+  readonly sweepTurn: SweepTurn
 }
 
 export interface EngineOptions {

@@ -7,6 +7,7 @@ import type { FolderEngine } from '../../src/core/status.ts'
 import { createFolderEngine } from '../../src/sync/folder.ts'
 import { mergeText } from '../../src/sync/merge-text.ts'
 import type { PublishLimits } from '../../src/sync/publisher.ts'
+import { SweepTurn } from '../../src/sync/sweep-turn.ts'
 import { LivedStore } from './lived-store.ts'
 import { MemoryDisk } from './memory-disk.ts'
 import type { MemoryNetwork } from './memory-network.ts'
@@ -193,6 +194,7 @@ export class SimDevice {
           if (event.type !== 'folder:state') trace(`${name} event ${told(event)}`)
         },
         log: this.#log(life),
+        sweepTurn: new SweepTurn(),
         mergeText: async (base, a, b) => {
           await life.pause('merge')
           return mergeText(base, a, b)

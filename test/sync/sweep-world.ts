@@ -10,6 +10,7 @@ import type { Revision } from '../../src/crdt/revise.ts'
 import type { Cycle } from '../../src/sync/cycle.ts'
 import { FolderPast } from '../../src/sync/folder-past.ts'
 import { Peers } from '../../src/sync/peers.ts'
+import { SweepTurn } from '../../src/sync/sweep-turn.ts'
 import { silentLog } from '../p2p/loopback.ts'
 import { FOLDER, fileRow, journalEntry, rootRow } from '../store/samples.ts'
 import { MemoryDisk } from '../support/memory-disk.ts'
@@ -41,6 +42,7 @@ export class SweepWorld {
   /** Node → the versions that the folder has of it. */
   readonly nodes = new Map<NodeId, ContentId[]>(OTHERS.map(name => [nodeOf(name), []]))
   readonly wants = new Set<ContentId>()
+  sweepTurn = new SweepTurn()
   /** What somebody waits for, as only the product can know. */
   readonly needed = new Set<ContentId>()
   settings: FolderSettings = DEFAULT_SETTINGS
@@ -168,6 +170,7 @@ export class SweepWorld {
       ...{ folder: FOLDER, device: 'own' as DeviceId, disk, store: this.store, random: this.random, log: silentLog },
       ...{ peers: new Peers(), network: () => this.network, cycle: () => this.#cycle, stopped: signal },
       clock: { now: () => this.wall, elapsed: () => this.elapsed, sleep: async () => undefined },
+      sweepTurn: this.sweepTurn,
       emit: nothing,
       refusal: () => null,
       wake: () => void Promise.resolve().then(() => this.past.turn()),

@@ -5,6 +5,7 @@ import { expect } from 'chai'
 import type { ContentId } from '../../src/core/ids.ts'
 import { RowTable } from '../../src/core/rows.ts'
 import { usesOf } from '../../src/sync/sweep.ts'
+import { SweepTurn } from '../../src/sync/sweep-turn.ts'
 import { fileRow } from '../store/samples.ts'
 import { seeded } from '../support/random.ts'
 import { DAY, HOUR, SweepWorld } from './sweep-world.ts'
@@ -287,8 +288,9 @@ describe('the sweep of versions', () => {
   describe('room', () => {
     const GIB = 1024 ** 3
     /** Five versions of 100 bytes each, the oldest first. */
-    async function five(): Promise<{ world: SweepWorld; old: ContentId[] }> {
+    async function five(sweepTurn = new SweepTurn()): Promise<{ world: SweepWorld; old: ContentId[] }> {
       const world = new SweepWorld()
+      world.sweepTurn = sweepTurn
       await world.start()
       const old: ContentId[] = []
       for (let at = 0; at < 5; at++) old.push(await world.write(`f${at}`, 100))
@@ -338,6 +340,24 @@ describe('the sweep of versions', () => {
         await next(world)
         expect(await next(world)).to.have.length(3)
       })
+
+    it('that a disk lacks is given back once, by the folders on it together', async () => {
+      const turn = new SweepTurn()
+      const worlds = [(await five(turn)).world, (await five(turn)).world]
+      const kept = (): number => worlds.reduce((sum, { versions }) => sum + versions.size, 0)
+      for (const world of worlds)
+        world.meanwhile = () => {
+          for (const each of worlds) each.space = { free: 750 + (10 - kept()) * 100, total: 20_000 }
+        }
+      for (let hours = 0; hours < 3; hours++) {
+        for (const world of worlds) world.pass(HOUR)
+        await Promise.all(worlds.map(world => world.quiet()))
+        // Who did not get its turn comes again.
+        for (const world of worlds) await world.quiet()
+      }
+      expect(kept()).to.equal(7)
+      for (const world of worlds) expect(world.past.problems()).to.deep.equal([])
+    })
 
     it('leaves 10 GiB to the user at most', async () => {
       const { world } = await five()

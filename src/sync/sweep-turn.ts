@@ -1,0 +1,17 @@
+// One sweep of kept versions at a time, of all folders of a device: those that share a disk would each give back all the room that it lacks.
+// Nobody waits for its turn, so that a disk that hangs holds up its own folder alone: who does not get it comes again.
+
+export class SweepTurn {
+  #isTaken = false
+
+  /** Null: another has the turn. */
+  async take<T>(work: () => Promise<T>): Promise<T | null> {
+    if (this.#isTaken) return null
+    this.#isTaken = true
+    try {
+      return await work()
+    } finally {
+      this.#isTaken = false
+    }
+  }
+}
