@@ -120,8 +120,9 @@ export class FolderPast {
   }
 
   configure(settings: FolderSettings): void {
-    if (settings.versions === 'all' && this.#settings.versions !== 'all') this.#upkeep.keepSoon()
+    const begins = settings.versions === 'all' && this.#settings.versions !== 'all'
     this.#settings = settings
+    if (begins) this.#upkeep.keepAll.begin()
     this.#deps.wake()
   }
 
@@ -150,7 +151,7 @@ export class FolderPast {
 
   /** For the folder's status. */
   problems(): readonly Problem[] {
-    return [this.#sweepProblem, this.#copies.problem].filter(problem => problem !== null)
+    return [this.#sweepProblem, this.#copies.problem, this.#upkeep.keepAll.problem].filter(problem => problem !== null)
   }
 
   /** What was to be sent to a peer is not what it should be. */
@@ -181,8 +182,11 @@ export class FolderPast {
   async idle(options: Waiting): Promise<void> {
     this.#idling = true
     try {
-      if (this.#copies.nextMs() > 0) await this.#upkeep.idle(options)
-      else if (await this.#countCopies(options)) this.#deps.onProblems()
+      if (this.#copies.nextMs() > 0) {
+        const before = this.#upkeep.keepAll.problem?.message
+        await this.#upkeep.idle(options)
+        if (this.#upkeep.keepAll.problem?.message !== before) this.#deps.onProblems()
+      } else if (await this.#countCopies(options)) this.#deps.onProblems()
     } finally {
       await this.#alones.ended()
       this.#idling = false

@@ -3,7 +3,7 @@
 import { isKithError } from '../core/errors.ts'
 import type { RowId } from '../core/ids.ts'
 import type { Log } from '../core/log.ts'
-import type { FolderDisk, Waiting } from '../core/ports.ts'
+import type { FolderDisk, Problem, Waiting } from '../core/ports.ts'
 import type { Row, RowTable } from '../core/rows.ts'
 
 /** What is larger is kept in a quiet moment: the folder's changes do not wait for it. */
@@ -23,10 +23,26 @@ export interface KeepAllDeps {
 export class KeepAll {
   readonly #deps: KeepAllDeps
   /** Rows still to be looked at; null: it is not known which. */
-  #open: RowId[] | null = null
+  #open: Set<RowId> | null = null
+  /** Those that could not be kept this time, and why not, in words. */
+  #failed = new Map<RowId, string>()
+  #problem: Problem | null = null
 
   constructor(deps: KeepAllDeps) {
     this.#deps = deps
+  }
+
+  /** For the folder's status. */
+  get problem(): Problem | null {
+    return this.#deps.isOn() ? this.#problem : null
+  }
+
+  /** It was set just now: nothing is known of what came before. */
+  begin(): void {
+    this.#open = null
+    this.#failed.clear()
+    this.#problem = null
+    this.#deps.onMissed()
   }
 
   /** What these paths show now. Never throws but for its signal: what was not kept is caught up with. */
@@ -34,40 +50,56 @@ export class KeepAll {
     if (!this.#deps.isOn()) return
     for (const path of paths) {
       const row = this.#deps.rows().at(path)
-      if (row === undefined || (row.size <= AT_ONCE_BYTES && (await this.#keep(row, path, options)))) continue
-      this.#open = null
+      if (row === undefined) continue
+      if (row.size <= AT_ONCE_BYTES && (await this.#keep(row, path, options)) === null) continue
+      this.#open?.add(row.id)
       this.#deps.onMissed()
     }
   }
 
-  /** True: there is more to catch up with. */
+  /** True: there is more to catch up with now. What fails is tried again when this is called the next time. */
   async catchUp(options: Waiting): Promise<boolean> {
     const { isOn, rows } = this.#deps
-    if (!isOn()) {
-      // Set again later, nothing is known.
-      this.#open = null
-      return false
-    }
-    this.#open ??= [...rows().all()].map(({ id }) => id)
-    const piece = this.#open.splice(0, PIECE_ROWS)
-    for (const id of piece) {
+    if (!isOn()) return false
+    this.#open ??= new Set([...rows().all()].map(({ id }) => id))
+    let left = PIECE_ROWS
+    for (const id of this.#open) {
+      if (left-- === 0) return true
       const row = rows().get(id)
       const path = row && rows().path(id)
-      if (row !== undefined && path !== undefined) await this.#keep(row, path, options)
+      const failure = row === undefined || path === undefined ? null : await this.#keep(row, path, options)
+      this.#open.delete(id)
+      if (failure !== null) this.#failed.set(id, failure)
     }
-    return this.#open.length > 0
+    this.#tell()
+    this.#open = new Set(this.#failed.keys())
+    this.#failed.clear()
+    return false
   }
 
-  async #keep(row: Row, path: string, options: Waiting): Promise<boolean> {
-    const { disk, log } = this.#deps
-    if (row.kind === 'directory' || disk.hasVersion(row.content)) return true
+  #tell(): void {
+    const { rows, log } = this.#deps
+    const [first] = this.#failed
+    this.#problem = null
+    if (first === undefined) return
+    const [id, reason] = first
+    const count = this.#failed.size
+    const what = count === 1 ? 'One file is' : `${count} files are`
+    const message = `${what} not kept as a version yet: an edit here would lose what is there now. It is tried again. (${reason})`
+    this.#problem = { code: 'versions-missed', path: count === 1 ? (rows().path(id) ?? '') : '', message }
+    log.warn({ files: count, reason }, 'versions could not be kept now')
+  }
+
+  /** Why it is not kept, in words; null: it is. */
+  async #keep(row: Row, path: string, options: Waiting): Promise<string | null> {
+    const { disk } = this.#deps
+    if (row.kind === 'directory' || disk.hasVersion(row.content)) return null
     try {
-      return await disk.versions.keep(path, row.stat, row.content, options)
+      if (await disk.versions.keep(path, row.stat, row.content, options)) return null
+      return 'it is being written to'
     } catch (error) {
       if (options.signal.aborted) throw error
-      const code = isKithError(error) ? error.code : String(error)
-      log.warn({ code }, 'a version could not be kept now')
-      return false
+      return isKithError(error) ? error.message : String(error)
     }
   }
 }

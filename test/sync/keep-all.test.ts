@@ -4,10 +4,13 @@ import type { ContentId } from '../../src/core/ids.ts'
 import { ROOT_ROW } from '../../src/core/ids.ts'
 import type { FolderDisk } from '../../src/core/ports.ts'
 import { RowTable } from '../../src/core/rows.ts'
+import { DEFAULT_SETTINGS } from '../../src/core/status.ts'
 import { KeepAll } from '../../src/sync/keep-all.ts'
 import { silentLog } from '../p2p/loopback.ts'
 import { fileRow } from '../store/samples.ts'
+import { areaOf } from '../support/memory-volume.ts'
 import { seeded } from '../support/random.ts'
+import { scene } from '../support/scene.ts'
 
 const signal = new AbortController().signal
 
@@ -25,8 +28,11 @@ describe('sync/keep-all', () => {
   let missed: number
   let isFull: boolean
 
+  let isOn: boolean
+
   const keepAll = (): KeepAll => {
     kept = []
+    isOn = true
     missed = 0
     isFull = false
     const versions = {
@@ -37,7 +43,7 @@ describe('sync/keep-all', () => {
       },
     }
     const disk = { hasVersion: (content: ContentId) => kept.includes(content), versions } as unknown as FolderDisk
-    return new KeepAll({ rows: () => rows, disk, isOn: () => true, onMissed: () => missed++, log: silentLog })
+    return new KeepAll({ rows: () => rows, disk, isOn: () => isOn, onMissed: () => missed++, log: silentLog })
   }
 
   it('a large file does not hold up the folder: it is kept in a quiet moment', async () => {
@@ -58,4 +64,83 @@ describe('sync/keep-all', () => {
     while (await all.catchUp({ signal }));
     expect(kept).to.include(small.content)
   })
+
+  const problem = { code: 'versions-missed', path: '' }
+  const pass = async (all: KeepAll): Promise<void> => {
+    while (await all.catchUp({ signal }));
+  }
+
+  it('what cannot be caught up with is told of, and tried again until it can', async () => {
+    const all = keepAll()
+    isFull = true
+    for (let times = 0; times < 2; times++) {
+      await pass(all)
+      expect(all.problem).to.include(problem)
+      expect(all.problem?.message).to.match(/^2 files are not kept as a version yet: .*no space/)
+    }
+    isFull = false
+    await pass(all)
+    expect(kept).to.have.members([small.content, large.content])
+    expect(all.problem).to.equal(null)
+  })
+
+  it('what fails at once while all else is caught up with is told of too', async () => {
+    const all = keepAll()
+    await pass(all)
+    kept.splice(0)
+    isFull = true
+    await all.keep(['small'], { signal })
+    await pass(all)
+    expect(all.problem).to.include({ ...problem, path: 'small' })
+    isFull = false
+    await pass(all)
+    expect(kept).to.deep.equal([small.content])
+  })
+
+  it('what was interrupted goes on where it was', async () => {
+    const all = keepAll()
+    const stop = new AbortController()
+    stop.abort(new Error('there is something to do'))
+    isFull = true
+    const end = await all.catchUp(stop).catch((error: unknown) => error)
+    expect(end).to.be.instanceOf(Error)
+    isFull = false
+    await pass(all)
+    expect(kept).to.have.members([small.content, large.content])
+  })
+
+  it('set anew, it begins anew', async () => {
+    const all = keepAll()
+    isFull = true
+    await pass(all)
+    isOn = false
+    expect(all.problem).to.equal(null)
+    isOn = true
+    all.begin()
+    expect(all.problem).to.equal(null)
+    isFull = false
+    await pass(all)
+    isOn = false
+    kept.splice(0)
+    isOn = true
+    all.begin()
+    await pass(all)
+    expect(kept).to.have.members([small.content, large.content])
+  })
+
+  it('a folder says in its status what it could not keep, until it could', () =>
+    scene({ devices: 1 }, async stage => {
+      const { world, a } = stage
+      const codes = (): string[] => a.engine.status().problems.map(({ code }) => code)
+      await stage.begin(person => person.write('f', 'all of it'))
+      const free = a.volume.freeBytes
+      a.volume.freeBytes = 0
+      a.engine.configure({ ...DEFAULT_SETTINGS, versions: 'all' })
+      await world.pass(60_000)
+      expect(codes()).to.deep.equal(['versions-missed'])
+      a.volume.freeBytes = free
+      await world.pass(15 * 60_000)
+      expect(codes()).to.deep.equal([])
+      expect(areaOf(a.volume).versions.size).to.equal(1)
+    }))
 })
