@@ -95,6 +95,7 @@ export class FolderPast {
       ...{ store, versions: disk.versions, clock: deps.clock, log },
       uses: usesOf({ rows, tree: () => replica().tree, isWanted, breathe }),
       held: () => rowContents(rows()),
+      files: () => rows().size,
       space: () => disk.space(),
     })
     this.archive = new Archive({

@@ -7,6 +7,8 @@ import type { OfFile } from './sweep-note.ts'
 const HOUR_MS = 3_600_000
 const DAY_MS = 24 * HOUR_MS
 const WEEK_MS = 7 * DAY_MS
+/** What went in a mass change stays for this long whatever the limit says. */
+export const PIN_MS = WEEK_MS
 
 /** Younger than `untilMs`: the last version of each `bucketMs`. */
 const RULES = [
@@ -29,6 +31,8 @@ export interface Kept {
   readonly since: number
   /** The files that it is a version of: it stays as long as any of them has a use for it. */
   readonly of: readonly OfFile[]
+  /** It went in a mass change: for a week it stays whatever the limit says, until somebody sees what happened. */
+  readonly pinned: boolean
   /** Why it may not go, in words. */
   readonly inUse: string | null
 }
@@ -60,7 +64,7 @@ export function retain(versions: readonly Kept[], options: RetentionOptions): Ve
   for (const at of firstToGo(versions, lasts)) {
     if (bytes <= options.limit) break
     const version = versions[at]
-    if (version === undefined || version.inUse !== null || verdicts[at]?.keep !== true) continue
+    if (version === undefined || isHeld(version, options) || verdicts[at]?.keep !== true) continue
     bytes -= version.occupies
     const reason = `kept versions may take ${options.limit} bytes, and newer ones fill that`
     verdicts[at] = { content: version.content, keep: false, reason, early: true }
@@ -72,11 +76,20 @@ function byAge(version: Kept, { now, keepAll }: RetentionOptions, lasts: Readonl
   const { content, inUse, since } = version
   const say = (keep: boolean, reason: string): Verdict => ({ content, keep, reason, early: false })
   if (inUse !== null) return say(true, inUse)
+  if (isPinned(version, now)) return say(true, 'replaced together with many others, less than a week ago')
   if (keepAll) return say(true, 'this device keeps every version')
   const rule = RULES.find(({ untilMs }) => now - since < untilMs)
   if (rule === undefined) return say(false, 'older than a year')
   if (rule.bucketMs === 0 || isLast(version, rule.bucketMs, lasts)) return say(true, rule.words)
   return say(false, `a later version of the same ${BUCKET_WORDS.get(rule.bucketMs)} is kept`)
+}
+
+function isHeld(version: Kept, { now }: RetentionOptions): boolean {
+  return version.inUse !== null || isPinned(version, now)
+}
+
+function isPinned({ pinned, since }: Kept, now: number): boolean {
+  return pinned && now - since < PIN_MS
 }
 
 interface Place {

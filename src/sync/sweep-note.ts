@@ -1,5 +1,5 @@
 // What the sweep of versions remembers, as bytes of a note: its clock, how far it had read the journal, and of each kept version when it was
-// first seen and of which files it was. What does not decode counts as nothing known: then every version is new, and none goes for a day.
+// first seen and of which files it was, and whether it went in a mass change. What does not decode counts as nothing known: then every version is new, and none goes for a day.
 import type { ContentId, NodeId } from '../core/ids.ts'
 import type { JournalEntry } from '../core/past.ts'
 
@@ -18,6 +18,8 @@ export interface Seen {
   /** By the sweep's clock. */
   readonly since: number
   readonly of: readonly OfFile[]
+  /** It went in a mass change. */
+  readonly pinned: boolean
 }
 
 export interface SweepNote {
@@ -46,11 +48,12 @@ export function encodeSweepNote({ clock, wall, newest, seen }: SweepNote): Uint8
   head.writeDoubleBE(wall, 9)
   head.writeUInt16BE(newest.length, 17)
   const parts = [head, Buffer.from(newest, 'latin1')]
-  for (const [content, { since, of }] of seen) {
-    const part = Buffer.alloc(1 + content.length + 12 + of.length * (FILE_BYTES + 8))
+  for (const [content, { since, of, pinned }] of seen) {
+    const part = Buffer.alloc(1 + content.length + 13 + of.length * (FILE_BYTES + 8))
     let at = part.writeUInt8(content.length, 0)
     at += part.write(content, at, 'latin1')
     at = part.writeDoubleBE(since, at)
+    at = part.writeUInt8(pinned ? 1 : 0, at)
     at = part.writeUInt32BE(of.length, at)
     for (const { file, order } of of) {
       at += part.write(file, at, 'latin1')
@@ -92,11 +95,13 @@ function decode(bytes: Buffer): SweepNote {
     at += 1
     const content = text(bytes.readUInt8(at - 1)) as ContentId
     const since = double()
+    at += 1
+    const pinned = bytes.readUInt8(at - 1) === 1
     at += 4
     const count = bytes.readUInt32BE(at - 4)
     const of: OfFile[] = []
     while (of.length < count) of.push({ file: text(FILE_BYTES), order: double() })
-    seen.set(content, { since, of })
+    seen.set(content, { since, of, pinned })
   }
   return { clock, wall, newest, seen }
 }

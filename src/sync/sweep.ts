@@ -6,10 +6,12 @@ import type { Clock } from '../core/clock.ts'
 import type { ContentId, NodeId, RowId } from '../core/ids.ts'
 import { ROOT_ROW } from '../core/ids.ts'
 import type { Log } from '../core/log.ts'
+import type { JournalEntry } from '../core/past.ts'
 import type { FolderStore, KeptVersion, Problem, Versions, Waiting } from '../core/ports.ts'
 import type { RowTable } from '../core/rows.ts'
 import type { FolderSettings } from '../core/status.ts'
-import { type Kept, retain, type Verdict } from './retention.ts'
+import { massReplaced, WINDOW_MS } from './mass-change.ts'
+import { type Kept, PIN_MS, retain, type Verdict } from './retention.ts'
 import {
   decodeSweepNote,
   encodeSweepNote,
@@ -46,6 +48,8 @@ export interface SweepDeps {
   readonly uses: Uses
   /** All that a row or the stage has: what the store's housekeeping leaves alone. */
   readonly held: () => Iterable<ContentId>
+  /** How many the folder has, about. */
+  readonly files: () => number
   /** Bytes of the disk; null: unknown. */
   readonly space: () => Promise<{ readonly free: number; readonly total: number } | null>
 }
@@ -130,7 +134,7 @@ export class Sweep {
     this.#ranAt = clock.elapsed()
     const now = stored.clock + (stored.wall === 0 ? 0 : passed)
     const unused = versions.filter(({ content }) => !uses.has(content))
-    const { again, newest } = await this.#changedSince(stored)
+    const { again, newest, entries } = await this.#changedSince(stored)
     const isNew = (content: ContentId): boolean => again.has(content) || !stored.seen.has(content)
     const fresh = unused.filter(({ content }) => isNew(content)).map(({ content }) => content)
     const files = await this.#filesOf(new Set(fresh))
@@ -139,7 +143,11 @@ export class Sweep {
       const known = stored.seen.get(content)
       if (known !== undefined && !again.has(content)) seen.set(content, known)
     }
-    for (const [content, of] of files) seen.set(content, { since: now, of })
+    for (const [content, of] of files) {
+      const pinned = stored.seen.get(content)?.pinned ?? false
+      seen.set(content, { since: now, of, pinned })
+    }
+    this.#pin(seen, entries, now)
     const note = { clock: now, wall: clock.now(), newest, seen }
     await store.commit({ notes: [{ name: 'sweep', bytes: encodeSweepNote(note) }] })
     this.#note = note
@@ -150,18 +158,35 @@ export class Sweep {
    * What came and went since the last run (restored, and replaced again) is a version of now, and was never marked. Told by how far the
    * journal had come, not by times: clocks jump.
    */
-  async #changedSince({ wall, newest }: SweepNote): Promise<{ again: ReadonlySet<ContentId>; newest: string }> {
+  async #changedSince({ wall, newest }: SweepNote): Promise<Changed> {
     const again = new Set<ContentId>()
+    const entries: JournalEntry[] = []
     let last: string | null = null
+    let before: number | null = null
     for await (const entry of this.#deps.store.journal({})) {
       const key = entryKey(entry)
       last ??= key
-      if (wall === 0 || key === newest) break
+      if (wall === 0) break
+      if (key === newest) before = entry.time
+      // A mass change may have begun before.
+      if (before !== null && Math.abs(before - entry.time) > WINDOW_MS) break
+      if (entries.length < JOURNAL_ENTRIES) entries.push(entry)
+      if (before !== null) continue
       again.add(entry.facts.content)
       if (entry.was !== null) again.add(entry.was.facts.content)
     }
     for (const content of again) this.#marks.delete(content)
-    return { again, newest: last ?? '' }
+    return { again, newest: last ?? '', entries }
+  }
+
+  /** What files were before a mass change: as long as that of a file is pinned, what follows pins nothing more of it. */
+  #pin(seen: Map<ContentId, Seen>, entries: readonly JournalEntry[], now: number): void {
+    const pinned = [...seen.values()].filter(each => each.pinned && now - each.since < PIN_MS)
+    const files = new Set(pinned.flatMap(({ of }) => of.map(({ file }) => file)))
+    for (const [node, content] of massReplaced(entries, this.#deps.files())) {
+      const known = seen.get(content)
+      if (known !== undefined && !files.has(fileOf(node))) seen.set(content, { ...known, pinned: true })
+    }
   }
 
   /** Which files each was a version of, and in which order they were replaced, by the journal. */
@@ -249,13 +274,22 @@ export class Sweep {
   }
 }
 
+interface Changed {
+  /** Contents that came or went since the last run. */
+  readonly again: ReadonlySet<ContentId>
+  /** For the next time. */
+  readonly newest: string
+  /** Newest first; and what happened shortly before them. */
+  readonly entries: readonly JournalEntry[]
+}
+
 function keptAs(
   { content, occupies }: KeptVersion,
   seen: Seen | undefined,
   uses: ReadonlyMap<ContentId, string>,
 ): Kept[] {
   const inUse = uses.get(content) ?? null
-  if (seen === undefined) return [{ content, occupies, since: 0, of: [], inUse: inUse ?? 'it is new' }]
+  if (seen === undefined) return [{ content, occupies, since: 0, of: [], pinned: false, inUse: inUse ?? 'it is new' }]
   return [{ content, occupies, ...seen, inUse }]
 }
 

@@ -15,14 +15,17 @@ interface Of {
   readonly order?: number
   readonly also?: string
   readonly inUse?: string
+  readonly pinned?: boolean
 }
 
-function kept(name: string, ageMs: number, { file = 'file', order = 0, also, inUse }: Of = {}): Kept {
+function kept(name: string, ageMs: number, { file = 'file', order = 0, also, inUse, pinned = false }: Of = {}): Kept {
   const of = [file, ...(also === undefined ? [] : [also])].map(each => ({ file: each, order }))
-  return { content: name as ContentId, occupies: 10, since: NOW - ageMs, of, inUse: inUse ?? null }
+  return { content: name as ContentId, occupies: 10, since: NOW - ageMs, of, pinned, inUse: inUse ?? null }
 }
 
 const plain = { now: NOW, limit: null, keepAll: false }
+
+const PINNED = 'replaced together with many others, less than a week ago'
 
 type Line = readonly [version: Kept, keep: boolean, reason: string]
 
@@ -48,6 +51,14 @@ const TABLE: readonly Line[] = [
   [kept('week, long ago', 364 * DAY, { file: 'third' }), true, 'the last of its week, younger than a year'],
   [kept('almost a year', 365 * DAY - 1, { file: 'almost a year' }), true, 'the last of its week, younger than a year'],
   [kept('a year', 365 * DAY), false, 'older than a year'],
+  [kept('hour, first, in a mass change', WEEK - 1, { pinned: true, file: 'pinned' }), true, PINNED],
+  [kept('hour, last', WEEK - 1, { order: 1, file: 'pinned' }), true, 'the last of its hour, younger than a week'],
+  [
+    kept('day, first, in a mass change', WEEK, { pinned: true, file: 'was' }),
+    false,
+    'a later version of the same day is kept',
+  ],
+  [kept('day, last', WEEK, { order: 1, file: 'was' }), true, 'the last of its day, younger than 60 days'],
   [kept('ten years, in use', 3_650 * DAY, { inUse: 'the folder shows it' }), true, 'the folder shows it'],
 ]
 
@@ -83,6 +94,13 @@ describe('retention', () => {
       early: true,
       reason: 'kept versions may take 30 bytes, and newer ones fill that',
     })
+  })
+
+  it('the limit does not win over a mass change, for a week', () => {
+    const went = kept('went', WEEK - 1, { pinned: true })
+    const verdicts = retain([went, kept('later', DAY)], { ...plain, limit: 0 })
+    expect(verdicts.map(({ keep }) => keep)).to.deep.equal([true, false])
+    expect(retain([went], { ...plain, now: NOW + 1, limit: 0 }).map(({ keep }) => keep)).to.deep.equal([false])
   })
 
   it('a flood of versions of one file pushes nothing else out', () => {

@@ -25,6 +25,8 @@ export interface Look {
 
 export class Ledger {
   readonly versions = new Map<ContentId, Version>()
+  /** Went in a mass change a short while ago. */
+  readonly pinned = new Set<ContentId>()
   /** Since when each is an old version and no more, by the ledger's clock; and since when it may go (running ms). */
   readonly #since = new Map<ContentId, number>()
   readonly #marks = new Map<ContentId, number>()
@@ -73,8 +75,9 @@ export class Ledger {
       else if (!this.#since.has(content)) this.#since.set(content, this.#clock)
     }
     const stay = new Set(used)
-    for (const content of this.#since.keys()) if (keepAll || this.#isYoung(content)) stay.add(content)
-    if (limit !== null) this.#fit(stay, used, limit)
+    for (const content of this.#since.keys())
+      if (keepAll || this.#isYoung(content) || this.pinned.has(content)) stay.add(content)
+    if (limit !== null) this.#fit(stay, new Set([...used, ...this.pinned]), limit)
     for (const content of this.versions.keys()) {
       if (stay.has(content)) this.#marks.delete(content)
       else if (!this.#marks.has(content)) this.#marks.set(content, elapsed)

@@ -207,15 +207,18 @@ export class SweepWorld {
 
   // ------------------------------------------------------------------------------------------------ what happens
 
-  async write(file: string, length = 10 + this.random.int(6)): Promise<ContentId> {
-    const text = this.random.chance(0.2)
-      ? this.random.pick([`${file} again`, 'everywhere'])
-      : `${file} ${++this.#written}`
+  async write(file: string, length = 10 + this.random.int(6), text = this.#textFor(file)): Promise<ContentId> {
     const bytes = Buffer.from(text.padEnd(length, '.'))
     const { content } = contentOf(bytes)
     this.#bytes.set(content, bytes)
     await this.show(file, content)
     return content
+  }
+
+  /** Now and then what was written before, there or in other files. */
+  #textFor(file: string): string {
+    if (this.random.chance(0.2)) return this.random.pick([`${file} again`, 'everywhere'])
+    return `${file} ${++this.#written}`
   }
 
   /** A cycle: what the file was is kept. `tree`: the shared tree says so too. */

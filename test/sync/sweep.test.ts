@@ -393,6 +393,69 @@ describe('the sweep of versions', () => {
     })
   })
 
+  describe('a mass change', () => {
+    const names = Array.from({ length: 40 }, (_, at) => `f${at}`)
+    /** Forty files, which the folder has had for a while; hardly any room for old versions. */
+    async function forty(): Promise<SweepWorld> {
+      const world = new SweepWorld()
+      await world.start()
+      for (const name of names) await world.write(name, 10, `${name} first`)
+      for (let hours = 0; hours < 2; hours++) await next(world)
+      world.configure({ versionLimit: 1 })
+      return world
+    }
+    /** Writes over so many, `pauseMs` apart; returns what they were. */
+    async function writeOver(world: SweepWorld, from: number, to: number, pauseMs = 1): Promise<ContentId[]> {
+      const were: ContentId[] = []
+      for (const name of names.slice(from, to)) {
+        were.push(world.rows.at(name)?.content as ContentId)
+        world.pass(pauseMs)
+        await world.write(name, 10, `${name} ${world.elapsed}`)
+      }
+      return were
+    }
+    const pin = (world: SweepWorld, contents: readonly ContentId[]): void => {
+      for (const each of contents) world.ledger.pinned.add(each)
+    }
+    const hours = async (world: SweepWorld, count: number): Promise<ContentId[]> => {
+      for (let hour = 0; hour < count; hour++) await next(world)
+      return [...world.versions.keys()]
+    }
+
+    it('is not made up for by the limit: what was there before it stays for a week, and nothing more of the same files', async () => {
+      const world = await forty()
+      const before = await writeOver(world, 0, 21)
+      pin(world, before)
+      expect(await hours(world, 3)).to.have.members(before)
+      await writeOver(world, 0, 21)
+      expect(await hours(world, 2)).to.include.members(before)
+      await world.restart()
+      expect(await hours(world, 2)).to.have.members(before)
+      world.pass(7 * DAY - 9 * HOUR)
+      expect(await hours(world, 2)).to.have.members(before)
+      world.ledger.pinned.clear()
+      expect(await hours(world, 3)).to.deep.equal([])
+    })
+
+    it('may have begun before a look', async () => {
+      const world = await forty()
+      world.pass(HOUR)
+      const before = await writeOver(world, 0, 15)
+      await world.quiet()
+      before.push(...(await writeOver(world, 15, 30)))
+      pin(world, before)
+      expect(await hours(world, 3)).to.have.members(before)
+    })
+
+    it('is more than a few files, in a short time', async () => {
+      const world = await forty()
+      await writeOver(world, 0, 20)
+      expect(await hours(world, 3)).to.deep.equal([])
+      await writeOver(world, 0, 40, 60_000)
+      expect(await hours(world, 3)).to.deep.equal([])
+    })
+  })
+
   describe('forgets', () => {
     it('once a day what is remembered of contents that are gone, and of no others', async () => {
       const { world, old } = await aged()

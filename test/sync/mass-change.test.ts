@@ -1,0 +1,51 @@
+// What counts as a mass change, and what is pinned of it.
+import { expect } from 'chai'
+import type { ContentId, DeviceId, NodeId } from '../../src/core/ids.ts'
+import type { JournalAction, JournalEntry } from '../../src/core/past.ts'
+import { massReplaced } from '../../src/sync/mass-change.ts'
+import { journalEntry } from '../store/samples.ts'
+
+const MINUTE = 60_000
+
+interface Of {
+  readonly device?: string
+  readonly action?: JournalAction
+  readonly was?: string | null
+  readonly now?: string
+  readonly apartMs?: number
+}
+
+/** Newest first: so many files, in one go. */
+function entries(count: number, { device = 'one', action = 'edited', was = 'was', now = 'is', apartMs = 1 }: Of = {}) {
+  return Array.from({ length: count }, (_, at): JournalEntry => {
+    const facts = (name: string) => ({ content: `${name} ${at}` as ContentId, size: 1, mtime: 0, mode: 0o644 })
+    const [path, node] = [`f${at}`, `f${at}`.padEnd(16) as NodeId]
+    const before = was === null ? null : { path, facts: facts(was) }
+    const time = 1e12 - at * apartMs
+    return journalEntry({ time, device: device as DeviceId, action, node, path, facts: facts(now), was: before })
+  })
+}
+
+describe('sync/mass-change', () => {
+  const TABLE: readonly (readonly [what: string, entries: readonly JournalEntry[], files: number, pinned: number])[] = [
+    ['some twenty files', entries(20), 20, 0],
+    ['more than that, of a few', entries(21), 100, 21],
+    ['a fifth of many', entries(200), 1_000, 0],
+    ['more than a fifth', entries(201), 1_000, 201],
+    ['as many by two devices', [...entries(15), ...entries(15, { device: 'other' })], 30, 0],
+    ['as many deleted', entries(30, { action: 'deleted', now: 'was' }), 0, 30],
+    ['as many that are new', entries(30, { action: 'created', was: null }), 30, 0],
+    ['as many moved', entries(30, { action: 'moved', now: 'was' }), 30, 0],
+    ['as many in five minutes', entries(30, { apartMs: 10_000 }), 30, 30],
+    ['as many in an hour', entries(30, { apartMs: 2 * MINUTE }), 30, 0],
+    ['one file over and over', Array.from({ length: 30 }, () => entries(1)).flat(), 30, 0],
+  ]
+  for (const [what, some, files, pinned] of TABLE)
+    it(`${what}: ${pinned} pinned`, () => expect(massReplaced(some, files).size).to.equal(pinned))
+
+  it('pins what was there before all of it', () => {
+    const twice = [...entries(30, { was: 'between' }), ...entries(30, { was: 'before', now: 'between' })]
+    const pinned = [...massReplaced(twice, 30).values()]
+    expect(pinned).to.have.members(Array.from({ length: 30 }, (_, at) => `before ${at}`))
+  })
+})
