@@ -132,7 +132,8 @@ export class Sweep {
         ? Math.min(MOST_AWAY_MS, Math.max(0, clock.now() - stored.wall))
         : clock.elapsed() - this.#ranAt
     this.#ranAt = clock.elapsed()
-    const now = stored.clock + (stored.wall === 0 ? 0 : passed)
+    // No two runs at one time: the order of what was seen counts within a run alone.
+    const now = stored.clock + (stored.wall === 0 ? 0 : Math.max(1, passed))
     const unused = versions.filter(({ content }) => !uses.has(content))
     const { again, newest, entries } = await this.#changedSince(stored)
     const isNew = (content: ContentId): boolean => again.has(content) || !stored.seen.has(content)

@@ -61,7 +61,7 @@ export class Ledger {
   look({ elapsed, wall, used, limit, keepAll }: Look): ReadonlySet<ContentId> {
     const away = this.#wall === null ? 0 : Math.min(DAY, Math.max(0, wall - this.#wall))
     const passed = this.#lookedAt === null ? away : elapsed - this.#lookedAt
-    this.#clock += passed
+    this.#clock += this.#wall === null ? 0 : Math.max(1, passed)
     if (this.#wall !== null)
       for (const content of this.#journal.slice(this.#lookedTo).flatMap(({ contents }) => contents)) {
         this.#since.delete(content)

@@ -184,6 +184,20 @@ describe('the sweep of versions', () => {
     expect(await next(world)).to.have.members([shared, later])
   })
 
+  it('knows what came later, though no time passed by the clock', async () => {
+    const { world, old } = await aged()
+    const later = world.rows.at('a')?.content
+    await world.write('a')
+    await world.write('b')
+    world.wall -= DAY
+    await world.restart()
+    await world.quiet()
+    world.pass(2 * DAY)
+    await world.quiet()
+    expect(await next(world)).to.deep.equal([old])
+    expect([...world.versions.keys()]).to.deep.equal([later])
+  })
+
   it('counts a version from when it is not in use any more', async () => {
     const { world, old } = await aged()
     world.showElsewhere(old)
