@@ -206,7 +206,7 @@ export interface KeptVersion {
 export interface Versions {
   /** Each content once, some at a time, in no order. */
   all(options: Waiting): AsyncIterable<readonly KeptVersion[]>
-  /** Durable when it resolves. A content that is being read stays readable for who reads it. */
+  /** Durable when it resolves; not here any more from its beginning. A content that is being read stays readable for who reads it. */
   drop(contents: readonly ContentId[], options: Waiting): Promise<void>
   /** Keeps a copy (clone ranges where the disk can) of what stands at the path, verified; false: it is not that any more. */
   keep(path: string, stat: Stat, content: ContentId, options: Waiting): Promise<boolean>

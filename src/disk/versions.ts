@@ -91,15 +91,22 @@ export class DiskVersions implements Versions {
   }
 
   async drop(contents: readonly ContentId[], options: Waiting): Promise<void> {
+    // Nobody is told from now on that they are here: whoever was would rely on it.
+    const whole = new Set(contents.filter(content => this.#whole.delete(content)))
+    const packed = new Set(contents.filter(content => this.#packed.delete(content)))
     let freed = false
-    for (let at = 0; at < contents.length; at += BATCH) {
-      options.signal.throwIfAborted()
-      const { done, packed } = await this.#change({ do: 'drop', contents: contents.slice(at, at + BATCH) })
-      for (const content of done) {
-        this.#whole.delete(content)
-        this.#packed.delete(content)
+    try {
+      for (let at = 0; at < contents.length; at += BATCH) {
+        options.signal.throwIfAborted()
+        const changed = await this.#change({ do: 'drop', contents: contents.slice(at, at + BATCH) })
+        for (const gone of changed.done)
+          for (const known of [whole, packed, this.#whole, this.#packed]) known.delete(gone)
+        freed ||= changed.packed
       }
-      freed ||= packed
+    } finally {
+      // What a program may still write to, and what was not come to.
+      for (const content of whole) this.#whole.add(content)
+      for (const content of packed) this.#packed.add(content)
     }
     if (freed) await this.#packing.run(() => this.#clear(options))
   }

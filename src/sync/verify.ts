@@ -41,6 +41,8 @@ export class Verifier {
   /** What is still to be read in this round of quiet moments. */
   #rows: RowId[] | null = null
   #versions: readonly KeptVersion[] | null = null
+  /** What this round found so far, since the start. */
+  #round = { checked: 0, damaged: 0 }
   #nextAt = 0
   #mendAt = 0
   /** Rows whose bytes were found wrong when they were to be sent. */
@@ -86,7 +88,7 @@ export class Verifier {
     }
     await this.#state.save({})
     const damaged = await this.#withPaths(report.damaged)
-    this.#tell(report)
+    this.#tell({ checked: report.checked, damaged: report.damaged.length })
     return { checked: report.checked, bytes: report.bytes, damaged, drill: this.drill }
   }
 
@@ -102,7 +104,13 @@ export class Verifier {
       if (wait > 0) return wait
       const report: Report = { checked: 0, bytes: 0, damaged: [] }
       const drilled = await this.#drillOn(options)
-      if (!drilled) await this.#slice(report, options)
+      const isThrough = !drilled && (await this.#slice(report, options))
+      this.#round.checked += report.checked
+      this.#round.damaged += report.damaged.length
+      if (isThrough) {
+        this.#tell(this.#round)
+        this.#round = { checked: 0, damaged: 0 }
+      }
       const pause = drilled ? DRILL_PAUSE_MS : this.#pauseAfter(report)
       this.#nextAt = clock.elapsed() + pause
       return pause
@@ -147,7 +155,8 @@ export class Verifier {
 
   // ------------------------------------------------------------------------------------------------ by and by
 
-  async #slice(report: Report, options: Work): Promise<void> {
+  /** True: the round is through. */
+  async #slice(report: Report, options: Work): Promise<boolean> {
     const { at } = this.#state.note
     if ('row' in at) {
       this.#rows ??= this.#allRows()
@@ -161,20 +170,25 @@ export class Verifier {
       if (last !== undefined) {
         const rest = this.#rows.filter(id => id > last)
         this.#rows = rest
-        return this.#state.save({ at: rest.length > 0 ? { row: last } : { version: null } })
+        await this.#state.save({ at: rest.length > 0 ? { row: last } : { version: null } })
+        return false
       }
       this.#rows = null
-      return this.#state.save({ at: { version: null } })
+      await this.#state.save({ at: { version: null } })
+      return false
     }
     this.#versions ??= (await this.#allVersions(options)).filter(v => at.version === null || v.content > at.version)
     const [version, ...rest] = this.#versions
     if (version !== undefined) await this.#mender.checkVersion(version, report, options)
     this.#versions = rest
-    if (version !== undefined && rest.length > 0) return this.#state.save({ at: { version: version.content } })
+    if (version !== undefined && rest.length > 0) {
+      await this.#state.save({ at: { version: version.content } })
+      return false
+    }
     this.#rows = null
     this.#versions = null
     await this.#state.save({ at: { row: ROOT_ROW } })
-    this.#tell(report)
+    return true
   }
 
   async #allVersions(options: Waiting): Promise<KeptVersion[]> {
@@ -245,8 +259,8 @@ export class Verifier {
 
   // ------------------------------------------------------------------------------------------------ what is told
 
-  #tell({ checked, damaged }: Report): void {
-    this.#deps.emit({ type: 'folder:verified', folder: this.#deps.folder, checked, damaged: damaged.length })
+  #tell(found: { readonly checked: number; readonly damaged: number }): void {
+    this.#deps.emit({ type: 'folder:verified', folder: this.#deps.folder, ...found })
   }
 
   /** A damaged version is told by the newest path that the journal has of it. */

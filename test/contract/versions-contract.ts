@@ -120,7 +120,9 @@ export function versionsContract(name: string, open: () => Promise<VersionsSubje
       const a = await keep(Buffer.from('a'))
       const b = await keep(Buffer.from('b'))
       const c = await packed(noise(1))
-      await disk.versions.drop([a, c], waiting)
+      const dropped = disk.versions.drop([a, c], waiting)
+      for (const going of [a, c]) expect(disk.hasVersion(going), 'from the beginning').to.equal(false)
+      await dropped
       expect([...(await all()).keys()]).to.deep.equal([b])
       for (const gone of [a, c]) expect(disk.hasVersion(gone)).to.equal(false)
       expect(await whole(a, 1)).to.equal(null)
@@ -233,6 +235,7 @@ export function versionsContract(name: string, open: () => Promise<VersionsSubje
     it('stops with the signal', async () => {
       const bytes = noise(7)
       const content = await keep(bytes)
+      const shared = await packed(noise(8))
       const stop = new AbortController()
       stop.abort(new Error('stopped'))
       const refused = async (act: () => Promise<unknown>): Promise<void> => {
@@ -244,8 +247,9 @@ export function versionsContract(name: string, open: () => Promise<VersionsSubje
       }
       await refused(() => disk.versions.pack(content, contentOf(bytes), { signal: stop.signal }))
       await refused(() => disk.versions.verify(content, { signal: stop.signal }))
-      await refused(() => disk.versions.drop([content], { signal: stop.signal }))
+      await refused(() => disk.versions.drop([content, shared], { signal: stop.signal }))
       expect((await all()).get(content)?.packed).to.equal(false)
+      expect((await all()).get(shared)?.packed).to.equal(true)
     })
   })
 }

@@ -159,7 +159,7 @@ export class MemoryDisk implements FolderDisk {
   }
 
   hasVersion(content: ContentId): boolean {
-    return this.#volume.root?.kith?.versions.has(content) ?? false
+    return this.versions.has(content)
   }
 
   async keepVersion(content: ContentId, bytes: Uint8Array): Promise<void> {

@@ -17,9 +17,15 @@ interface Deps {
 
 export class MemoryVersions implements Versions {
   readonly #deps: Deps
+  /** Being dropped. */
+  readonly #going = new Set<ContentId>()
 
   constructor(deps: Deps) {
     this.#deps = deps
+  }
+
+  has(content: ContentId): boolean {
+    return !this.#going.has(content) && (this.#deps.volume.root?.kith?.versions.has(content) ?? false)
   }
 
   async *all(options: Waiting): AsyncIterable<readonly KeptVersion[]> {
@@ -36,9 +42,14 @@ export class MemoryVersions implements Versions {
   }
 
   async drop(contents: readonly ContentId[], options: Waiting): Promise<void> {
-    for (const content of contents) {
-      await this.#wait('drop version', options)
-      this.#forget(content)
+    for (const content of contents) this.#going.add(content)
+    try {
+      for (const content of contents) {
+        await this.#wait('drop version', options)
+        this.#forget(content)
+      }
+    } finally {
+      for (const content of contents) this.#going.delete(content)
     }
   }
 

@@ -1,7 +1,8 @@
 // The past of a folder on whole engines: brought back in place as an ordinary change that syncs, taken back for one device, told by all.
 import { expect } from 'chai'
 import { isKithError } from '../../src/core/errors.ts'
-import type { DeviceId } from '../../src/core/ids.ts'
+import type { ContentId, DeviceId } from '../../src/core/ids.ts'
+import { NO_CONTENT } from '../../src/core/ids.ts'
 import type { FileVersion, JournalEntry, RewindOutcome } from '../../src/core/past.ts'
 import type { FolderArchive, RewindRequest } from '../../src/core/status.ts'
 import { type Random, seeded } from '../support/random.ts'
@@ -50,6 +51,12 @@ async function journal(device: SimDevice): Promise<string[]> {
   const entries: JournalEntry[] = []
   for await (const entry of device.database.journal({})) entries.push(entry)
   return entries.map(entry => `${entry.action} ${entry.path} by ${entry.device.replace('device-', '')}`)
+}
+
+async function whole(device: SimDevice, content: ContentId, size: number): Promise<Buffer> {
+  const pieces: Uint8Array[] = []
+  for await (const piece of archive(device).read(content, size, { signal })) pieces.push(piece)
+  return Buffer.concat(pieces)
 }
 
 /** A little later on every clock; what time it was. */
@@ -219,10 +226,9 @@ describe('the archive', () => {
         // The index of chunks says that the head lies in the first: that is gone for good.
         dropPast(stage.a)
         dropPast(stage.b, Buffer.from(head).toString())
-        expect((await restore(stage, 0, { path: 'large' })).missing).to.deep.equal([])
-        await stage.meet()
-        expect(Buffer.compare(stage.b.person.read('large'), large)).to.equal(0)
-        expect(Buffer.compare(stage.a.person.read('large'), large)).to.equal(0)
+        // Read, not brought back: then that device would show it, and have its chunks in a file.
+        const { content, size } = (await history(stage, 0, 'large'))[0]?.facts ?? { content: NO_CONTENT, size: 0 }
+        expect(Buffer.compare(await done(stage, whole(stage.a, content, size)), large)).to.equal(0)
       }))
 
     it('what nobody holds is listed, and left as it is', () =>
@@ -319,6 +325,36 @@ describe('the archive', () => {
       expect(all, 'killed after it was said').to.be.greaterThan(0)
       expect(none, 'killed before it was said').to.be.greaterThan(0)
     })
+
+    it('is remembered as that, should the process die at once; until the disk shows it', () =>
+      scene({}, async stage => {
+        await stage.begin(p => {
+          p.write('f', 'f1')
+          p.write('z', '')
+        })
+        await stage.act(0, p => p.remove('f'))
+        await stage.meet()
+        const note = async (): Promise<number> => (await stage.a.database.note('restored'))?.length ?? 0
+        expect(await note()).to.equal(0)
+        const request = { path: 'f', at: null, version: null, keepNew: false, dryRun: false, signal }
+        let noted = 0
+        await done(
+          stage,
+          archive(stage.a)
+            .restore(request)
+            .then(async () => {
+              stage.a.kill({ power: false })
+              noted = await note()
+            }),
+        )
+        expect(noted, 'with what brings it back').to.be.greaterThan(0)
+        stage.a.start()
+        await stage.meet()
+        expect(stage.tree()).to.deep.equal({ f: 'f1', z: '' })
+        expect((await journal(stage.a))[0]).to.equal('restored f by anna')
+        await later(stage)
+        expect(await note(), 'forgotten').to.equal(0)
+      }))
 
     it('refuses what cannot be, and says why', () =>
       scene({}, async stage => {
@@ -457,13 +493,7 @@ describe('the archive', () => {
         const bytesOf = async (path: string): Promise<string> => {
           const version = (await history(stage, 0, path)).find(each => each.action === 'created')
           if (version === undefined) throw new Error('no version')
-          const read = async (): Promise<string> => {
-            const pieces: Uint8Array[] = []
-            for await (const piece of archive(stage.a).read(version.facts.content, version.facts.size, { signal }))
-              pieces.push(piece)
-            return Buffer.concat(pieces).toString()
-          }
-          return done(stage, read())
+          return (await done(stage, whole(stage.a, version.facts.content, version.facts.size))).toString()
         }
         expect(await bytesOf('f')).to.equal('first')
         dropPast(stage.a)
@@ -474,6 +504,46 @@ describe('the archive', () => {
         dropPast(stage.a)
         dropPast(stage.b)
         expect(await refusal(bytesOf('f'))).to.equal('content-missing')
+      }))
+
+    it('bytes that others ask for again and again, though they might go by now', () =>
+      scene({}, async stage => {
+        await stage.begin(p => p.write('f', '\0first'))
+        await stage.act(0, p => p.write('f', '\0second'))
+        await stage.meet()
+        stage.b.engine.configure({ versions: 'standard', versionLimit: 1, minCopies: 1 })
+        const version = (await history(stage, 0, 'f')).find(each => each.action === 'created')
+        const { content, size } = version?.facts ?? { content: NO_CONTENT, size: 0 }
+        for (let half = 0; half < 10; half++) {
+          await stage.world.pass(30 * 60_000)
+          expect((await done(stage, whole(stage.a, content, size))).toString()).to.equal('\0first')
+        }
+        await stage.world.pass(3 * 60 * 60_000)
+        expect(await refusal(done(stage, whole(stage.a, content, size)))).to.equal('content-missing')
+      }))
+
+    it('bytes that stay staged for as long as they are read', () =>
+      scene({}, async stage => {
+        const large = randomBytes(seeded('long'), 600_000)
+        await stage.begin(p => p.write('big', large))
+        await stage.act(0, p => p.write('big', 'short'))
+        await stage.meet()
+        const version = (await history(stage, 0, 'big')).find(each => each.action === 'created')
+        const { content, size } = version?.facts ?? { content: NO_CONTENT, size: 0 }
+        const reader = archive(stage.a).read(content, size, { signal })[Symbol.asyncIterator]()
+        const pieces = [(await done(stage, reader.next())).value as Uint8Array]
+        await stage.act(1, p => p.write('other', 'meanwhile'))
+        await stage.meet()
+        const staged = (): boolean => stage.a.volume.root?.kith?.stage.has(content) ?? false
+        expect(staged()).to.equal(true)
+        for (;;) {
+          const next = await done(stage, reader.next())
+          if (next.done === true) break
+          pieces.push(next.value)
+        }
+        expect(Buffer.compare(Buffer.concat(pieces), large)).to.equal(0)
+        await stage.meet()
+        expect(staged(), 'and no longer').to.equal(false)
       }))
   })
 
@@ -498,6 +568,24 @@ describe('the archive', () => {
           expect(stage.tree()).to.deep.equal({ h: kept })
           for (const { engine } of stage.world.devices) expect(engine.conflicts()).to.deep.equal([])
         }))
+
+    it('a conflict for good, once it says so: a process that dies then has decided', () =>
+      scene({ devices: 3 }, async stage => {
+        await CONFLICT(stage)
+        const version = stage.b.engine.conflicts()[0]?.versions[1]
+        const kept = stage.tree()[version?.path ?? '']
+        stage.world.partition()
+        const resolved = archive(stage.b).resolve('h', version?.id ?? '', { signal })
+        await done(
+          stage,
+          resolved.then(() => stage.b.kill({ power: false })),
+        )
+        stage.b.start()
+        await stage.world.pass(10_000)
+        expect(stage.b.engine.conflicts()).to.deep.equal([])
+        await stage.meet()
+        expect(stage.tree()).to.deep.equal({ h: kept })
+      }))
 
     it('a conflict by keeping both: each a file of its own', () =>
       scene({ devices: 3 }, async stage => {

@@ -6,6 +6,7 @@ import { type Kept, retain } from '../../src/sync/retention.ts'
 
 const HOUR = 3_600_000
 const DAY = 24 * HOUR
+const WEEK = 7 * DAY
 /** A whole number of weeks and a bit more. */
 const NOW = 7 * DAY * 1_000 + 5 * HOUR
 
@@ -22,16 +23,22 @@ const TABLE: readonly Line[] = [
   [kept('now', 0), true, 'younger than a day'],
   [kept('a minute ago', 60_000), true, 'younger than a day'],
   [kept('almost a day', DAY - 1), true, 'younger than a day'],
+  [kept('a day', DAY, { of: 'a day' }), true, 'the last of its hour, younger than a week'],
   [kept('hour, last', 2 * DAY, { order: 2 }), true, 'the last of its hour, younger than a week'],
   [kept('hour, first', 2 * DAY, { order: 1 }), false, 'a later version of the same hour is kept'],
   [kept('hour, of another file', 2 * DAY, { of: 'other' }), true, 'the last of its hour, younger than a week'],
   [kept('hour, the hour before', 2 * DAY + HOUR), true, 'the last of its hour, younger than a week'],
+  [kept('almost a week', WEEK - 1, { of: 'almost a week' }), true, 'the last of its hour, younger than a week'],
+  [kept('a week', WEEK, { of: 'a week' }), true, 'the last of its day, younger than 60 days'],
   [kept('day, last', 20 * DAY), true, 'the last of its day, younger than 60 days'],
   [kept('day, before noon', 20 * DAY + 4 * HOUR), false, 'a later version of the same day is kept'],
   [kept('day, the day before', 21 * DAY), true, 'the last of its day, younger than 60 days'],
+  [kept('almost 60 days', 60 * DAY - 1, { of: 'almost 60 days' }), true, 'the last of its day, younger than 60 days'],
+  [kept('60 days', 60 * DAY, { of: '60 days' }), true, 'the last of its week, younger than a year'],
   [kept('week, last', 105 * DAY), true, 'the last of its week, younger than a year'],
   [kept('week, earlier', 105 * DAY + 5 * HOUR, { order: -1 }), false, 'a later version of the same week is kept'],
   [kept('week, long ago', 364 * DAY, { of: 'third' }), true, 'the last of its week, younger than a year'],
+  [kept('almost a year', 365 * DAY - 1, { of: 'almost a year' }), true, 'the last of its week, younger than a year'],
   [kept('a year', 365 * DAY), false, 'older than a year'],
   [kept('ten years, in use', 3_650 * DAY, { inUse: 'the folder shows it' }), true, 'the folder shows it'],
 ]

@@ -1,380 +1,400 @@
-// The sweep of versions against crashes and against what is served, fetched and restored meanwhile: random histories on a model of a folder.
-// Nothing that is in use, spoken for or kept by retention may go, and what is there is bit-exact. KITH_SWEEP_HISTORIES sets how many.
+// The sweep of versions against crashes and against what is served, read, fetched and restored meanwhile: random histories. What must be there
+// is worked out apart from the product; it is there after every step, and every version of it comes back in the end.
+// KITH_SWEEP_HISTORIES sets how many.
 import { expect } from 'chai'
-import { singleContent } from '../../src/core/content.ts'
-import { contentOf } from '../../src/core/content-list.ts'
-import type { ContentId, DeviceId, Hash, NodeId } from '../../src/core/ids.ts'
-import type { Log } from '../../src/core/log.ts'
-import type { JournalEntry } from '../../src/core/past.ts'
-import type { KeptVersion, Versions, Waiting } from '../../src/core/ports.ts'
-import { retain } from '../../src/sync/retention.ts'
-import { Sweep, type SweepOutcome } from '../../src/sync/sweep.ts'
-import { decodeSweepNote } from '../../src/sync/sweep-note.ts'
-import { FOLDER } from '../store/samples.ts'
-import { MemoryStore } from '../support/memory-store.ts'
-import { type Random, seeded } from '../support/random.ts'
-import { contentIdOf } from '../support/sim-tree.ts'
+import type { ContentId } from '../../src/core/ids.ts'
+import { RowTable } from '../../src/core/rows.ts'
+import { usesOf } from '../../src/sync/sweep.ts'
+import { fileRow } from '../store/samples.ts'
+import { seeded } from '../support/random.ts'
+import { DAY, HOUR, SweepWorld } from './sweep-world.ts'
 
 const HISTORIES = Number(process.env['KITH_SWEEP_HISTORIES'] ?? 500)
 const { SEED = String(Date.now()) } = process.env
-const HOUR = 3_600_000
-const DAY = 24 * HOUR
-const waiting = { signal: new AbortController().signal }
-const log: Log = { error: no, warn: no, info: no, debug: no, child: () => log }
-
-function no(): void {
-  // Nothing is said.
-}
-
-class Crash extends Error {}
-
-/** A folder of a few files, its kept versions, what others show of it, and whoever is at a version. */
-class Model implements Pick<Versions, 'all' | 'drop'> {
-  readonly store = new MemoryStore(FOLDER)
-  readonly kept = new Map<ContentId, Uint8Array>()
-  /** File → content: on this disk; and shown by the folder, on any device. */
-  readonly rows = new Map<string, ContentId>()
-  readonly shared = new Map<string, ContentId>()
-  /** Versions that somebody is at, until then (running ms). */
-  readonly spoken = new Map<ContentId, number>()
-  /** Running ms at which each was last in use, or came. */
-  readonly freed = new Map<ContentId, number>()
-  readonly random: Random
-  limit: number | null = null
-  /** Running ms; the wall clock jumps. */
-  elapsed = 0
-  wall = 1_700_000_000_000
-  revision = 0
-  dropped = 0
-  sweep: Sweep
-  #written = 0
-  #crashIn = -1
-  /** While `run` is at work, others act. */
-  meanwhile: () => void = no
-
-  constructor(random: Random) {
-    this.random = random
-    this.sweep = this.#start()
-  }
-
-  #start(): Sweep {
-    return new Sweep({
-      store: this.store,
-      versions: this,
-      clock: { now: () => this.wall, elapsed: () => this.elapsed },
-      log,
-      uses: {
-        revision: () => this.revision,
-        isWanted: () => false,
-        of: async contents => {
-          // Answers as of now, and others act before it is heard.
-          const used = [...contents].filter(content => this.inUse(content))
-          await this.#pause()
-          return new Map(used.map(content => [content, 'in use']))
-        },
-      },
-      held: () => this.rows.values(),
-      space: async () => null,
-    })
-  }
-
-  async #pause(): Promise<void> {
-    await Promise.resolve()
-    this.meanwhile()
-    if (this.#crashIn >= 0 && this.#crashIn-- === 0) throw new Crash('the process dies')
-  }
-
-  inUse(content: ContentId): boolean {
-    return [...this.rows.values()].includes(content) || [...this.shared.values()].includes(content)
-  }
-
-  async *all(): AsyncIterable<readonly KeptVersion[]> {
-    await this.#pause()
-    yield [...this.kept].map(([content, bytes]) => ({
-      content,
-      size: bytes.length,
-      occupies: bytes.length,
-      packed: false,
-    }))
-  }
-
-  async drop(contents: readonly ContentId[], _options: Waiting): Promise<void> {
-    for (const content of contents) {
-      this.mayGo(content)
-      this.kept.delete(content)
-      this.dropped++
-      // Between any two.
-      if (this.#crashIn >= 0 && this.#crashIn-- === 0) throw new Crash('the process dies')
-    }
-    await this.#pause()
-  }
-
-  mayGo(content: ContentId): void {
-    expect(this.kept.has(content), 'it is there').to.equal(true)
-    expect(this.inUse(content), 'in use').to.equal(false)
-    expect(this.spoken.get(content) ?? 0, 'spoken for').to.be.at.most(this.elapsed)
-    const age = this.elapsed - (this.freed.get(content) ?? 0)
-    expect(age, 'marked before').to.be.at.least(HOUR)
-    // What was not running counts for 24 h a start: only without a start is this exact.
-    if (this.limit === null && this.starts === 0) expect(age, 'a day').to.be.at.least(DAY - HOUR)
-  }
-
-  starts = 0
-
-  pass(ms: number): void {
-    this.elapsed += ms
-    this.wall += ms
-    for (const content of this.rows.values()) if (this.kept.has(content)) this.freed.set(content, this.elapsed)
-  }
-
-  restart(): void {
-    this.starts++
-    this.sweep = this.#start()
-  }
-
-  async write(file: string): Promise<void> {
-    const bytes = Buffer.from(`${file} ${this.random.chance(0.1) ? 'again' : ++this.#written}`)
-    await this.show(file, contentOf(bytes).content, bytes)
-  }
-
-  /** A cycle: what the file was is kept. */
-  async show(file: string, content: ContentId | null, bytes: Uint8Array | null): Promise<void> {
-    const before = this.rows.get(file)
-    const old = before === undefined ? undefined : this.#bytes.get(before)
-    if (bytes !== null && content !== null) this.#bytes.set(content, bytes)
-    if (before !== undefined && old !== undefined) {
-      this.kept.set(before, old)
-      this.freed.set(before, this.elapsed)
-      const facts = { content: before, size: 1, mtime: 0, mode: 0o644 }
-      const entry: JournalEntry = {
-        time: this.wall,
-        device: 'device' as DeviceId,
-        action: 'deleted',
-        node: file.padEnd(16) as NodeId,
-        kind: 'file',
-        path: file,
-        facts,
-        was: { path: file, facts },
-      }
-      await this.store.commit({ journal: [entry] })
-    }
-    if (content === null) this.rows.delete(file)
-    else this.rows.set(file, content)
-    if (content === null) this.shared.delete(file)
-    else this.shared.set(file, content)
-    this.revision++
-  }
-
-  readonly #bytes = new Map<ContentId, Uint8Array>()
-
-  /** Whoever asks is told that it is here, and reads it for a while. */
-  speakFor(): ContentId | null {
-    if (this.kept.size === 0) return null
-    const content = this.random.pick([...this.kept.keys()])
-    this.sweep.touch([content])
-    this.spoken.set(content, this.elapsed + HOUR)
-    return content
-  }
-
-  /** As restored: bit-exact. */
-  exact(content: ContentId): void {
-    const bytes = this.kept.get(content)
-    if (bytes === undefined) throw new Error('a version that is to be there is gone')
-    if (contentIdOf(bytes) !== content) throw new Error('a version is not what it was')
-  }
-
-  async run(crashIn: number): Promise<SweepOutcome | null> {
-    this.#crashIn = crashIn
-    const settings = { versions: 'standard', versionLimit: this.limit } as const
-    try {
-      return await this.sweep.run({ ...waiting, settings })
-    } catch (error) {
-      if (!(error instanceof Crash)) throw error
-      this.restart()
-      return null
-    } finally {
-      this.#crashIn = -1
-    }
-  }
-
-  /** All that retention keeps, by what the sweep remembers, is there bit-exact. */
-  async check(mustHave: ReadonlySet<ContentId>): Promise<void> {
-    for (const content of mustHave) if (!this.inUse(content)) this.exact(content)
-    for (const content of this.kept.keys()) this.exact(content)
-  }
-
-  async retained(): Promise<Set<ContentId>> {
-    const note = decodeSweepNote(await this.store.note('sweep'))
-    const kept = [...this.kept].flatMap(([content, bytes]) => {
-      const seen = note.seen.get(content)
-      return seen === undefined
-        ? []
-        : [{ content, occupies: bytes.length, ...seen, inUse: this.inUse(content) ? 'in use' : null }]
-    })
-    const verdicts = retain(kept, { now: note.clock, limit: this.limit, keepAll: false })
-    return new Set(verdicts.flatMap(({ content, keep }) => (keep ? [content] : [])))
-  }
-}
-
 const FILES = ['a', 'b', 'c']
+const STEPS = 25
+const waiting = { signal: new AbortController().signal }
 
-async function play(seed: string): Promise<number> {
+interface Played {
+  readonly dropped: number
+  readonly restored: number
+}
+
+async function play(seed: string): Promise<Played> {
   const random = seeded(seed)
-  const model = new Model(random)
-  if (random.chance(0.4)) model.limit = 5 + random.int(40)
-  for (let left = 25; left > 0; left--) {
-    const file = random.pick(FILES)
-    const x = random()
-    if (x < 0.35) await model.write(file)
-    else if (x < 0.42) await model.show(file, null, null)
-    else if (x < 0.55) {
-      // A restore: announced, read, and then the folder shows it.
-      const content = model.speakFor()
-      if (content !== null) {
-        model.pass(random.int(HOUR))
-        await model.run(-1)
-        model.exact(content)
-        await model.show(file, content, model.kept.get(content) ?? null)
+  const world = new SweepWorld(random)
+  await world.start()
+  if (random.chance(0.3)) world.configure({ versionLimit: 20 + random.int(300) })
+  if (random.chance(0.1)) world.configure({ versions: 'all' })
+  if (random.chance(0.3)) world.space = { total: 200 + random.int(2_000), free: random.int(200) }
+  let dropped = 0
+  for (let step = 0; step < STEPS; step++) {
+    await act(world)
+    world.rejoining = random.chance(0.1)
+    world.pulling = random.chance(0.1)
+    world.pass(1 + random.pick([0, HOUR / 2, HOUR - 1, HOUR, 5 * HOUR, DAY, 30 * DAY]))
+    const runs = 1 + random.int(3)
+    for (let run = 0; run < runs; run++) {
+      if (run > 0) world.pass(random.pick([HOUR - 1, HOUR, HOUR, HOUR + 1]))
+      let acts = random.chance(0.4) ? 1 + random.int(2) : 0
+      world.meanwhile = () => {
+        if (acts === 0 || !random.chance(0.3)) return
+        acts--
+        world.disturb(() => disturb(world))
       }
-    } else if (x < 0.6) model.restart()
-    else if (x < 0.63) model.wall += random.pick([-1, 1]) * random.int(400 * DAY)
-    model.pass(random.pick([0, HOUR / 2, HOUR, 5 * HOUR, DAY, 30 * DAY]))
-    if (random.chance(0.3)) model.speakFor()
-    let acts = random.int(3)
-    model.meanwhile = () => {
-      if (acts-- <= 0 || !random.chance(0.5)) return
-      // Another device begins to show a version, or asks for it.
-      const kept = [...model.kept.keys()]
-      if (random.chance(0.5)) model.speakFor()
-      else if (kept.length > 0) {
-        model.shared.set('elsewhere', random.pick(kept))
-        model.revision++
-      }
+      dropped += (await world.quiet(random.chance(0.2) ? random.int(9) : -1))?.length ?? 0
+      world.meanwhile = () => undefined
     }
-    await model.run(random.chance(0.3) ? random.int(6) : -1)
-    if (random.chance(0.5)) {
-      model.pass(HOUR)
-      await model.run(random.chance(0.3) ? random.int(6) : -1)
-    }
-    await model.check(await model.retained())
-    model.meanwhile = no
-    if (random.chance(0.2)) model.shared.delete('elsewhere')
+    if (random.chance(0.3)) world.hideElsewhere()
+    if (random.chance(0.5)) world.wants.clear()
+    if (random.chance(0.3)) await world.endReading()
+    if (random.chance(0.5)) world.unstage()
   }
-  return model.dropped
+  await world.restart()
+  return { dropped, restored: await world.restoreAll() }
+}
+
+/** One thing that happens between two quiet moments. */
+async function act(world: SweepWorld): Promise<void> {
+  const { random } = world
+  const file = random.pick(FILES)
+  const old = anyOf(world, file)
+  const x = random()
+  if (x < 0.4) await world.write(file)
+  else if (x < 0.46) await world.show(file, null)
+  else if (x < 0.54 && old !== null) await world.show(file, old, { tree: random.chance(0.7) })
+  else if (x < 0.6) await world.restart()
+  else if (x < 0.63) world.wall += random.pick([-1, 1]) * random.int(400 * DAY)
+  else if (x < 0.7 && old !== null) await world.speakFor(old)
+  else if (x < 0.76 && old !== null) world.showElsewhere(old)
+  else if (x < 0.81 && old !== null) await world.beginReading(old)
+}
+
+/** Another device, or another part of this one, needs a version while the product looks through all of them. */
+function disturb(world: SweepWorld): void {
+  const old = anyOf(world)
+  if (old === null) return
+  const x = world.random()
+  if (x < 0.4) world.showElsewhere(old)
+  else if (x < 0.6) world.touch(old)
+  else if (x < 0.8) world.wants.add(old)
+  else world.stage(old)
+}
+
+function anyOf(world: SweepWorld, file?: string): ContentId | null {
+  const all = [...world.versions.keys()].filter(each => file === undefined || world.fileOf(each) === file)
+  return all.length === 0 ? null : world.random.pick(all)
 }
 
 describe('the sweep of versions', () => {
-  it(`× crash × serving, fetching and restoring: ${HISTORIES} random histories (I27)`, async function () {
-    this.timeout(60_000 + HISTORIES * 20)
+  it(`× crash × serving, reading, fetching and restoring: ${HISTORIES} random histories (I27)`, async function () {
+    this.timeout(60_000 + HISTORIES * 60)
     console.log(`      seed ${SEED}`)
-    let dropped = 0
+    let [dropped, restored] = [0, 0]
     for (let at = 0; at < HISTORIES; at++) {
       try {
-        dropped += await play(`${SEED}/${at}`)
+        const played = await play(`${SEED}/${at}`)
+        dropped += played.dropped
+        restored += played.restored
       } catch (error) {
         throw new Error(`history ${at} of SEED=${SEED}: ${String(error)}`, { cause: error })
       }
     }
-    console.log(`      ${dropped} versions went`)
+    console.log(`      ${dropped} versions went, ${restored} came back`)
     expect(dropped).to.be.greaterThan(HISTORIES / 2)
+    expect(restored).to.be.greaterThan(HISTORIES / 2)
   })
 
-  async function aged(): Promise<{ model: Model; old: ContentId }> {
-    const model = new Model(seeded('directed'))
-    await model.write('a')
-    const old = [...model.rows.values()][0] ?? singleContent(''.padEnd(32) as Hash)
-    await model.write('a')
-    model.pass(1)
-    await model.run(-1)
-    return { model, old }
+  /** A file that was written over once, and what it was: seen as an old version by a first look. */
+  async function aged(): Promise<{ world: SweepWorld; old: ContentId }> {
+    const world = new SweepWorld()
+    await world.start()
+    const old = await world.write('a')
+    await world.write('a')
+    world.pass(1)
+    await world.quiet()
+    return { world, old }
+  }
+
+  /** The next look, an hour later. */
+  async function next(world: SweepWorld): Promise<ContentId[] | null> {
+    world.pass(HOUR)
+    return world.quiet()
   }
 
   it('marks first, and drops an hour later', async () => {
-    const { model, old } = await aged()
-    model.pass(366 * DAY)
-    expect(await model.run(-1)).to.deep.include({ marked: 1, dropped: [] })
-    model.pass(HOUR - 1)
-    expect(await model.run(-1)).to.deep.include({ dropped: [] })
-    model.pass(1)
-    expect(await model.run(-1)).to.deep.include({ marked: 0, dropped: [old], kept: 0 })
+    const { world, old } = await aged()
+    world.pass(366 * DAY)
+    expect(await world.quiet()).to.deep.equal([])
+    world.pass(HOUR - 1)
+    expect(await world.quiet()).to.deep.equal([])
+    world.pass(1)
+    expect(await world.quiet()).to.deep.equal([old])
   })
 
   it('a clock that jumped lets nothing go', async () => {
-    const { model, old } = await aged()
+    const { world } = await aged()
     for (let day = 0; day < 20; day++) {
-      model.wall += 400 * DAY
-      if (day % 10 === 0) model.restart()
-      model.pass(HOUR)
-      expect(await model.run(-1)).to.deep.include({ dropped: [] })
+      world.wall += 400 * DAY
+      if (day % 10 === 0) await world.restart()
+      expect(await next(world)).to.deep.equal([])
     }
-    model.exact(old)
   })
 
   it('what was not running counts for a day a start', async () => {
-    const { model } = await aged()
-    for (let start = 0; start < 364; start++) {
-      model.wall += 3 * DAY
-      model.restart()
-      expect(await model.run(-1)).to.deep.include({ marked: 0 })
+    const { world, old } = await aged()
+    const start = async (): Promise<ContentId[] | null> => {
+      world.wall += 3 * DAY
+      await world.restart()
+      await world.quiet()
+      return next(world)
     }
-    model.wall += 3 * DAY
-    model.restart()
-    expect(await model.run(-1)).to.deep.include({ marked: 1 })
+    // A day and the hour that it runs, each.
+    for (let starts = 0; starts < 350; starts++) expect(await start(), `start ${starts}`).to.deep.equal([])
+    expect(await start()).to.deep.equal([old])
   })
 
-  it('says when versions go before their time, and how much room they have', async () => {
-    const { model } = await aged()
-    expect((await model.run(-1))?.problem).to.equal(null)
-    model.limit = 1
-    model.pass(HOUR)
-    const problem = (await model.run(-1))?.problem
-    expect(problem?.code).to.equal('versions-full')
-    expect(problem?.message).to.match(
-      /^Old versions of files go before their time \(1 now\): they may take 1 MB here\./,
-    )
-  })
-
-  it('a version that was restored and replaced again between two runs is young again', async () => {
-    const { model, old } = await aged()
-    model.pass(366 * DAY)
-    await model.run(-1)
-    const now = model.rows.get('a') ?? null
-    await model.show('a', old, model.kept.get(old) ?? null)
-    model.pass(HOUR / 2)
-    await model.show('a', now, Buffer.from('a 2'))
-    model.pass(HOUR / 2)
-    expect(await model.run(-1)).to.deep.include({ marked: 0, dropped: [] })
-    model.exact(old)
-  })
-
-  it('looks again where the folder changed while it was looked through', async () => {
-    const { model, old } = await aged()
-    model.pass(366 * DAY)
-    await model.run(-1)
-    model.pass(HOUR)
-    let pauses = 0
-    // All versions are listed, looked up, and then looked up again for the drop.
-    model.meanwhile = () => {
-      if (++pauses !== 3) return
-      model.shared.set('elsewhere', old)
-      model.revision++
-    }
-    expect(await model.run(-1)).to.deep.include({ dropped: [] })
-    expect(pauses).to.equal(4)
-    model.exact(old)
+  it('a version that was restored and replaced again between two looks is young again', async () => {
+    const { world, old } = await aged()
+    world.pass(366 * DAY)
+    await world.quiet()
+    await world.show('a', old)
+    world.pass(HOUR / 2)
+    await world.write('a')
+    world.pass(HOUR / 2)
+    expect(await world.quiet()).to.deep.equal([])
+    expect(await next(world)).to.deep.equal([])
   })
 
   it('counts a version from when it is not in use any more', async () => {
-    const { model, old } = await aged()
-    model.shared.set('elsewhere', old)
-    model.revision++
-    model.pass(400 * DAY)
-    await model.run(-1)
-    model.shared.delete('elsewhere')
-    model.revision++
-    for (let hours = 0; hours < 23; hours++) {
-      model.pass(HOUR)
-      expect(await model.run(-1)).to.deep.include({ marked: 0 })
+    const { world, old } = await aged()
+    world.showElsewhere(old)
+    world.pass(400 * DAY)
+    await world.quiet()
+    world.hideElsewhere()
+    for (let hours = 0; hours < 24; hours++) expect(await next(world)).to.deep.equal([])
+  })
+
+  describe('lets nothing go that is', () => {
+    type Act = (world: SweepWorld, old: ContentId) => unknown
+    const NEEDS: readonly (readonly [string, Act])[] = [
+      ['shown by the folder', (world, old) => world.showElsewhere(old, 'first', [])],
+      ['the second version of what the folder shows last', (world, old) => world.showElsewhere(old, 'last', [other])],
+      ['wanted', (world, old) => world.wants.add(old)],
+      ['staged', (world, old) => world.stage(old)],
+      ['being read', (world, old) => world.beginReading(old)],
+      ['read a moment ago', (world, old) => world.beginReading(old).then(() => world.endReading())],
+      ['being sent', (world, old) => world.touch(old)],
+      ['said to be here', (world, old) => world.speakFor(old)],
+    ]
+    const MOMENTS = ['before a look', 'during it', 'at its end'] as const
+    const other = 'another content' as ContentId
+
+    for (const [need, arises] of NEEDS)
+      for (const [at, moment] of MOMENTS.entries())
+        it(`${need}, ${moment}`, async () => {
+          const { world, old } = await aged()
+          world.pass(366 * DAY)
+          await world.quiet()
+          world.pass(HOUR)
+          // The versions are listed, the folder is looked through, the disk's space is looked at, and the folder once more.
+          let waits = [0, 3, 4][at] ?? 0
+          const act = (): void => world.disturb(() => void arises(world, old))
+          if (waits === 0) await arises(world, old)
+          world.meanwhile = () => {
+            if (--waits === 0) act()
+          }
+          expect(await world.quiet()).to.deep.equal([])
+          expect(waits, 'it came to that').to.be.at.most(0)
+        })
+
+    it('read, however long that takes', async () => {
+      const { world, old } = await aged()
+      await world.beginReading(old)
+      world.pass(366 * DAY)
+      for (let hours = 0; hours < 3; hours++) expect(await next(world)).to.deep.equal([])
+      await world.endReading()
+      for (let hours = 0; hours < 3; hours++) expect(await next(world), 'it is young again').to.deep.equal([])
+    })
+
+    it('here while the folder lacks something', async () => {
+      const { world, old } = await aged()
+      world.pass(366 * DAY)
+      await world.quiet()
+      world.wants.add(other)
+      for (let hours = 0; hours < 3; hours++) expect(await next(world)).to.deep.equal([])
+      world.wants.clear()
+      expect(await next(world)).to.deep.equal([old])
+    })
+
+    for (const state of ['rejoining', 'pulling', 'unfinished'] as const)
+      it(`here while the folder is ${state}`, async () => {
+        const { world, old } = await aged()
+        world.pass(366 * DAY)
+        await world.quiet()
+        world[state] = true
+        for (let hours = 0; hours < 3; hours++) expect(await next(world)).to.deep.equal([])
+        world[state] = false
+        expect(await next(world)).to.deep.equal([old])
+      })
+  })
+
+  it('looks again at once where the folder changed while it was looked through, but not for ever', async () => {
+    const { world, old } = await aged()
+    world.pass(366 * DAY)
+    await world.quiet()
+    world.pass(HOUR)
+    let waits = 0
+    world.meanwhile = () => {
+      waits++
+      if (waits >= 4) world.disturb(() => world.hideElsewhere())
     }
+    expect(await world.quiet()).to.deep.equal([])
+    expect(waits, 'three times').to.equal(6)
+    world.pass(HOUR)
+    waits = 0
+    world.meanwhile = () => {
+      if (++waits === 4) world.disturb(() => world.hideElsewhere())
+    }
+    expect(await world.quiet()).to.deep.equal([old])
+  })
+
+  it('says of what begins to go that it is not here', async () => {
+    const { world, old } = await aged()
+    world.pass(366 * DAY)
+    await world.quiet()
+    world.pass(HOUR)
+    const answers: Promise<readonly boolean[]>[] = []
+    world.whileDropping = () => answers.push(world.past.holds([old], waiting))
+    expect(await world.quiet()).to.deep.equal([old])
+    expect(await Promise.all(answers)).to.deep.equal([[false]])
+  })
+
+  it('asks again what a row shows, last of all', () => {
+    const rows = new RowTable()
+    const tree = { revision: 1, node: () => undefined, nodeIds: () => [] }
+    const uses = usesOf({ rows: () => rows, tree: () => tree, isWanted: () => false, breathe: async () => undefined })
+    const row = fileRow(seeded('row'), rows.allocate())
+    expect(uses.isWanted(row.content)).to.equal(false)
+    rows.put(row)
+    expect(uses.isWanted(row.content)).to.equal(true)
+  })
+
+  describe('room', () => {
+    const GIB = 1024 ** 3
+    /** Five versions of 100 bytes each, the oldest first. */
+    async function five(): Promise<{ world: SweepWorld; old: ContentId[] }> {
+      const world = new SweepWorld()
+      await world.start()
+      const old: ContentId[] = []
+      for (let at = 0; at < 5; at++) old.push(await world.write(`f${at}`, 100))
+      for (let at = 0; at < 5; at++) {
+        world.pass(HOUR)
+        await world.write(`f${at}`, 100)
+        world.pass(1)
+        await world.quiet()
+      }
+      return { world, old }
+    }
+    /** How many of the five are there after all that may go went. */
+    async function left(world: SweepWorld): Promise<number> {
+      for (let hours = 0; hours < 4; hours++) await next(world)
+      return world.versions.size
+    }
+    const plenty = { free: GIB, total: 2 * GIB }
+
+    it('is a tenth of the disk, where nothing else is set; the oldest go', async () => {
+      const { world, old } = await five()
+      world.space = { free: 3_000, total: 3_000 }
+      expect(await left(world)).to.equal(3)
+      expect([...world.versions.keys()]).to.have.members(old.slice(2))
+    })
+
+    it('is what is set, however large the disk', async () => {
+      const { world } = await five()
+      world.space = plenty
+      world.configure({ versionLimit: 400 })
+      expect(await left(world)).to.equal(4)
+    })
+
+    it('is all of the disk on a backup device', async () => {
+      const { world } = await five()
+      world.space = { free: 3_000, total: 3_000 }
+      world.configure({ versions: 'all' })
+      expect(await left(world)).to.equal(5)
+      world.configure({ versionLimit: 200 })
+      expect(await left(world), 'but for what is set').to.equal(2)
+    })
+
+    for (const versions of ['standard', 'all'] as const)
+      it(`leaves a twentieth of the disk to the user (${versions})`, async () => {
+        const { world } = await five()
+        world.configure({ versions, versionLimit: 450 })
+        world.space = { free: 750, total: 20_000 }
+        await next(world)
+        expect(await next(world)).to.have.length(3)
+      })
+
+    it('leaves 10 GiB to the user at most', async () => {
+      const { world } = await five()
+      world.space = { free: 10 * GIB, total: 1_000 * GIB }
+      expect(await left(world)).to.equal(5)
+      world.space = { free: 10 * GIB - 1, total: 1_000 * GIB }
+      await next(world)
+      expect(await next(world)).to.have.length(1)
+    })
+
+    it('never is that of what is in use', async () => {
+      const { world, old } = await five()
+      for (const content of old.slice(0, 2)) world.showElsewhere(content)
+      world.configure({ versionLimit: 1 })
+      expect(await left(world)).to.equal(2)
+      expect([...world.versions.keys()]).to.have.members(old.slice(0, 2))
+    })
+
+    it('that is too little is said, until there is enough', async () => {
+      const { world } = await five()
+      await next(world)
+      expect(world.past.problems()).to.deep.equal([])
+      world.configure({ versionLimit: 400 })
+      await next(world)
+      const [problem] = world.past.problems()
+      expect(problem?.code).to.equal('versions-full')
+      expect(problem?.message).to.match(
+        /^Old versions of files go before their time \(1 now\): they may take 1 MB here\./,
+      )
+      world.configure({ versionLimit: null })
+      await next(world)
+      expect(world.past.problems()).to.deep.equal([])
+    })
+  })
+
+  describe('forgets', () => {
+    it('once a day what is remembered of contents that are gone, and of no others', async () => {
+      const { world, old } = await aged()
+      const now = world.rows.at('a')?.content ?? old
+      const kept = await world.write('b')
+      await world.write('b')
+      world.pass(364 * DAY)
+      world.showElsewhere(kept)
+      await world.quiet()
+      world.pass(2 * DAY)
+      await world.quiet()
+      expect(await next(world)).to.deep.equal([old])
+      const known = async (): Promise<boolean[]> =>
+        Promise.all([old, kept, now].map(async each => (await world.store.list(each)) !== null))
+      expect(await known()).to.deep.equal([true, true, true])
+      for (let hours = 0; hours < 24; hours++) await next(world)
+      expect(await known()).to.deep.equal([false, true, true])
+    })
+
+    it('what goes at that moment too', async () => {
+      const { world, old } = await aged()
+      world.pass(366 * DAY)
+      await world.quiet()
+      world.pass(DAY)
+      expect(await world.quiet()).to.deep.equal([old])
+      expect(await world.store.list(old)).to.equal(null)
+    })
   })
 })

@@ -133,6 +133,39 @@ describe('verification', () => {
       expect(stage.tree()).to.deep.equal({ f: 'new' })
     }))
 
+  it('nor one that no stat shows, so soon after the last', () =>
+    scene({ settings: { granularityUs: 2_000_000 } }, async stage => {
+      const { world, a } = stage
+      await stage.begin(p => p.write('f', '1st'))
+      await world.pass(2_000 - (a.clock.now() % 2_000))
+      a.person.write('f', '2nd')
+      await world.pass(500)
+      expect(published(a), 'it was seen').to.equal(2)
+      a.watcher = { loss: 1, late: 0, repeat: 0 }
+      a.person.write('f', '3rd')
+      expect((await verify(world, a)).damaged).to.deep.equal([])
+      await stage.meet()
+      expect(stage.tree()).to.deep.equal({ f: '3rd' })
+    }))
+
+  it('what a person writes right after it was mended is seen, though no stat shows it', () =>
+    scene({ settings: { granularityUs: 2_000_000 } }, async stage => {
+      const { world, a } = stage
+      await stage.begin(p => p.write('f', 'sound'))
+      const tick = Math.ceil((a.clock.now() + 20_000) / 2_000) * 2_000
+      await stage.act(0, p => p.utimes('f', tick))
+      await stage.meet()
+      await world.pass(tick + 100 - a.clock.now())
+      a.watcher = { loss: 1, late: 0, repeat: 0 }
+      rot(a, 'f')
+      expect(damagedPaths(await verify(world, a))).to.deep.equal(['f'])
+      expect(a.clock.now(), 'in that very tick').to.be.lessThan(tick + 2_000)
+      a.person.write('f', 'after')
+      await world.pass(10_000)
+      await stage.meet()
+      expect(stage.tree()).to.deep.equal({ f: 'after' })
+    }))
+
   it('never sends rot, and no device is set aside for it', () =>
     scene({ devices: 3 }, async stage => {
       const { world, a, b, c } = stage

@@ -1,0 +1,136 @@
+// What must be there of a folder's kept versions, worked out apart from the product: from the rules of the design ("Kept versions") and from what
+// happened alone. All for a day, the last of each hour for a week, of each day for two months, of each week for a year, within a limit that
+// wins over age; what is in use stays and has no age; what may go is marked, and goes an hour of running later at the soonest.
+import type { ContentId } from '../../src/core/ids.ts'
+
+export const HOUR = 3_600_000
+export const DAY = 24 * HOUR
+const WEEK = 7 * DAY
+const YEAR = 365 * DAY
+const TWO_MONTHS = 60 * DAY
+
+export interface Version {
+  readonly file: string
+  readonly bytes: number
+}
+
+export interface Look {
+  /** Running ms, and those of the wall clock, which jumps. */
+  readonly elapsed: number
+  readonly wall: number
+  readonly used: ReadonlySet<ContentId>
+  readonly limit: number | null
+  readonly keepAll: boolean
+}
+
+export class Ledger {
+  readonly versions = new Map<ContentId, Version>()
+  /** Since when each is an old version and no more, by the ledger's clock; and since when it may go (running ms). */
+  readonly #since = new Map<ContentId, number>()
+  readonly #marks = new Map<ContentId, number>()
+  /** What was written over or restored, in order: `until` is the latest time that had been seen by then. */
+  readonly #journal: { readonly contents: readonly ContentId[]; readonly time: number; readonly until: number }[] = []
+  #clock = 0
+  #wall: number | null = null
+  #lookedAt: number | null = null
+
+  keep(content: ContentId, version: Version): void {
+    this.versions.set(content, version)
+  }
+
+  noted(time: number, contents: readonly ContentId[]): void {
+    this.#journal.push({ contents, time, until: Math.max(time, this.#journal.at(-1)?.until ?? time) })
+  }
+
+  /** Marks live in memory. */
+  restarted(): void {
+    this.#lookedAt = null
+    this.#marks.clear()
+  }
+
+  gone(content: ContentId): void {
+    this.versions.delete(content)
+    this.#since.delete(content)
+    this.#marks.delete(content)
+  }
+
+  /** All kept versions are looked at; returns those that may go now, if nobody needs them after all. */
+  look({ elapsed, wall, used, limit, keepAll }: Look): ReadonlySet<ContentId> {
+    const away = this.#wall === null ? 0 : Math.min(DAY, Math.max(0, wall - this.#wall))
+    const passed = this.#lookedAt === null ? away : elapsed - this.#lookedAt
+    this.#clock += passed
+    for (const content of this.#writtenSince(wall, passed)) {
+      this.#since.delete(content)
+      this.#marks.delete(content)
+    }
+    this.#wall = wall
+    this.#lookedAt = elapsed
+    for (const content of this.versions.keys()) {
+      if (used.has(content)) this.#since.delete(content)
+      else if (!this.#since.has(content)) this.#since.set(content, this.#clock)
+    }
+    const stay = new Set(used)
+    for (const content of this.#since.keys()) if (keepAll || this.#isYoung(content)) stay.add(content)
+    if (limit !== null) this.#fit(stay, used, limit)
+    for (const content of this.versions.keys()) {
+      if (stay.has(content)) this.#marks.delete(content)
+      else if (!this.#marks.has(content)) this.#marks.set(content, elapsed)
+    }
+    return new Set([...this.#marks].filter(([, at]) => elapsed - at >= HOUR).map(([content]) => content))
+  }
+
+  /** Written over or restored since the last look, or at a time that is in doubt. */
+  #writtenSince(wall: number, passed: number): Set<ContentId> {
+    const found = new Set<ContentId>()
+    if (this.#wall === null) return found
+    const since = Math.min(this.#wall, wall - passed)
+    for (const { contents, until } of this.#journal) if (until >= since) for (const each of contents) found.add(each)
+    return found
+  }
+
+  #isYoung(content: ContentId): boolean {
+    const age = this.#clock - (this.#since.get(content) ?? 0)
+    if (age < DAY) return true
+    if (age < WEEK) return this.#isLast(content, HOUR)
+    if (age < TWO_MONTHS) return this.#isLast(content, DAY)
+    return age < YEAR && this.#isLast(content, WEEK)
+  }
+
+  /** Of its file, in its hour, day or week. */
+  #isLast(content: ContentId, period: number): boolean {
+    const mine = this.#since.get(content) ?? 0
+    for (const [other, theirs] of this.#since) {
+      if (this.versions.get(other)?.file !== this.versions.get(content)?.file) continue
+      if (Math.floor(theirs / period) === Math.floor(mine / period) && this.#comesAfter(other, content)) return false
+    }
+    return true
+  }
+
+  #comesAfter(one: ContentId, other: ContentId): boolean {
+    const apart = (this.#since.get(one) ?? 0) - (this.#since.get(other) ?? 0)
+    return apart !== 0 ? apart > 0 : this.#lastEntry(one) > this.#lastEntry(other)
+  }
+
+  #lastEntry(content: ContentId): number {
+    return this.#journal.findLastIndex(({ contents }) => contents.includes(content))
+  }
+
+  /** What time would thin out first goes first, and of that the oldest. */
+  #fit(stay: Set<ContentId>, used: ReadonlySet<ContentId>, limit: number): void {
+    const lasts = (content: ContentId): number => {
+      const missed = [HOUR, DAY, WEEK].findIndex(period => !this.#isLast(content, period))
+      return missed < 0 ? 3 : missed
+    }
+    const order = new Map([...stay].filter(each => !used.has(each)).map(content => [content, lasts(content)]))
+    const first = [...order.keys()].sort(
+      (a, b) => (order.get(a) ?? 0) - (order.get(b) ?? 0) || (this.#comesAfter(a, b) ? 1 : -1),
+    )
+    let bytes = 0
+    for (const content of stay) bytes += this.versions.get(content)?.bytes ?? 0
+    for (const content of first) {
+      if (bytes <= limit) return
+      stay.delete(content)
+      bytes -= this.versions.get(content)?.bytes ?? 0
+    }
+  }
+}
