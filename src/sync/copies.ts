@@ -68,15 +68,14 @@ async function heldFiles(deps: CopiesDeps, path: string, options: Waiting): Prom
     const at = entryPath(tree, entry)
     if (isWithin(at, path)) files.push({ path: at, size: entry.facts.size, content: entry.facts.content })
   }
-  const linked = await holdings.holders(
-    files.map(file => file.content),
-    options,
-  )
+  const contents = files.map(file => file.content)
+  const linked = await holdings.holders(contents, options)
+  const here = await holdings.holds(contents, options)
   const changed = await changedSince(deps, options)
   const out: Held[] = []
-  for (const { path: at, size, content } of files) {
+  for (const [n, { path: at, size, content }] of files.entries()) {
     const holders = new Set<DeviceId>(linked.get(content) ?? [])
-    if (await holdings.holds(content)) holders.add(device)
+    if (here[n] === true) holders.add(device)
     // Only of what this disk shows is it known when it came.
     const shown = rows.byContent(content).length > 0
     for (const { device: other, syncedAt } of deps.absent)
