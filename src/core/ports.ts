@@ -347,6 +347,8 @@ export interface FolderStore {
    * stored when some time at or after that had been noted already.
    */
   journal(filter: { node?: NodeId; since?: number }): AsyncIterable<JournalEntry>
+  /** How many entries the journal has: the newest was stored as the last of them, whatever clocks said. */
+  readonly journalLength: number
   /** What the sweep of versions, verification and copies remember; small. Undefined: never stored. */
   note(name: NoteName): Promise<Uint8Array | undefined>
   /** Drops what is remembered of contents that are neither in `wanted` (all that a row, a kept version or the stage has) nor bases. */

@@ -210,8 +210,9 @@ export class FolderPast {
 
   /** Nothing else is to be done now. */
   async quiet(cycle: Cycle, state: FolderState): Promise<void> {
-    const { clock, peers, stopped } = this.#deps
-    const known = peers.due(state, clock.now(), clock.elapsed())
+    const { clock, peers, stopped, store } = this.#deps
+    const at = { now: clock.now(), journalLength: store.journalLength }
+    const known = peers.due(state, at, clock.elapsed())
     if (known !== null) await cycle.replica.commit(known)
     const isShown = !cycle.unfinished && cycle.wants.size === 0
     if (isShown && !this.restored.empty) await cycle.replica.commit(this.restored.clear())

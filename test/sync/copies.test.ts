@@ -6,6 +6,8 @@ import type { SimDevice } from '../support/sim-device.ts'
 
 const options = { signal: new AbortController().signal }
 
+const HOUR = 3_600_000
+
 /** One byte of it flips, and nobody wrote. */
 function rot(device: SimDevice, path: string): void {
   const inode = device.volume.at(path)
@@ -55,4 +57,19 @@ describe('sync: copies', () => {
         await stage.meet()
         expect(await lostWith(stage, b, a)).to.deep.equal([])
       }))
+
+  it('an absent device has nothing that came after it left, though the clock was ahead when it was here', () =>
+    scene({}, async stage => {
+      const { world, a, b } = stage
+      a.clock.jump(HOUR)
+      await stage.begin(p => p.write('f', '\0one'))
+      world.partition()
+      await world.pass(60_000)
+      a.clock.jump(-HOUR)
+      await stage.act(0, p => p.write('new', '\0only here'))
+      expect(await holders(stage, a, 'new')).to.deep.equal([a.id])
+      await world.pass(2 * HOUR)
+      expect(await holders(stage, a, 'new')).to.deep.equal([a.id])
+      expect(await holders(stage, a, 'f')).to.have.members([a.id, b.id])
+    }))
 })
