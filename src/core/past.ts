@@ -65,6 +65,8 @@ export interface RewindOutcome {
   readonly changes: readonly Change[]
   /** Left as they are: no device that answered holds what they were. */
   readonly missing: readonly Change[]
+  /** Of an undo: paths left as they are, since nobody can tell what that device did to them from what others did. */
+  readonly unclear: readonly string[]
   /** False for a dry run. */
   readonly done: boolean
 }

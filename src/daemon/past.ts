@@ -295,6 +295,7 @@ function outcomeBody(outcomes: readonly { engine: FolderEngine; outcome: RewindO
     done: outcomes.some(({ outcome }) => outcome.done),
     changes: all(outcome => outcome.changes),
     missing: all(outcome => outcome.missing),
+    unclear: outcomes.flatMap(({ engine, outcome }) => outcome.unclear.map(path => ({ folder: engine.name, path }))),
   }
 }
 

@@ -6,14 +6,17 @@ import type { ContentId, DeviceId, NodeId } from '../core/ids.ts'
 import { ROOT_ROW } from '../core/ids.ts'
 import type { Change, FileVersion, RewindOutcome } from '../core/past.ts'
 import type { FolderStore, Waiting } from '../core/ports.ts'
+import type { RowTable } from '../core/rows.ts'
 import type { CopiesStatus, FolderArchive, RewindRequest, UndoRequest, VerifyOutcome } from '../core/status.ts'
 import { resolutionOf } from './conflicts.ts'
 import { type Absent, type CopiesDeps, copiesOf, heldOnlyBy } from './copies.ts'
+import { askForDeeds } from './deeds.ts'
 import type { History } from './history.ts'
 import type { Holdings } from './holdings.ts'
 import { type ReaderDeps, readContent } from './reader.ts'
 import type { Replica } from './replica.ts'
 import type { Restore } from './restore.ts'
+import type { RewindStep } from './rewind.ts'
 import { planGone, planMoment, planUndo, planVersion, treeThen } from './rewind-plans.ts'
 import type { Refusal, Turns } from './turns.ts'
 
@@ -74,12 +77,16 @@ export class Archive implements FolderArchive {
 
   async undo({ device, since, dryRun, signal }: UndoRequest): Promise<RewindOutcome> {
     const { store } = this.#deps
-    const outcome = await this.#deps.restore.run(
-      async rows => planUndo({ rows, store }, { device, since }, { signal }),
-      { dryRun, signal },
-    )
+    const asked = await askForDeeds(this.#deps, { device, since }, { signal })
+    let unclear: readonly string[] = []
+    const plan = async (rows: RowTable): Promise<readonly RewindStep[]> => {
+      const found = await planUndo({ rows, store }, { since, deedsOf: asked() }, { signal })
+      unclear = found.unclear
+      return found.steps
+    }
+    const outcome = await this.#deps.restore.run(plan, { dryRun, signal })
     if (outcome.done) this.#deps.onRevised()
-    return outcome
+    return { ...outcome, unclear }
   }
 
   async resolve(path: string, keep: string, options: Waiting): Promise<void> {

@@ -9,6 +9,7 @@ import { isWithin } from '../core/names.ts'
 import type { Change, JournalEntry } from '../core/past.ts'
 import type { FolderStore, Waiting } from '../core/ports.ts'
 import type { RowTable } from '../core/rows.ts'
+import type { DeedsOf } from './deeds.ts'
 import { Rewind, type RewindStep } from './rewind.ts'
 
 /** Deletions no further apart than this went in one go. */
@@ -27,7 +28,7 @@ export async function planMoment(
   options: Waiting,
 ): Promise<RewindStep[]> {
   const { path, at, keepNew } = request
-  const rewind = await rewound(deps, at, () => true, options)
+  const rewind = await rewound(deps, at, options)
   if (path !== '' && deps.rows.at(path) === undefined && rewind.shown(path)[Symbol.iterator]().next().done === true)
     throw nothingThen(path)
   return rewind.steps({ path, keepNew, yields: false })
@@ -39,20 +40,21 @@ export async function treeThen(
   { path, at }: { readonly path: string; readonly at: number },
   options: Waiting,
 ): Promise<Change[]> {
-  const rewind = await rewound(deps, at, () => true, options)
+  const rewind = await rewound(deps, at, options)
   const shown = [...rewind.shown(path)]
   if (shown.length === 0 && path !== '') throw nothingThen(path)
   return shown.map(each => ({ action: 'create', from: null, ...each }))
 }
 
-/** Without what one device did since then, keeping what others did. */
+/** Without what one device did since then, keeping what others did; and what is left as it is because nobody can tell whose it was. */
 export async function planUndo(
   deps: PlanDeps,
-  { device, since }: { readonly device: DeviceId; readonly since: number },
+  { since, deedsOf }: { readonly since: number; readonly deedsOf: DeedsOf },
   options: Waiting,
-): Promise<RewindStep[]> {
-  const rewind = await rewound(deps, since - 1, entry => entry.device === device, options)
-  return rewind.steps({ path: '', keepNew: false, yields: true })
+): Promise<{ readonly steps: RewindStep[]; readonly unclear: readonly string[] }> {
+  const rewind = await rewound(deps, since - 1, options, deedsOf)
+  const unclear = rewind.unclear()
+  return { steps: rewind.steps({ path: '', keepNew: false, yields: true }), unclear }
 }
 
 /** One file as a version of it has it, at that path. */
@@ -69,8 +71,8 @@ export function planVersion(
   const row = deps.rows.at(path)
   const entry = { time: 0, device: '' as DeviceId, kind, path, was: { path, facts } }
   if (row !== undefined && row.kind === kind)
-    rewind.undo({ ...entry, action: 'edited', node: row.nodes[0]?.id ?? node, facts: row }, true)
-  else rewind.undo({ ...entry, action: 'deleted', node, facts }, true)
+    rewind.undo({ ...entry, action: 'edited', node: row.nodes[0]?.id ?? node, facts: row }, 'back')
+  else rewind.undo({ ...entry, action: 'deleted', node, facts }, 'back')
   return rewind.steps({ path, keepNew: true, yields: false })
 }
 
@@ -93,7 +95,7 @@ export async function planGone(deps: PlanDeps, path: string, { signal }: Waiting
       }
       lastTime = entry.time
     }
-    rewind.undo(entry, true)
+    rewind.undo(entry, 'back')
   }
   const found = lastTime !== null && rewind.shown(path)[Symbol.iterator]().next().done !== true
   if (!found) throw new KithError('not-found', `Nothing is known of ${printable(path)} on this device.`)
@@ -103,14 +105,14 @@ export async function planGone(deps: PlanDeps, path: string, { signal }: Waiting
 async function rewound(
   { rows, store }: PlanDeps,
   at: number,
-  take: (entry: JournalEntry) => boolean,
   { signal }: Waiting,
+  deedsOf: DeedsOf = entry => [{ entry, fate: 'back' }],
 ): Promise<Rewind> {
   const rewind = new Rewind(rows)
   let count = 0
   for await (const entry of store.journal({ since: at + 1 })) {
     if (++count % CHECK_EVERY === 0) signal.throwIfAborted()
-    rewind.undo(entry, take(entry))
+    for (const deed of deedsOf(entry)) rewind.undo(deed.entry, deed.fate)
   }
   return rewind
 }

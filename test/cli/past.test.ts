@@ -323,10 +323,16 @@ describe('cli: the past', () => {
     )
     expect(archive.asked[1]).to.deep.equal({ device: OWN_ID, since: AT_MS, dryRun: false })
     expect(daemon.engine('photos').archive.asked).to.have.length(1)
+    archive.outcome = { changes: [], missing: [], unclear: ['mixed', HOSTILE] }
+    const unclear = await run('undo', '--device', 'desktop', '--since', AT)
+    expect(unclear).to.include({ code: 1, stdout: '' })
+    expect(unclear.stderr).to.contain('what desktop did to them').and.contain(': mixed, evil')
+    expect(unclear.stderr).not.to.match(RAW)
     await fails(1, /No device "tablet"/, 'undo', '--device', 'tablet', '--since', AT)
     await fails(2, /required option '--since/, 'undo', '--device', 'desktop')
     // One that was removed is known by its whole id alone.
     const removed = `12D3KooW${'a'.repeat(44)}`
+    archive.outcome = { changes: [], missing: [] }
     await json(shapes.outcomeSchema, 'undo', '--device', removed, '--since', AT)
     expect(archive.asked.at(-1)).to.deep.include({ device: removed })
   })

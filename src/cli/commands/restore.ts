@@ -20,6 +20,8 @@ type Arguments = readonly (string | undefined)[]
 const FAILED = 1
 /** Of one list, on a screen. */
 const MAX_LINES = 50
+/** In a sentence. */
+const MAX_NAMED = 5
 const PAST = { create: 'brought back', edit: 'changed back', move: 'moved back', delete: 'deleted' } as const
 
 interface RestoreOptions {
@@ -63,7 +65,13 @@ export async function undo(context: Context, _: Arguments, options: UndoOptions)
   const { device, since, folder, dryRun = false } = options
   const request = { device, since: since.toISOString(), dryRun, ...(folder === undefined ? {} : { folder }) }
   const body = await whileShowing(context, folder, () => context.client.post<OutcomeBody>('/undo', request))
-  return tell(context, body, `${name(device)} changed nothing since then that is still so: nothing to do.`)
+  const code = tell(context, body, `${name(device)} changed nothing since then that is still so: nothing to do.`)
+  if (body.unclear.length === 0) return code
+  const paths = body.unclear.map(each => each.path)
+  context.out.note(
+    `Left as they are, since what ${name(device)} did to them cannot be told from what others did: ${some(paths)}. Try it again while all devices are linked, or bring back one of their versions: "${context.place.command} history PATH".`,
+  )
+  return FAILED
 }
 
 async function copy(context: Context, request: object): Promise<number> {
@@ -80,7 +88,7 @@ async function copy(context: Context, request: object): Promise<number> {
 function tell({ out }: Context, body: OutcomeBody, nothing: string): number {
   const { changes, missing, done } = body
   if (out.json) out.document(body)
-  else if (changes.length === 0 && missing.length === 0) out.text(nothing)
+  else if (changes.length + missing.length + body.unclear.length === 0) out.text(nothing)
   else {
     const several = new Set(changes.map(change => change.folder)).size > 1
     for (const change of changes.slice(0, MAX_LINES)) out.text(lineOf(change, several))
@@ -88,10 +96,14 @@ function tell({ out }: Context, body: OutcomeBody, nothing: string): number {
     if (changes.length > 0) out.text(`${done ? 'Done' : 'That is what would change'}: ${summary(changes)}.`)
   }
   if (missing.length === 0) return 0
-  const paths = missing.slice(0, 5).map(change => name(change.path))
-  const more = missing.length > paths.length ? ` and ${missing.length - paths.length} more` : ''
-  out.note(`Left as they are, since no device that answers holds what they were: ${paths.join(', ')}${more}.`)
+  const paths = missing.map(change => change.path)
+  out.note(`Left as they are, since no device that answers holds what they were: ${some(paths)}.`)
   return FAILED
+}
+
+function some(paths: readonly string[]): string {
+  const more = paths.length > MAX_NAMED ? ` and ${paths.length - MAX_NAMED} more` : ''
+  return paths.slice(0, MAX_NAMED).map(name).join(', ') + more
 }
 
 /** As `diff` and `undo` and `restore` list changes. */

@@ -190,6 +190,8 @@ export const outcomeSchema = z
     changes: z.array(changeSchema),
     /** Left as they are: no device that answered holds what they were. */
     missing: z.array(changeSchema),
+    /** Of an undo, left as they are: what that device did to them cannot be told from what others did. */
+    unclear: z.array(z.object({ folder: z.string(), path: z.string() })),
   })
   .openapi('Outcome')
 

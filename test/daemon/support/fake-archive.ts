@@ -22,7 +22,7 @@ export class FakeArchive implements FolderArchive {
   /** Of the whole folder, by the time it was so. */
   readonly trees = new Map<number, readonly Change[]>()
   readonly asked: unknown[] = []
-  outcome: Omit<RewindOutcome, 'done'> = { changes: [], missing: [] }
+  outcome: Pick<RewindOutcome, 'changes' | 'missing'> & Partial<RewindOutcome> = { changes: [], missing: [] }
   only: readonly { path: string; size: number }[] = []
   held: CopiesStatus = { files: [], atRisk: { files: 0, bytes: 0 }, stale: [] }
   verified: VerifyOutcome = { checked: 0, bytes: 0, damaged: [], drill: null }
@@ -78,12 +78,12 @@ export class FakeArchive implements FolderArchive {
 
   async restore({ signal: _, ...request }: RewindRequest): Promise<RewindOutcome> {
     this.asked.push(request)
-    return { ...this.outcome, done: !request.dryRun }
+    return { unclear: [], ...this.outcome, done: !request.dryRun }
   }
 
   async undo({ signal: _, ...request }: UndoRequest): Promise<RewindOutcome> {
     this.asked.push(request)
-    return { ...this.outcome, done: !request.dryRun }
+    return { unclear: [], ...this.outcome, done: !request.dryRun }
   }
 
   async resolve(path: string, keep: string): Promise<void> {
