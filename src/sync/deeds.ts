@@ -122,7 +122,8 @@ class Teller {
       if (step === undefined || (at > first && !stands(step, entries[at - 1]?.was ?? null))) break
       const was = step.was === null ? null : { path: pathBefore(step, here.path), facts: step.was.facts }
       const isEnd = isSame(was, entry.was)
-      steps.push({ ...step, path: here.path, facts: here.facts, was: isEnd ? entry.was : was })
+      const path = step.action === 'deleted' && was !== null ? was.path : here.path
+      steps.push({ ...step, path, facts: here.facts, was: isEnd ? entry.was : was })
       this.#told.set(entry.node, at + 1)
       if (isEnd) return { steps, whole: true }
       if (was === null) break
@@ -136,7 +137,7 @@ class Teller {
 /** Does that device's entry end where this device's does? Directories above may have had other names by then. */
 function leadsTo(step: JournalEntry, entry: JournalEntry): boolean {
   if (step.kind !== entry.kind || (step.action === 'deleted') !== (entry.action === 'deleted')) return false
-  return nameOf(step.path) === nameOf(entry.path) && (step.action === 'deleted' || alike(step, entry))
+  return step.action === 'deleted' || (nameOf(step.path) === nameOf(entry.path) && alike(step, entry))
 }
 
 function stands(step: JournalEntry, now: Standing | null): boolean {
@@ -153,7 +154,8 @@ function alike(a: Pick<Standing, 'facts'>, b: Pick<Standing, 'facts'>): boolean 
 }
 
 /** Where that step found what it left at `here`, which it may know by another path. */
-function pathBefore({ path, was }: JournalEntry, here: string): string {
+function pathBefore({ action, path, was }: JournalEntry, here: string): string {
+  if (action === 'deleted') return nameOf(path) === nameOf(here) ? here : path
   if (was === null || was.path === path) return here
   if (path === here || parentPath(was.path) !== parentPath(path)) return was.path
   const above = parentPath(here)
