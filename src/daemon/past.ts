@@ -96,8 +96,7 @@ export class Past {
       dryRun,
       signal: options.signal,
     })
-    if (outcome.done) await followDisk(engine, options)
-    return outcomeBody([{ engine, outcome }])
+    return this.#outcome([{ engine, outcome }], options)
   }
 
   /** `restore --to`: to a place of its own, as a copy. */
@@ -122,8 +121,7 @@ export class Past {
       const { dryRun } = request
       outcomes.push({ engine, outcome: await engine.archive.undo({ device, since, dryRun, signal: options.signal }) })
     }
-    for (const { engine, outcome } of outcomes) if (outcome.done) await followDisk(engine, options)
-    return outcomeBody(outcomes)
+    return this.#outcome(outcomes, options)
   }
 
   async resolve(given: string, keep: string, options: Waiting): Promise<ResolvedBody> {
@@ -185,6 +183,19 @@ export class Past {
     for (const [id, asOf] of stale)
       all.stale.push({ id, name: this.#name(id), asOf: asOf === null ? null : timeText(asOf) })
     return all
+  }
+
+  /** What was changed, and what of it this disk does not show after a while. */
+  async #outcome(
+    outcomes: readonly { engine: FolderEngine; outcome: RewindOutcome }[],
+    options: Waiting,
+  ): Promise<OutcomeBody> {
+    const pending: OutcomeBody['pending'] = []
+    for (const { engine, outcome } of outcomes) {
+      const left = outcome.done && outcome.changes.length > 0 ? await followDisk(engine, options) : null
+      if (left !== null) pending.push({ folder: engine.name, ...left })
+    }
+    return { ...outcomeBody(outcomes), pending }
   }
 
   // -- what a restore to elsewhere copies
@@ -288,7 +299,9 @@ export class Past {
 
 const ROOT_FACTS = { content: '' as CopyItem['facts']['content'], size: 0, mtime: 0, mode: 0o755 }
 
-function outcomeBody(outcomes: readonly { engine: FolderEngine; outcome: RewindOutcome }[]): OutcomeBody {
+function outcomeBody(
+  outcomes: readonly { engine: FolderEngine; outcome: RewindOutcome }[],
+): Omit<OutcomeBody, 'pending'> {
   const all = (pick: (outcome: RewindOutcome) => readonly Change[]): ChangeBody[] =>
     outcomes.flatMap(({ engine, outcome }) => pick(outcome).map(change => changeBody(engine, change)))
   return {

@@ -19,6 +19,8 @@ const HOSTILE = 'evil\u001b[2J\u202etxt'
 const RAW = /(?!\n)[\p{Cc}\p{Bidi_Control}]/u
 const AT = '2026-11-20T14:00:00Z'
 const AT_MS = Date.parse(AT)
+/** Nothing moved for so long: whoever waits for the disk gives up. */
+const FOLLOW_MS = 20_000
 
 describe('cli: the past', () => {
   let directory: Awaited<ReturnType<typeof makeDirectory>>
@@ -248,6 +250,7 @@ describe('cli: the past', () => {
     })
 
     it('returns when the disk has followed', async () => {
+      archive.outcome = { changes: [change('edit', 'a')], missing: [] }
       engine.set({ settled: false })
       let ended = false
       const running = run('restore', 'notes', '--at', AT).then(ran => {
@@ -260,6 +263,55 @@ describe('cli: the past', () => {
       expect(ended).to.equal(false)
       engine.set({ need: { files: 0, bytes: 0 } })
       expect((await running).code).to.equal(0)
+    })
+
+    describe('where the disk does not follow', () => {
+      const timeout = AbortSignal.timeout.bind(AbortSignal)
+      beforeEach(() => {
+        archive.outcome = { changes: [change('edit', 'a'), change('edit', 'b')], missing: [] }
+        AbortSignal.timeout = ms => timeout(ms === FOLLOW_MS ? 1 : ms)
+      })
+      afterEach(() => {
+        AbortSignal.timeout = timeout
+      })
+
+      it('says how many files are still to come, and ends with 4', async () => {
+        engine.set({ settled: true, need: { files: 2, bytes: 5 } })
+        for (const command of [
+          ['restore', 'notes', '--at', AT],
+          ['undo', '--device', 'desktop', '--since', AT],
+        ]) {
+          const { code, stdout, stderr } = await run(...command)
+          expect(code).to.equal(4)
+          expect(stdout).to.contain('Under way: 2 changed back.').and.not.contain('Done')
+          expect(stderr).to.contain('notes: 2 files still to come.')
+          const json = await run(...command, '--json')
+          expect(json.code).to.equal(4)
+          expect(shapes.outcomeSchema.parse(JSON.parse(json.stdout)).pending).to.deep.equal([
+            { folder: 'notes', files: 2, stopped: null },
+          ])
+        }
+        expect((await run('restore', 'notes', '--at', AT, '--dry-run')).code).to.equal(0)
+        archive.outcome = { changes: [], missing: [] }
+        expect((await run('restore', 'notes', '--at', AT)).code).to.equal(0)
+      })
+
+      it('says so of what is not written, and of a folder that stands still', async () => {
+        engine.set({ settled: false })
+        expect((await run('restore', 'notes', '--at', AT)).stderr).to.contain('some of it is still to be written')
+        engine.stopped = 'root-missing'
+        const { code, stderr } = await run('restore', 'notes', '--at', AT)
+        expect(code).to.equal(1)
+        expect(stderr).to.contain('notes: it is stored, but the folder stands still')
+      })
+
+      it('ends with 1 where something is left as it is, too', async () => {
+        engine.set({ settled: true, need: { files: 1, bytes: 5 } })
+        archive.outcome = { ...archive.outcome, missing: [change('create', 'lost')] }
+        const { code, stderr } = await run('restore', 'notes', '--at', AT)
+        expect(code).to.equal(1)
+        expect(stderr).to.contain('1 file still to come').and.contain('lost')
+      })
     })
 
     it('--to: a version, what was then, and what is gone', async () => {

@@ -18,6 +18,7 @@ import { untilInterrupted } from '../signals.ts'
 type Arguments = readonly (string | undefined)[]
 
 const FAILED = 1
+const GAVE_UP = 4
 /** Of one list, on a screen. */
 const MAX_LINES = 50
 /** In a sentence. */
@@ -85,20 +86,31 @@ async function copy(context: Context, request: object): Promise<number> {
   return body.missing.length === 0 ? 0 : FAILED
 }
 
-function tell({ out }: Context, body: OutcomeBody, nothing: string): number {
-  const { changes, missing, done } = body
+function tell({ out, place }: Context, body: OutcomeBody, nothing: string): number {
+  const { changes, missing, done, pending } = body
+  const state = !done ? 'That is what would change' : pending.length > 0 ? 'Under way' : 'Done'
   if (out.json) out.document(body)
   else if (changes.length + missing.length + body.unclear.length === 0) out.text(nothing)
   else {
     const several = new Set(changes.map(change => change.folder)).size > 1
     for (const change of changes.slice(0, MAX_LINES)) out.text(lineOf(change, several))
     if (changes.length > MAX_LINES) out.text(`and ${count(changes.length - MAX_LINES, 'more change')}: --json`)
-    if (changes.length > 0) out.text(`${done ? 'Done' : 'That is what would change'}: ${summary(changes)}.`)
+    if (changes.length > 0) out.text(`${state}: ${summary(changes)}.`)
   }
-  if (missing.length === 0) return 0
+  for (const each of pending) out.note(`${name(each.folder)}: ${stillToCome(each, place.command)}`)
+  if (missing.length === 0) {
+    if (pending.length === 0) return 0
+    return pending.some(each => each.stopped !== null) ? FAILED : GAVE_UP
+  }
   const paths = missing.map(change => change.path)
   out.note(`Left as they are, since no device that answers holds what they were: ${some(paths)}.`)
   return FAILED
+}
+
+function stillToCome({ files, stopped }: OutcomeBody['pending'][number], command: string): string {
+  if (stopped !== null) return `it is stored, but the folder stands still: "${command} status" says why.`
+  const rest = files === 0 ? 'some of it is still to be written' : `${count(files, 'file')} still to come`
+  return `${rest}. It goes on by itself: "${command} wait" returns when it is there, "${command} status" says what is in the way.`
 }
 
 function some(paths: readonly string[]): string {
