@@ -80,6 +80,9 @@ function byDoer(doer: Teller, entry: JournalEntry, culprit: Culprit): Deed[] | n
   if (account === null) return null
   const { steps, whole } = account
   if (whole) return steps.map(step => deedOf(step, culprit))
+  // What somebody else wrote last hides what was before.
+  if (entry.action !== 'merged' && entry.device !== culprit.device && steps[0]?.device !== culprit.device)
+    return [{ entry, fate: 'stays' }]
   // What the doer had before was never here: its own changes go back, on what it had.
   const isRecent = ({ time }: JournalEntry): boolean => time >= culprit.since
   const end = steps.findIndex((step, at) => at > 0 && !isRecent(step))
@@ -102,8 +105,8 @@ interface Account {
 /** One device's journal, walked back beside this device's. */
 class Teller {
   readonly #entries: ReadonlyMap<NodeId, readonly JournalEntry[]>
-  /** What was told of a node. */
-  readonly #told = new Map<NodeId, number>()
+  /** Each is told once. */
+  readonly #told = new Set<JournalEntry>()
 
   constructor(entries: ReadonlyMap<NodeId, readonly JournalEntry[]>) {
     this.#entries = entries
@@ -111,26 +114,56 @@ class Teller {
 
   /** Null: it does not know of that. */
   account(entry: JournalEntry): Account | null {
-    const entries = this.#entries.get(entry.node) ?? []
-    const first = entries.findIndex((each, at) => at >= (this.#told.get(entry.node) ?? 0) && leadsTo(each, entry))
-    if (first < 0) return null
+    const all = this.#entries.get(entry.node) ?? []
+    // Concurrent changes came in another order there.
+    const same = all.find(each => !this.#told.has(each) && isSameChange(each, entry))
+    if (same !== undefined) {
+      this.#told.add(same)
+      return { steps: [{ ...entry, device: same.device, action: same.action }], whole: true }
+    }
+    const first = all.findIndex(each => !this.#told.has(each) && leadsTo(each, entry))
+    return first < 0 ? null : this.#chain(all, first, entry)
+  }
+
+  #chain(all: readonly JournalEntry[], first: number, entry: JournalEntry): Account {
     const steps: JournalEntry[] = []
     let here: Standing = entry
     for (let at = first; ; at++) {
-      const step = entries[at]
+      const step = all[at]
       // The journal was cut there, or lost.
-      if (step === undefined || (at > first && !stands(step, entries[at - 1]?.was ?? null))) break
+      if (step === undefined || (at > first && !stands(step, all[at - 1]?.was ?? null))) break
       const was = step.was === null ? null : { path: pathBefore(step, here.path), facts: step.was.facts }
       const isEnd = isSame(was, entry.was)
       const path = step.action === 'deleted' && was !== null ? was.path : here.path
       steps.push({ ...step, path, facts: here.facts, was: isEnd ? entry.was : was })
-      this.#told.set(entry.node, at + 1)
-      if (isEnd) return { steps, whole: true }
+      if (isEnd) {
+        for (const each of all.slice(first, at + 1)) this.#told.add(each)
+        return { steps, whole: true }
+      }
       if (was === null) break
       here = was
     }
-    this.#told.set(entry.node, first + 1)
+    const [newest] = all.slice(first)
+    if (newest !== undefined) this.#told.add(newest)
     return { steps, whole: false }
+  }
+}
+
+/** What one changed the other did, from the same to the same; what neither changed may differ. */
+function isSameChange(a: JournalEntry, b: JournalEntry): boolean {
+  if (a.kind !== b.kind || (a.action === 'deleted') !== (b.action === 'deleted')) return false
+  if (a.was === null || b.was === null) return a.was === b.was && nameOf(a.path) === nameOf(b.path) && alike(a, b)
+  if (a.action === 'deleted') return nameOf(a.path) === nameOf(b.path) && alike(a.was, b.was)
+  const one = changeOf(a, a.was)
+  const other = changeOf(b, b.was)
+  return one.content === other.content && one.mode === other.mode && one.name === other.name
+}
+
+function changeOf({ path, facts }: Standing, was: Standing): { content: string; mode: string; name: string } {
+  return {
+    content: was.facts.content === facts.content ? '' : `${was.facts.content} ${facts.content}`,
+    mode: was.facts.mode === facts.mode ? '' : `${was.facts.mode} ${facts.mode}`,
+    name: was.path === path ? '' : `${nameOf(was.path)}/${nameOf(path)}`,
   }
 }
 

@@ -106,6 +106,33 @@ describe('sync: undo of one device', () => {
         expect(await undone(stage, stage.device(at), stage.b, since)).to.deep.equal({ f: '\0v2', other: '\0other' })
       }))
 
+    it(`brings back what it deleted where another had moved it: on ${what}`, () =>
+      scene({ devices: 3 }, async stage => {
+        const since = await began(stage, p => {
+          p.write('f', '\0f')
+          p.write('other', '\0other')
+        })
+        await withoutThird(stage, [0, p => p.rename('f', 'moved')], [1, p => p.remove('moved')])
+        const after = { moved: '\0f', other: '\0other' }
+        expect(await undone(stage, stage.device(at), stage.b, since)).to.deep.equal(after)
+      }))
+
+    it(`moves back what others wrote to since, though it saw less of that: on ${what}`, () =>
+      scene({ devices: 3 }, async stage => {
+        const since = await began(stage, p => p.write('f', '\0f1'))
+        await stage.act(2, p => p.rename('f', 'moved'))
+        await stage.meet()
+        await withoutThird(stage, [0, p => p.write('moved', '\0f2')], [1, p => p.write('moved', '\0f3')])
+        expect(await undone(stage, stage.device(at), stage.c, since)).to.deep.equal({ f: '\0f3' })
+      }))
+
+    it(`moves back what another wrote to meanwhile: on ${what}`, () =>
+      scene({ devices: 3 }, async stage => {
+        const since = await began(stage, p => p.write('f', '\0f1'))
+        await withoutThird(stage, [0, p => p.rename('f', 'moved')], [2, p => p.write('f', '\0f2')])
+        expect(await undone(stage, stage.device(at), stage.a, since)).to.deep.equal({ f: '\0f2' })
+      }))
+
     it(`leaves a text that was merged, and says so: on ${what}`, () =>
       scene({ devices: 3 }, async stage => {
         const { world, a, b } = stage
@@ -125,6 +152,36 @@ describe('sync: undo of one device', () => {
         }
       }))
   }
+
+  it('goes by what that device says, whoever else is off', () =>
+    scene({ devices: 3 }, async stage => {
+      const { a, b, c } = stage
+      const since = await began(stage, p => p.write('f', '\0v1'))
+      await withoutThird(stage, [0, p => p.write('f', '\0v2')], [1, p => p.write('f', '\0v3')])
+      await stopped(stage, a)
+      const { changes, missing, unclear } = await undo(stage, c, b, since, false)
+      // Only the one that is off kept it.
+      expect([changes, unclear]).to.deep.equal([[], []])
+      expect(missing.map(change => change.facts.content)).to.deep.equal([contentOf(Buffer.from('\0v2')).content])
+      a.start()
+      await stage.meet()
+      expect(await undone(stage, c, b, since)).to.deep.equal({ f: '\0v2' })
+    }))
+
+  it('whose device is off may have had a part in a text that others merged', () =>
+    scene({ devices: 3 }, async stage => {
+      const { world, a, b } = stage
+      const lines = (first: string, last: string): string => `${first}\n2\n3\n4\n5\n6\n7\n8\n${last}\n`
+      const since = await began(stage, p => p.write('f.txt', lines('1', '9')))
+      world.partition()
+      await stage.act(0, p => p.write('f.txt', lines('by a', '9')))
+      await stage.act(1, p => p.write('f.txt', lines('1', 'by b')))
+      await stage.meet()
+      await stopped(stage, a)
+      expect(said(await undo(stage, b, a, since, true))).to.deep.equal(['unclear f.txt'])
+      a.start()
+      await stage.meet()
+    }))
 
   it('whose device is off goes by what all others say', () =>
     scene({ devices: 3 }, async stage => {
