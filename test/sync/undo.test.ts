@@ -133,6 +133,13 @@ describe('sync: undo of one device', () => {
         expect(await undone(stage, stage.device(at), stage.a, since)).to.deep.equal({ f: '\0f2' })
       }))
 
+    it(`moves back what another had written to, though some saw that later: on ${what}`, () =>
+      scene({ devices: 3 }, async stage => {
+        const since = await began(stage, p => p.write('f', '\0f1'))
+        await withoutThird(stage, [1, p => p.write('f', '\0f2')], [0, p => p.rename('f', 'moved')])
+        expect(await undone(stage, stage.device(at), stage.a, since)).to.deep.equal({ f: '\0f2' })
+      }))
+
     it(`leaves a text that was merged, and says so: on ${what}`, () =>
       scene({ devices: 3 }, async stage => {
         const { world, a, b } = stage
