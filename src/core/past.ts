@@ -61,6 +61,12 @@ export interface Change {
   readonly facts: Facts
 }
 
+/** What stood at a path at some time. */
+export interface Stood extends Change {
+  /** Who wrote it so; null where this device's journal does not say, and of a directory. */
+  readonly device: DeviceId | null
+}
+
 export interface RewindOutcome {
   readonly changes: readonly Change[]
   /** Left as they are: no device that answered holds what they were. */

@@ -247,10 +247,17 @@ export class Past {
   }
 
   async #then({ engine, path }: Spot, at: number, options: Waiting): Promise<TreeBody['entries']> {
-    const changes = await engine.archive.treeAt(path, at, options)
-    return changes
-      .map(({ path: where, kind, facts }) => {
-        return { path: where, kind, size: facts.size, time: timeText(facts.mtime), device: null, copies: null }
+    const stood = await engine.archive.treeAt(path, at, options)
+    const files = stood.filter(({ kind }) => kind !== 'directory')
+    const holders = await engine.archive.holders(
+      files.map(({ facts }) => facts.content),
+      options,
+    )
+    return stood
+      .map(({ path: where, kind, facts, device }) => {
+        const copies = kind === 'directory' ? null : (holders.get(facts.content)?.length ?? 0)
+        const by = device === null ? null : this.#name(device)
+        return { path: where, kind, size: facts.size, time: timeText(facts.mtime), device: by, copies }
       })
       .sort(byPath)
   }

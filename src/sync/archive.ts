@@ -4,7 +4,7 @@ import { printable } from '../core/display.ts'
 import { KithError } from '../core/errors.ts'
 import type { ContentId, DeviceId, NodeId } from '../core/ids.ts'
 import { ROOT_ROW } from '../core/ids.ts'
-import type { Change, FileVersion, RewindOutcome } from '../core/past.ts'
+import type { FileVersion, RewindOutcome, Stood } from '../core/past.ts'
 import type { FolderStore, Waiting } from '../core/ports.ts'
 import type { RowTable } from '../core/rows.ts'
 import type { CopiesStatus, FolderArchive, RewindRequest, UndoRequest, VerifyOutcome } from '../core/status.ts'
@@ -53,9 +53,9 @@ export class Archive implements FolderArchive {
     return versions
   }
 
-  async treeAt(path: string, at: number, options: Waiting): Promise<readonly Change[]> {
+  async treeAt(path: string, at: number, options: Waiting): Promise<readonly Stood[]> {
     const { turns, store, replica } = this.#deps
-    const plan = (): Promise<Change[]> => treeThen({ rows: replica().rows, store }, { path, at }, options)
+    const plan = (): Promise<Stood[]> => treeThen({ rows: replica().rows, store }, { path, at }, options)
     return turns.take(plan, () => null, options)
   }
 
@@ -110,6 +110,18 @@ export class Archive implements FolderArchive {
 
   async copies(path: string, options: Waiting): Promise<CopiesStatus> {
     return copiesOf(this.#copies(), path, options)
+  }
+
+  async holders(
+    contents: readonly ContentId[],
+    options: Waiting,
+  ): Promise<ReadonlyMap<ContentId, readonly DeviceId[]>> {
+    const { device, holdings } = this.#deps
+    const found = await holdings.holders(contents, options)
+    const here = await holdings.holds(contents, options)
+    for (const content of new Set(contents.filter((_, at) => here[at] === true)))
+      found.set(content, [device, ...(found.get(content) ?? [])])
+    return found
   }
 
   async onlyOn(device: DeviceId, options: Waiting): Promise<readonly { path: string; size: number }[]> {

@@ -4,7 +4,7 @@
 
 import type { Facts, Kind } from '../core/entry.ts'
 import { plainFacts } from '../core/entry.ts'
-import type { RowId } from '../core/ids.ts'
+import type { NodeId, RowId } from '../core/ids.ts'
 import { isWithin } from '../core/names.ts'
 import type { Change, JournalEntry } from '../core/past.ts'
 import type { Row, RowTable } from '../core/rows.ts'
@@ -36,10 +36,19 @@ export interface Selection {
   readonly yields: boolean
 }
 
+export interface Shown {
+  readonly path: string
+  readonly kind: Kind
+  readonly facts: Facts
+  readonly nodes: ReadonlySet<NodeId>
+}
+
 /** What becomes of a change: it is undone, it was somebody else's and stays, or it cannot be told whose it was and stays too. */
 export type Fate = 'back' | 'stays' | 'unclear'
 
 export class Rewind {
+  /** Entries that were gone back over. */
+  undone = 0
   readonly #tree: PastTree
   readonly #rows: RowTable
 
@@ -50,6 +59,7 @@ export class Rewind {
 
   /** Goes back over one entry, newest first. */
   undo(entry: JournalEntry, fate: Fate): void {
+    this.undone++
     if (entry.action === 'deleted') this.#undelete(entry, fate)
     else if (entry.was === null) this.#uncreate(entry, fate)
     else this.#unchange(entry, entry.was, fate)
@@ -65,14 +75,14 @@ export class Rewind {
   }
 
   /** What the folder showed at the time that the walk has come to, below and with the path, parents before children. */
-  *shown(path: string): Iterable<{ readonly path: string; readonly kind: Kind; readonly facts: Facts }> {
+  *shown(path: string): Iterable<Shown> {
     const tops = path === '' ? [] : this.#tree.at(path)
-    for (const { kind, facts } of tops) yield { path, kind, facts }
+    for (const { kind, facts, nodes } of tops) yield { path, kind, facts, nodes }
     const top = path === '' ? this.#tree.root : tops.find(thing => thing.kind === 'directory')
     if (top === undefined) return
     for (const thing of this.#tree.walk(top)) {
       const at = pathBy(thing, each => each.place)
-      if (at !== undefined) yield { path: at, kind: thing.kind, facts: thing.facts }
+      if (at !== undefined) yield { path: at, kind: thing.kind, facts: thing.facts, nodes: thing.nodes }
     }
   }
 

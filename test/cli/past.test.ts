@@ -173,12 +173,21 @@ describe('cli: the past', () => {
     })
 
     it('--at shows what was', async () => {
-      archive.trees.set(AT_MS, [change('create', 'old', { facts: archive.put('past') })])
+      archive.trees.set(AT_MS, [
+        { ...change('create', 'old', { facts: archive.put('past') }), device: OTHER },
+        change('create', 'sub', { kind: 'directory' }),
+        change('create', 'sub/lost'),
+      ])
       const body = await json(shapes.treeSchema, 'ls', 'notes', '--at', AT)
       expect(body.at).to.equal('2026-11-20T14:00:00.000Z')
-      expect(body.entries).to.have.length(1)
-      expect(body.entries[0]).to.deep.include({ path: 'old', size: 4, device: null, copies: null })
-      expect((await run('ls', 'notes', '--at', AT)).stdout).to.match(/^SIZE +MODIFIED +PATH\n4 B .* old\n$/)
+      expect(body.entries[0]).to.deep.include({ path: 'old', size: 4, device: 'desktop', copies: 1 })
+      expect(body.entries.slice(1).map(each => [each.path, each.device, each.copies])).to.deep.equal([
+        ['sub', null, null],
+        ['sub/lost', null, 0],
+      ])
+      expect((await run('ls', 'notes', '--at', AT)).stdout).to.match(
+        /^SIZE +MODIFIED +DEVICE +COPIES +PATH\n4 B .* desktop +1 +old\n/,
+      )
       await fails(
         1,
         /There was nothing at 2026-11-20T15:00:00.000Z at "old"/,
@@ -555,6 +564,7 @@ describe('cli: the past', () => {
     const { stdout } = await run('copies')
     expect(stdout).to.contain('1 file (5 B) on 1 device').and.contain('With this device 1 file (5 B) would be lost.')
     expect(stdout).to.contain('desktop is not here')
+    expect((await run('copies', 'notes/sub')).stdout).to.match(/^2 devices: 1 file \(5 B\) on 1 device\n\n/)
     await fails(1, /There is nothing at "none"/, 'copies', 'notes/none')
   })
 

@@ -3,7 +3,7 @@ import { contentOf } from '../../../src/core/content-list.ts'
 import type { Facts } from '../../../src/core/entry.ts'
 import { KithError } from '../../../src/core/errors.ts'
 import type { ContentId, DeviceId } from '../../../src/core/ids.ts'
-import type { Change, FileVersion, RewindOutcome } from '../../../src/core/past.ts'
+import type { Change, FileVersion, RewindOutcome, Stood } from '../../../src/core/past.ts'
 import type { Waiting } from '../../../src/core/ports.ts'
 import type {
   CopiesStatus,
@@ -20,7 +20,7 @@ export class FakeArchive implements FolderArchive {
   /** By path, newest first. */
   readonly versions = new Map<string, FileVersion[]>()
   /** Of the whole folder, by the time it was so. */
-  readonly trees = new Map<number, readonly Change[]>()
+  readonly trees = new Map<number, readonly (Change & Partial<Stood>)[]>()
   readonly asked: unknown[] = []
   outcome: Pick<RewindOutcome, 'changes' | 'missing'> & Partial<RewindOutcome> = { changes: [], missing: [] }
   only: readonly { path: string; size: number }[] = []
@@ -71,8 +71,8 @@ export class FakeArchive implements FolderArchive {
     return versions
   }
 
-  async treeAt(path: string, at: number): Promise<readonly Change[]> {
-    const all = this.trees.get(at) ?? []
+  async treeAt(path: string, at: number): Promise<readonly Stood[]> {
+    const all = (this.trees.get(at) ?? []).map(each => ({ device: null, ...each }))
     return all.filter(change => path === '' || change.path === path || change.path.startsWith(`${path}/`))
   }
 
@@ -107,6 +107,10 @@ export class FakeArchive implements FolderArchive {
   async copies(path: string): Promise<CopiesStatus> {
     const files = this.held.files.filter(file => path === '' || file.path === path || file.path.startsWith(`${path}/`))
     return { ...this.held, files }
+  }
+
+  async holders(contents: readonly ContentId[]): Promise<ReadonlyMap<ContentId, readonly DeviceId[]>> {
+    return new Map(contents.filter(content => this.#contents.has(content)).map(content => [content, [OWN_ID]]))
   }
 
   async onlyOn(device: DeviceId): Promise<readonly { path: string; size: number }[]> {
