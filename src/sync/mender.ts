@@ -1,5 +1,7 @@
 // What is read again and compared with its hash, and what becomes of what is wrong: damage is mended from where the content lies sound, by
 // an ordinary checked step that keeps the damaged bytes under what they are; what nobody has stays as it is, known as damaged.
+
+import type { ContentList } from '../core/content.ts'
 import { isKithError } from '../core/errors.ts'
 import type { Emit } from '../core/events.ts'
 import type { ContentId, FolderId } from '../core/ids.ts'
@@ -137,13 +139,16 @@ export class Mender {
 
   async checkVersion(version: KeptVersion, report: Report, options: Work): Promise<void> {
     const { disk, emit, folder } = this.#deps
-    const verdict = await disk.versions.verify(version.content, options)
+    const { content, packed } = version
+    const list = (): Promise<ContentList | null> => this.#deps.store.list(content)
+    const verdict = await disk.versions.verify(content, { ...options, list })
     if (verdict === 'gone') return
     report.checked++
     report.bytes += version.size
     if (verdict === 'sound') return
-    const { content, size } = version
-    const repaired = await this.#mendVersion(version, options)
+    // Of what is damaged its own size says nothing.
+    const size = (await list())?.size ?? version.size
+    const repaired = verdict === 'mended' || (await this.#mendVersion({ content, size, packed }, options))
     if (!repaired) this.#setLost(lost => [...lost.filter(one => one.content !== content), { content, size }])
     report.damaged.push({ path: '', version: true, content, repaired })
     emit({ type: 'file:damaged', folder, path: '', version: true, repaired })
