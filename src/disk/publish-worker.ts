@@ -4,7 +4,7 @@ import type { DiskStep, StepResult } from '../core/ports.ts'
 import type { Seal } from './area.ts'
 import { AreaHandle } from './area-handle.ts'
 import { type Envelope, enveloped } from './envelope.ts'
-import { appendLate, checkLate, type LateReply } from './late-writers.ts'
+import { appendLate, checkLate, type LateReply, type Verdicts } from './late-writers.ts'
 import { putBackParked } from './parked.ts'
 import { PreparedStages } from './prepared-stages.ts'
 import { writingProblem } from './problem-of.ts'
@@ -23,7 +23,7 @@ export type PublishTask =
       readonly last: boolean
     }
   | { readonly do: 'recover'; readonly root: Root }
-  | { readonly do: 'late'; readonly root: Root }
+  | { readonly do: 'late'; readonly root: Root; readonly read: Verdicts }
   | { readonly do: 'versions'; readonly root: Root; readonly change: VersionChange }
 
 export interface PublishReplies {
@@ -55,7 +55,7 @@ async function act(task: PublishTask): Promise<PublishReplies[PublishTask['do']]
     case 'recover':
       return recover(task.root)
     case 'late':
-      return withArea(task.root, area => checkLate(area, Date.now()))
+      return withArea(task.root, area => checkLate(area, Date.now(), task.read))
     case 'versions':
       return withArea(task.root, area => changeVersions(area, task.change))
   }
