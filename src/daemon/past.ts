@@ -304,9 +304,9 @@ function changeBody(engine: FolderEngine, { action, kind, path, from, facts }: C
 
 function damagedBody(
   engine: FolderEngine,
-  { path, version, content, repaired }: DamagedFile,
+  { path, version, content, repaired, unreadable = false }: DamagedFile,
 ): VerifyBody['damaged'][number] {
-  return { folder: engine.name, path, version, hash: hexOf(content), repaired }
+  return { folder: engine.name, path, version, hash: hexOf(content), repaired, unreadable }
 }
 
 /** A version of a file, by the start of its id. */

@@ -69,8 +69,9 @@ export class Mender {
       const row = byPath.get(path)
       if (row === undefined || !this.isCurrent(row)) continue
       if (!result.ok) {
-        // An edit, or what nobody may read: the scan says which.
         onDirty(parentPath(path))
+        // An edit is no damage: the scan finds it.
+        if (result.problem.code !== 'busy') this.#unreadableFile(row, path, report)
         continue
       }
       report.checked++
@@ -80,6 +81,14 @@ export class Mender {
       else if (this.#deps.isUnsure(row.stat)) onDirty(parentPath(path))
       else await this.#damagedFile(row, path, found, report, options)
     }
+  }
+
+  /** Not mended: what it holds could not be kept under what it is. */
+  #unreadableFile(row: Checked, path: string, report: Report): void {
+    const { damage, emit, folder } = this.#deps
+    damage.note({ row: row.id, content: row.content, found: null })
+    report.damaged.push({ path, version: false, content: row.content, repaired: false, unreadable: true })
+    emit({ type: 'file:damaged', folder, path, version: false, repaired: false })
   }
 
   isCurrent(row: Checked): boolean {

@@ -456,7 +456,7 @@ describe('cli: the past', () => {
       drill: null,
     }
     expect((await json(shapes.verifySchema, 'verify')).damaged).to.deep.equal([
-      { folder: 'notes', path: 'a', version: true, hash: '01ff', repaired: true },
+      { folder: 'notes', path: 'a', version: true, hash: '01ff', repaired: true, unreadable: false },
     ])
     archive.verified = {
       checked: 5,
@@ -468,6 +468,16 @@ describe('cli: the past', () => {
     expect(bad.code).to.equal(1)
     expect(bad.stdout).to.contain('evil\\x1b').and.not.match(RAW)
     expect(bad.stderr).to.contain('1 damaged file could not be repaired')
+    archive.verified = {
+      checked: 5,
+      bytes: 50,
+      damaged: [{ path: 'locked', version: false, content, repaired: false, unreadable: true }],
+      drill: null,
+    }
+    const locked = await run('verify')
+    expect(locked.code).to.equal(1)
+    expect(locked.stdout).to.contain('unreadable: locked in notes').and.not.contain('sound')
+    expect(locked.stderr).to.contain('1 file could not be read').and.not.contain('repaired')
     await fails(1, /no folder "none"/, 'verify', 'none')
     archive.working = async () => {
       throw new KithError('folder-halted', 'It stands still.')
