@@ -24,6 +24,7 @@ import type {
 import { Serial } from '../core/serial.ts'
 import { AREA, type Seal } from './area.ts'
 import { identityOf, splitPath, within } from './beneath.ts'
+import { OWN_COPIES } from './copy-out.ts'
 import { abortable, hashFiles } from './hasher.ts'
 import { DiskJournalCopy } from './journal-copy.ts'
 import { LATE_WRITER_MS, type LateReply, type Verdicts } from './late-writers.ts'
@@ -134,7 +135,9 @@ class RealFolderDisk implements FolderDisk {
   }
 
   async recover(): Promise<void> {
-    const reply = await this.#acts.run(() => this.#workers.publish({ do: 'recover', root: this.#at() }))
+    const reply = await this.#acts.run(() =>
+      this.#workers.publish({ do: 'recover', root: this.#at(), running: OWN_COPIES }),
+    )
     await this.versions.load(reply.versions)
     for (const path of reply.back) this.#options.log.warn({ path }, 'put back what an interrupted run had set aside')
     this.#tookLate(reply.late)

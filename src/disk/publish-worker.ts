@@ -22,7 +22,12 @@ export type PublishTask =
       /** The last part of a batch: what is still parked goes back. */
       readonly last: boolean
     }
-  | { readonly do: 'recover'; readonly root: Root }
+  | {
+      readonly do: 'recover'
+      readonly root: Root
+      /** What in transit is named so is still being filled. */
+      readonly running: string
+    }
   | { readonly do: 'late'; readonly root: Root; readonly read: Verdicts }
   | { readonly do: 'versions'; readonly root: Root; readonly change: VersionChange }
 
@@ -53,7 +58,7 @@ async function act(task: PublishTask): Promise<PublishReplies[PublishTask['do']]
     case 'apply':
       return apply(task)
     case 'recover':
-      return recover(task.root)
+      return recover(task)
     case 'late':
       return withArea(task.root, area => checkLate(area, Date.now(), task.read))
     case 'versions':
@@ -101,11 +106,11 @@ function openArea(root: Root): AreaHandle {
   }
 }
 
-function recover(root: Root): PublishReplies['recover'] {
+function recover({ root, running }: PublishTask & { do: 'recover' }): PublishReplies['recover'] {
   ensureArea(root)
   return withArea(root, area => {
     const back = putBackParked(area)
-    settleTransit(area)
+    settleTransit(area, running)
     const late = checkLate(area, Date.now())
     return { versions: settleVersions(area), back, late }
   })
