@@ -51,19 +51,26 @@ export function changeVersions(area: AreaHandle, change: VersionChange): Version
 }
 
 function drop(area: AreaHandle, contents: readonly ContentId[]): VersionChanged {
+  const done: ContentId[] = []
   let packed = false
-  for (const content of contents) {
-    const name = contentName(content)
-    removeIfThere(`${area.versions.base}/${name}`)
-    for (const recipe of [name, `${name}${WORK_SUFFIX}`]) {
-      if (!isThere(`${area.recipes.base}/${recipe}`)) continue
-      unlinkSync(`${area.recipes.base}/${recipe}`)
-      packed = true
+  try {
+    for (const content of contents) {
+      const name = contentName(content)
+      removeIfThere(`${area.versions.base}/${name}`)
+      for (const recipe of [name, `${name}${WORK_SUFFIX}`]) {
+        if (!isThere(`${area.recipes.base}/${recipe}`)) continue
+        unlinkSync(`${area.recipes.base}/${recipe}`)
+        packed = true
+      }
+      done.push(content)
     }
+    syncDirectory(area.versions)
+    if (packed) syncDirectory(area.recipes)
+  } catch (error) {
+    // What is gone must be known to be gone; the rest meets the same, and says so, next time.
+    if (done.length === 0) throw error
   }
-  syncDirectory(area.versions)
-  if (packed) syncDirectory(area.recipes)
-  return { done: contents, packed }
+  return { done, packed }
 }
 
 function keepStaged(

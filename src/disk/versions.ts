@@ -109,7 +109,7 @@ export class DiskVersions implements Versions {
       }
       freed ||= packed
     }
-    if (freed) await this.#packing.run(() => this.#clear(options))
+    if (freed || this.#untidy >= CLEAR_AFTER) await this.#packing.run(() => this.#clear(options))
   }
 
   async keep(path: string, stat: Stat, content: ContentId, options: Waiting): Promise<boolean> {
@@ -197,10 +197,12 @@ export class DiskVersions implements Versions {
   async #clear(options: Waiting): Promise<void> {
     options.signal.throwIfAborted()
     const { workers, root, log } = this.#deps
-    const { blocked } = await workers.hash({ do: 'pack-clear', root: root() })
+    // Until it went through it is tried again.
+    this.#untidy = CLEAR_AFTER
+    const { blocked, full } = await workers.hash({ do: 'pack-clear', root: root() })
     // Nothing is taken away as long as it is not known what all of them need; verification finds which it is.
     if (blocked) log.warn({}, 'a packed version is damaged: what others of the kind no longer need keeps its room')
-    this.#untidy = 0
+    if (!full) this.#untidy = 0
   }
 
   #change(change: VersionChange): Promise<VersionChanged> {
