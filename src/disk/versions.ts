@@ -52,8 +52,11 @@ export class DiskVersions implements Versions {
   async load(whole?: readonly ContentId[]): Promise<void> {
     const { path } = this.#deps.root()
     fill(this.#whole, whole ?? (await contentsIn(areaPath(path, VERSIONS))))
-    fill(this.#packed, await contentsIn(areaPath(path, RECIPES)))
-    this.#unreadable.clear()
+    const packed = await contentsIn(areaPath(path, RECIPES))
+    fill(
+      this.#packed,
+      packed.filter(content => !this.#unreadable.has(content)),
+    )
   }
 
   has(content: ContentId): boolean {

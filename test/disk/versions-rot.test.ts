@@ -76,6 +76,9 @@ describe('disk/versions: the recipe of a packed version is rotten', () => {
     await open()
     expect(await disk.versions.verify(content, waiting)).to.equal('damaged')
     expect(disk.hasVersion(content)).to.equal(false)
+    // At the end of a halt.
+    await disk.recover()
+    expect(disk.hasVersion(content)).to.equal(false)
     // The first packing after a start clears.
     await pack(noise(2))
     expect(packed()).to.be.greaterThan(2 * bytes.length)
