@@ -287,6 +287,19 @@ describe('cli: the past', () => {
       expect(archive.asked).to.deep.equal([{ path: 'gone', at: null, version: null, keepNew: true, dryRun: true }])
     })
 
+    it('--to holds on to all that it copies, until it has', async () => {
+      const [x, y] = [archive.put('x'), archive.put('y')]
+      archive.trees.set(AT_MS, [change('create', 'sub/x', { facts: x }), change('create', 'sub/y', { facts: y })])
+      const seen: unknown[] = []
+      archive.working = async () => void seen.push([...archive.pinned])
+      await json(shapes.copiedSchema, 'restore', 'notes/sub', '--at', AT, '--to', 'tree')
+      expect(seen).to.deep.equal([
+        [x.content, y.content],
+        [x.content, y.content],
+      ])
+      expect(archive.pinned).to.deep.equal([])
+    })
+
     it('--to overwrites nothing, and says what nobody holds', async () => {
       await writeFile(join(directory.path, 'mine'), 'mine')
       const facts = archive.put('lost')
