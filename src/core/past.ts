@@ -96,4 +96,6 @@ export interface DamagedFile {
   readonly version: boolean
   readonly content: ContentId
   readonly repaired: boolean
+  /** Of a file: whether it is sound cannot be told. */
+  readonly unreadable?: boolean
 }

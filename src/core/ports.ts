@@ -212,8 +212,14 @@ export interface Versions {
   keep(path: string, stat: Stat, content: ContentId, options: Waiting): Promise<boolean>
   /** Keeps what is staged, in the place of a version that was damaged too. False: it is not staged. */
   keepStaged(content: ContentId, options: Waiting): Promise<boolean>
-  /** Reads it again. What is damaged is moved to `.kith/damaged` and kept no longer under its content. */
-  verify(content: ContentId, options: Waiting): Promise<'sound' | 'damaged' | 'gone'>
+  /**
+   * Reads it again. What is damaged is moved to `.kith/damaged` and kept no longer under its content. 'mended': only the recipe of a packed
+   * one was damaged, and the list had it.
+   */
+  verify(
+    content: ContentId,
+    options: Waiting & { readonly list?: () => Promise<ContentList | null> },
+  ): Promise<'sound' | 'mended' | 'damaged' | 'gone'>
   /** Keeps it as shared chunks from now on; resumable, verified before the whole file goes. */
   pack(content: ContentId, list: ContentList, options: Waiting): Promise<void>
 }

@@ -145,6 +145,8 @@ export interface FolderArchive {
   resolve(path: string, keep: string, options: Waiting): Promise<void>
   /** The bytes of a content, from here or a linked device; verified. Throws `content-missing`. */
   read(content: ContentId, size: number, options: Waiting): AsyncIterable<Uint8Array>
+  /** None of these is dropped here until what is returned is called. */
+  pin(contents: readonly ContentId[]): () => void
   verify(options: Waiting & { onProgress(checked: number, bytes: number): void }): Promise<VerifyOutcome>
   copies(path: string, options: Waiting): Promise<CopiesStatus>
   /** Of the devices that answer, this one too, those that hold it; what nobody holds is left out. */

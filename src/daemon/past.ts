@@ -107,8 +107,14 @@ export class Past {
     const { engine, path } = await this.#spot(request.path)
     const items = await this.#itemsOf({ engine, path }, request, options)
     const deps = { read: engine.archive.read.bind(engine.archive) }
-    const { to, files, bytes, missing } = await copyOut(deps, items, request.to, options)
-    return { folder: engine.name, path, to, files, bytes, missing: missing.map(item => item.path) }
+    // From the first to the last: copying may take longer than a version would stay.
+    const unpin = engine.archive.pin(items.filter(item => item.kind !== 'directory').map(item => item.facts.content))
+    try {
+      const { to, files, bytes, missing } = await copyOut(deps, items, request.to, options)
+      return { folder: engine.name, path, to, files, bytes, missing: missing.map(item => item.path) }
+    } finally {
+      unpin()
+    }
   }
 
   async undo(request: UndoRequestBody, options: Waiting): Promise<OutcomeBody> {
@@ -325,9 +331,9 @@ function changeBody(engine: FolderEngine, { action, kind, path, from, facts }: C
 
 function damagedBody(
   engine: FolderEngine,
-  { path, version, content, repaired }: DamagedFile,
+  { path, version, content, repaired, unreadable = false }: DamagedFile,
 ): VerifyBody['damaged'][number] {
-  return { folder: engine.name, path, version, hash: hexOf(content), repaired }
+  return { folder: engine.name, path, version, hash: hexOf(content), repaired, unreadable }
 }
 
 /** A version of a file, by the start of its id. */

@@ -104,6 +104,10 @@ export class Archive implements FolderArchive {
     return readContent({ ...this.#deps, rows: () => this.#deps.replica().rows }, content, size, options)
   }
 
+  pin(contents: readonly ContentId[]): () => void {
+    return this.#deps.holdings.pin(contents)
+  }
+
   verify(options: Parameters<FolderArchive['verify']>[0]): Promise<VerifyOutcome> {
     return this.#deps.verify(options)
   }

@@ -89,7 +89,7 @@ export class FolderPast {
       onWrote: (path, stat) => deps.cycle().wrote(path, stat),
     })
     const isWanted = (content: ContentId): boolean =>
-      deps.cycle().wants.has(content) || disk.stage.has(content) || holdings.pinned.has(content)
+      deps.cycle().wants.has(content) || disk.stage.has(content) || holdings.isPinned(content)
     const breathe = (options: Waiting): Promise<void> => deps.clock.sleep(1, options)
     this.#sweep = new Sweep({
       ...{ store, versions: disk.versions, clock: deps.clock, log },

@@ -32,6 +32,10 @@ export class Holdings {
     return new Set(this.#pins.keys())
   }
 
+  isPinned(content: ContentId): boolean {
+    return this.#pins.has(content)
+  }
+
   /** Pins contents until what is returned is called. */
   pin(contents: Iterable<ContentId>): () => void {
     const pinned = [...contents]

@@ -348,6 +348,19 @@ describe('cli: the past', () => {
       expect(archive.asked).to.deep.equal([{ path: 'gone', at: null, version: null, keepNew: true, dryRun: true }])
     })
 
+    it('--to holds on to all that it copies, until it has', async () => {
+      const [x, y] = [archive.put('x'), archive.put('y')]
+      archive.trees.set(AT_MS, [change('create', 'sub/x', { facts: x }), change('create', 'sub/y', { facts: y })])
+      const seen: unknown[] = []
+      archive.working = async () => void seen.push([...archive.pinned])
+      await json(shapes.copiedSchema, 'restore', 'notes/sub', '--at', AT, '--to', 'tree')
+      expect(seen).to.deep.equal([
+        [x.content, y.content],
+        [x.content, y.content],
+      ])
+      expect(archive.pinned).to.deep.equal([])
+    })
+
     it('--to overwrites nothing, and says what nobody holds', async () => {
       await writeFile(join(directory.path, 'mine'), 'mine')
       const facts = archive.put('lost')
@@ -523,7 +536,7 @@ describe('cli: the past', () => {
       drill: null,
     }
     expect((await json(shapes.verifySchema, 'verify')).damaged).to.deep.equal([
-      { folder: 'notes', path: 'a', version: true, hash: '01ff', repaired: true },
+      { folder: 'notes', path: 'a', version: true, hash: '01ff', repaired: true, unreadable: false },
     ])
     archive.verified = {
       checked: 5,
@@ -535,6 +548,16 @@ describe('cli: the past', () => {
     expect(bad.code).to.equal(1)
     expect(bad.stdout).to.contain('evil\\x1b').and.not.match(RAW)
     expect(bad.stderr).to.contain('1 damaged file could not be repaired')
+    archive.verified = {
+      checked: 5,
+      bytes: 50,
+      damaged: [{ path: 'locked', version: false, content, repaired: false, unreadable: true }],
+      drill: null,
+    }
+    const locked = await run('verify')
+    expect(locked.code).to.equal(1)
+    expect(locked.stdout).to.contain('unreadable: locked in notes').and.not.contain('sound')
+    expect(locked.stderr).to.contain('1 file could not be read').and.not.contain('repaired')
     await fails(1, /no folder "none"/, 'verify', 'none')
     archive.working = async () => {
       throw new KithError('folder-halted', 'It stands still.')

@@ -157,14 +157,18 @@ export async function verify(context: Context, [folder]: Arguments): Promise<num
   const body = await work<VerifyBody>(context, '/verify', request, ({ files, bytes: size }) =>
     ['checked', count(files, 'file'), bytes(size)].join(' '),
   )
-  const lost = body.damaged.filter(each => !each.repaired)
+  const lost = body.damaged.filter(each => !each.repaired && !each.unreadable)
+  const unreadable = body.damaged.filter(each => each.unreadable)
   if (out.json) out.document(body)
   else {
     out.text(`Read ${count(body.checked, 'file')} again (${bytes(body.bytes)}).`)
     for (const each of body.damaged) {
       const which = each.version ? `a kept version of ${name(each.path)}` : name(each.path)
-      const state = each.repaired ? out.paint.green('repaired') : out.paint.red('no device that answers holds it whole')
-      out.text(`  damaged: ${which} in ${name(each.folder)}: ${state}`)
+      const bad = each.unreadable
+        ? 'its permissions forbid it, or the disk fails'
+        : 'no device that answers holds it whole'
+      const state = each.repaired ? out.paint.green('repaired') : out.paint.red(bad)
+      out.text(`  ${each.unreadable ? 'unreadable' : 'damaged'}: ${which} in ${name(each.folder)}: ${state}`)
     }
     if (body.damaged.length === 0) out.text('All of it is sound.')
     for (const drill of body.drills) {
@@ -177,7 +181,11 @@ export async function verify(context: Context, [folder]: Arguments): Promise<num
   }
   if (lost.length > 0)
     out.note(`${count(lost.length, 'damaged file')} could not be repaired: switch on a device that has them.`)
-  return lost.length === 0 ? 0 : FAILED
+  if (unreadable.length > 0)
+    out.note(
+      `${count(unreadable.length, 'file')} could not be read: check permissions and the disk, then verify again.`,
+    )
+  return lost.length + unreadable.length === 0 ? 0 : FAILED
 }
 
 /** Long work of the daemon: shows how far it is; Ctrl-C ends it. */

@@ -245,6 +245,8 @@ export const verifySchema = z
         version: z.boolean(),
         hash: z.string(),
         repaired: z.boolean(),
+        /** Whether it is sound cannot be told. */
+        unreadable: z.boolean(),
       }),
     ),
     /** The last monthly rehearsals of a restore. */

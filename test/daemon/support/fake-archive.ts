@@ -22,6 +22,7 @@ export class FakeArchive implements FolderArchive {
   /** Of the whole folder, by the time it was so. */
   readonly trees = new Map<number, readonly (Change & Partial<Stood>)[]>()
   readonly asked: unknown[] = []
+  readonly pinned: ContentId[] = []
   outcome: Pick<RewindOutcome, 'changes' | 'missing'> & Partial<RewindOutcome> = { changes: [], missing: [] }
   only: readonly { path: string; size: number }[] = []
   held: CopiesStatus = { files: [], atRisk: { files: 0, bytes: 0 }, stale: [] }
@@ -95,6 +96,11 @@ export class FakeArchive implements FolderArchive {
     const bytes = this.#contents.get(content)
     if (bytes === undefined) throw new KithError('content-missing', 'No device that answers holds it.')
     for (let at = 0; at < bytes.byteLength; at += PIECE) yield bytes.subarray(at, at + PIECE)
+  }
+
+  pin(contents: readonly ContentId[]): () => void {
+    this.pinned.push(...contents)
+    return () => void this.pinned.splice(0)
   }
 
   async verify(options: Waiting & { onProgress(checked: number, bytes: number): void }): Promise<VerifyOutcome> {
