@@ -267,7 +267,9 @@ describe('the sweep of versions', () => {
     const answers: Promise<readonly boolean[]>[] = []
     world.whileDropping = () => answers.push(world.past.holds([old], waiting))
     expect(await world.quiet()).to.deep.equal([old])
-    expect(await Promise.all(answers)).to.deep.equal([[false]])
+    expect((await Promise.all(answers)).flat())
+      .to.include(false)
+      .and.not.to.include(true)
   })
 
   it('asks again what a row shows, last of all', () => {
