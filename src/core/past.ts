@@ -61,10 +61,18 @@ export interface Change {
   readonly facts: Facts
 }
 
+/** What stood at a path at some time. */
+export interface Stood extends Change {
+  /** Who wrote it so; null where this device's journal does not say, and of a directory. */
+  readonly device: DeviceId | null
+}
+
 export interface RewindOutcome {
   readonly changes: readonly Change[]
   /** Left as they are: no device that answered holds what they were. */
   readonly missing: readonly Change[]
+  /** Of an undo: paths left as they are, since nobody can tell what that device did to them from what others did. */
+  readonly unclear: readonly string[]
   /** False for a dry run. */
   readonly done: boolean
 }
@@ -88,4 +96,6 @@ export interface DamagedFile {
   readonly version: boolean
   readonly content: ContentId
   readonly repaired: boolean
+  /** Of a file: whether it is sound cannot be told. */
+  readonly unreadable?: boolean
 }

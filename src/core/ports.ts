@@ -218,8 +218,14 @@ export interface Versions {
   keep(path: string, stat: Stat, content: ContentId, options: Waiting): Promise<boolean>
   /** Keeps what is staged, in the place of a version that was damaged too. False: it is not staged. */
   keepStaged(content: ContentId, options: Waiting): Promise<boolean>
-  /** Reads it again. What is damaged is moved to `.kith/damaged` and kept no longer under its content. */
-  verify(content: ContentId, options: Waiting): Promise<'sound' | 'damaged' | 'gone'>
+  /**
+   * Reads it again. What is damaged is moved to `.kith/damaged` and kept no longer under its content. 'mended': only the recipe of a packed
+   * one was damaged, and the list had it.
+   */
+  verify(
+    content: ContentId,
+    options: Waiting & { readonly list?: () => Promise<ContentList | null> },
+  ): Promise<'sound' | 'mended' | 'damaged' | 'gone'>
   /** Keeps it as shared chunks from now on; resumable, verified before the whole file goes. */
   pack(content: ContentId, list: ContentList, options: Waiting): Promise<void>
 }
@@ -358,6 +364,8 @@ export interface FolderStore {
   contentOfDot(node: NodeId, actor: ActorId, seq: number): ContentId | null
   /** Newest first, by the order in which they were stored: a clock that was set back changes nothing of it. */
   journal(filter: JournalFilter): AsyncIterable<JournalEntry>
+  /** How many entries the journal has: the newest was stored as the last of them, whatever clocks said. */
+  readonly journalLength: number
   /** What the sweep of versions, verification and copies remember; small. Undefined: never stored. */
   note(name: NoteName): Promise<Uint8Array | undefined>
   /** Drops what is remembered of contents that are neither in `wanted` (all that a row, a kept version or the stage has) nor bases. */

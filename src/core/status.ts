@@ -1,7 +1,7 @@
 // What a folder says of itself, and what the daemon asks of it. Implemented by sync/folder; shown by daemon/api.
 import type { Entry } from './entry.ts'
 import type { ContentId, DeviceId, FolderId } from './ids.ts'
-import type { Change, DamagedFile, FileVersion, RewindOutcome } from './past.ts'
+import type { DamagedFile, FileVersion, RewindOutcome, Stood } from './past.ts'
 import type { FolderNetwork, Need, Problem, SharedFolder, Waiting } from './ports.ts'
 
 export type FolderActivity = 'idle' | 'scanning' | 'syncing' | 'paused' | 'error'
@@ -138,15 +138,19 @@ export interface FolderArchive {
   /** Newest first; of a directory its own events. Never empty. */
   history(path: string, options: Waiting): Promise<readonly FileVersion[]>
   /** What the folder showed then, parents before children, below (and with) `path`. */
-  treeAt(path: string, at: number, options: Waiting): Promise<readonly Change[]>
+  treeAt(path: string, at: number, options: Waiting): Promise<readonly Stood[]>
   restore(request: RewindRequest): Promise<RewindOutcome>
   undo(request: UndoRequest): Promise<RewindOutcome>
   /** `keep`: the id of one of its versions (as `conflicts` says), or both, each as a file of its own. */
   resolve(path: string, keep: string, options: Waiting): Promise<void>
   /** The bytes of a content, from here or a linked device; verified. Throws `content-missing`. */
   read(content: ContentId, size: number, options: Waiting): AsyncIterable<Uint8Array>
+  /** None of these is dropped here until what is returned is called. */
+  pin(contents: readonly ContentId[]): () => void
   verify(options: Waiting & { onProgress(checked: number, bytes: number): void }): Promise<VerifyOutcome>
   copies(path: string, options: Waiting): Promise<CopiesStatus>
+  /** Of the devices that answer, this one too, those that hold it; what nobody holds is left out. */
+  holders(contents: readonly ContentId[], options: Waiting): Promise<ReadonlyMap<ContentId, readonly DeviceId[]>>
   /** Of which, as far as is known, no other device than that one holds the newest content. */
   onlyOn(device: DeviceId, options: Waiting): Promise<readonly { readonly path: string; readonly size: number }[]>
 }

@@ -64,6 +64,8 @@ export class MergedTree {
     this.touch(merged)
     const own = newMerged([slot])
     slot.merged = own
+    // What is in it showed under the primary of all until now.
+    this.mark(own)
     for (const child of slot.children) {
       if (child.kind !== 'directory' || child.merged === null) continue
       const { key } = child.merged

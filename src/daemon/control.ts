@@ -123,7 +123,7 @@ export class Control {
 
   async removeDevice(name: string, options: Waiting & { force: boolean }): Promise<{ id: string; name: string }> {
     const device = findDevice(name, this.#others())
-    if (!options.force) await refuseLastCopies(this.#deps.folders.engines(), device, options)
+    if (!options.force) await refuseLastCopies(this.#deps.folders, device, options)
     await this.#deps.network.removeDevice(device.id)
     return { id: device.id, name: device.name }
   }

@@ -88,6 +88,11 @@ export class Folders {
     return [...this.#folders.values()].flatMap(folder => (folder.opened === null ? [] : [folder.opened.engine]))
   }
 
+  /** Those that could not be started. */
+  faulty(): readonly FolderRecord[] {
+    return [...this.#folders.values()].flatMap(folder => (folder.opened === null ? [folder.record] : []))
+  }
+
   /** By name, id, or the start of an id. Throws `folder-unknown`, `folder-ambiguous`. */
   record(name: string): FolderRecord {
     return findFolder(name, this.records())

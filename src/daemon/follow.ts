@@ -6,17 +6,26 @@ import type { FolderEngine } from '../core/status.ts'
 /** Nothing moved for so long: whoever has the rest is slow, or went away. */
 const QUIET_MS = 20_000
 
-export async function followDisk(engine: FolderEngine, options: Waiting, quietMs = QUIET_MS): Promise<boolean> {
+/** What the disk does not show yet. */
+export interface Pending {
+  /** Whose content is to come from other devices. */
+  readonly files: number
+  /** The folder stands still: `paused`, or the code of its halt. */
+  readonly stopped: string | null
+}
+
+/** Null: the disk shows all of it. */
+export async function followDisk(engine: FolderEngine, options: Waiting, quietMs = QUIET_MS): Promise<Pending | null> {
   for (;;) {
     const { settled, stopped, needFiles } = engine.state()
-    if (stopped !== null) return false
-    if (settled && needFiles === 0) return true
+    if (stopped !== null) return { files: needFiles, stopped }
+    if (settled && needFiles === 0) return null
     const quiet = AbortSignal.timeout(quietMs)
     try {
       await engine.changed({ signal: AbortSignal.any([options.signal, quiet]) })
     } catch (error) {
       options.signal.throwIfAborted()
-      if (quiet.aborted) return false
+      if (quiet.aborted) return { files: needFiles, stopped }
       throw error
     }
   }

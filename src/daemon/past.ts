@@ -96,8 +96,7 @@ export class Past {
       dryRun,
       signal: options.signal,
     })
-    if (outcome.done) await followDisk(engine, options)
-    return outcomeBody([{ engine, outcome }])
+    return this.#outcome([{ engine, outcome }], options)
   }
 
   /** `restore --to`: to a place of its own, as a copy. */
@@ -108,8 +107,14 @@ export class Past {
     const { engine, path } = await this.#spot(request.path)
     const items = await this.#itemsOf({ engine, path }, request, options)
     const deps = { read: engine.archive.read.bind(engine.archive) }
-    const { to, files, bytes, missing } = await copyOut(deps, items, request.to, options)
-    return { folder: engine.name, path, to, files, bytes, missing: missing.map(item => item.path) }
+    // From the first to the last: copying may take longer than a version would stay.
+    const unpin = engine.archive.pin(items.filter(item => item.kind !== 'directory').map(item => item.facts.content))
+    try {
+      const { to, files, bytes, missing } = await copyOut(deps, items, request.to, options)
+      return { folder: engine.name, path, to, files, bytes, missing: missing.map(item => item.path) }
+    } finally {
+      unpin()
+    }
   }
 
   async undo(request: UndoRequestBody, options: Waiting): Promise<OutcomeBody> {
@@ -122,8 +127,7 @@ export class Past {
       const { dryRun } = request
       outcomes.push({ engine, outcome: await engine.archive.undo({ device, since, dryRun, signal: options.signal }) })
     }
-    for (const { engine, outcome } of outcomes) if (outcome.done) await followDisk(engine, options)
-    return outcomeBody(outcomes)
+    return this.#outcome(outcomes, options)
   }
 
   async resolve(given: string, keep: string, options: Waiting): Promise<ResolvedBody> {
@@ -187,6 +191,19 @@ export class Past {
     return all
   }
 
+  /** What was changed, and what of it this disk does not show after a while. */
+  async #outcome(
+    outcomes: readonly { engine: FolderEngine; outcome: RewindOutcome }[],
+    options: Waiting,
+  ): Promise<OutcomeBody> {
+    const pending: OutcomeBody['pending'] = []
+    for (const { engine, outcome } of outcomes) {
+      const left = outcome.done && outcome.changes.length > 0 ? await followDisk(engine, options) : null
+      if (left !== null) pending.push({ folder: engine.name, ...left })
+    }
+    return { ...outcomeBody(outcomes), pending }
+  }
+
   // -- what a restore to elsewhere copies
 
   async #itemsOf(spot: Spot, request: RestoreCopyRequest, options: Waiting): Promise<readonly CopyItem[]> {
@@ -236,10 +253,17 @@ export class Past {
   }
 
   async #then({ engine, path }: Spot, at: number, options: Waiting): Promise<TreeBody['entries']> {
-    const changes = await engine.archive.treeAt(path, at, options)
-    return changes
-      .map(({ path: where, kind, facts }) => {
-        return { path: where, kind, size: facts.size, time: timeText(facts.mtime), device: null, copies: null }
+    const stood = await engine.archive.treeAt(path, at, options)
+    const files = stood.filter(({ kind }) => kind !== 'directory')
+    const holders = await engine.archive.holders(
+      files.map(({ facts }) => facts.content),
+      options,
+    )
+    return stood
+      .map(({ path: where, kind, facts, device }) => {
+        const copies = kind === 'directory' ? null : (holders.get(facts.content)?.length ?? 0)
+        const by = device === null ? null : this.#name(device)
+        return { path: where, kind, size: facts.size, time: timeText(facts.mtime), device: by, copies }
       })
       .sort(byPath)
   }
@@ -288,13 +312,16 @@ export class Past {
 
 const ROOT_FACTS = { content: '' as CopyItem['facts']['content'], size: 0, mtime: 0, mode: 0o755 }
 
-function outcomeBody(outcomes: readonly { engine: FolderEngine; outcome: RewindOutcome }[]): OutcomeBody {
+function outcomeBody(
+  outcomes: readonly { engine: FolderEngine; outcome: RewindOutcome }[],
+): Omit<OutcomeBody, 'pending'> {
   const all = (pick: (outcome: RewindOutcome) => readonly Change[]): ChangeBody[] =>
     outcomes.flatMap(({ engine, outcome }) => pick(outcome).map(change => changeBody(engine, change)))
   return {
     done: outcomes.some(({ outcome }) => outcome.done),
     changes: all(outcome => outcome.changes),
     missing: all(outcome => outcome.missing),
+    unclear: outcomes.flatMap(({ engine, outcome }) => outcome.unclear.map(path => ({ folder: engine.name, path }))),
   }
 }
 
@@ -304,9 +331,9 @@ function changeBody(engine: FolderEngine, { action, kind, path, from, facts }: C
 
 function damagedBody(
   engine: FolderEngine,
-  { path, version, content, repaired }: DamagedFile,
+  { path, version, content, repaired, unreadable = false }: DamagedFile,
 ): VerifyBody['damaged'][number] {
-  return { folder: engine.name, path, version, hash: hexOf(content), repaired }
+  return { folder: engine.name, path, version, hash: hexOf(content), repaired, unreadable }
 }
 
 /** A version of a file, by the start of its id. */

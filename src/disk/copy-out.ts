@@ -1,6 +1,6 @@
 // Writes what was to a place that a person chose (`restore --to`). It promises that nothing which stands there is ever overwritten, and that
-// the place is empty or complete: all is written beside it and put there in one step. In a synced folder the files wait in its `.kith`,
-// so that nothing half-written is taken for a file of the folder; there a directory is made where it goes, and filled file by file.
+// the place is empty or complete: all is written beside it and put there in one step. In a synced folder it waits in its `.kith`, so that
+// nothing half-written is taken for a part of the folder. Where it fails nothing goes but what was written there, out of everybody's sight.
 
 import { randomBytes } from 'node:crypto'
 import { constants } from 'node:fs'
@@ -16,6 +16,7 @@ import {
   realpath,
   rename,
   rm,
+  rmdir,
   symlink,
   unlink,
   utimes,
@@ -25,13 +26,16 @@ import { printable } from '../core/display.ts'
 import type { Facts, Kind } from '../core/entry.ts'
 import { isKithError, KithError, systemCode } from '../core/errors.ts'
 import type { ContentId } from '../core/ids.ts'
-import { isReserved } from '../core/names.ts'
+import { isLegalName, isReserved } from '../core/names.ts'
 import type { Waiting } from '../core/ports.ts'
 import { AREA, TRANSIT } from './area.ts'
 import { isLinkRefused } from './keep-old.ts'
 
 /** A symlink's target is no longer than the longest path. */
 const MAX_TARGET_BYTES = 4096
+/** In transit what is named so belongs to a copy of this process; of another it is left over. */
+export const OWN_COPIES = `copy-${randomBytes(8).toString('hex')}-`
+const MODE_BITS = 0o777
 
 export interface CopyItem {
   readonly kind: Kind
@@ -74,7 +78,7 @@ export async function copyOut(
 
 interface Place {
   readonly to: string
-  /** `.kith/transit` of the synced folder that it lies in; cleared when that folder starts. */
+  /** `.kith/transit` of the synced folder that it lies in (a disk mounted there is no part of it); cleared when that folder starts. */
   readonly transit: string | null
 }
 
@@ -83,9 +87,12 @@ async function findPlace(dest: string): Promise<Place> {
     throw new KithError('bad-path', `"${printable(dest)}" is no absolute path.`)
   const given = resolve(dest)
   let parent: string
+  let dev: number
   try {
     parent = await realpath(dirname(given))
-    if (!(await lstat(parent)).isDirectory()) throw new KithError('path-not-directory', notThere(dirname(given)))
+    const stats = await lstat(parent)
+    dev = stats.dev
+    if (!stats.isDirectory()) throw new KithError('path-not-directory', notThere(dirname(given)))
   } catch (error) {
     if (isKithError(error)) throw error
     throw new KithError('path-not-directory', notThere(dirname(given)), { cause: error })
@@ -100,7 +107,8 @@ async function findPlace(dest: string): Promise<Place> {
   if ((await lstat(to).catch(() => null)) !== null) throw taken(to)
   for (let at = parent; ; at = dirname(at)) {
     const transit = join(at, AREA, TRANSIT)
-    if ((await lstat(transit).catch(() => null))?.isDirectory() === true) return { to, transit }
+    const stats = await lstat(transit).catch(() => null)
+    if (stats?.isDirectory() === true) return { to, transit: stats.dev === dev ? transit : null }
     if (at === dirname(at)) return { to, transit: null }
   }
 }
@@ -109,8 +117,10 @@ class Writer {
   readonly #deps: CopyDeps
   readonly #place: Place
   readonly #options: CopyOptions
-  /** Paths to remove where it fails, the last made first. */
-  readonly #made: string[] = []
+  /** What is to be put there, a path that nobody else has to do with. */
+  readonly #part: string
+  /** Of those made in it: shut ones can only be removed once they are open. */
+  readonly #directories: string[] = []
   readonly #missing: CopyItem[] = []
   #files = 0
   #bytes = 0
@@ -119,44 +129,71 @@ class Writer {
     this.#deps = deps
     this.#place = place
     this.#options = options
+    this.#part = partOf(place)
   }
 
   async write(items: readonly CopyItem[]): Promise<Copied> {
     const { to } = this.#place
     const [first] = items
     if (first === undefined) throw new KithError('not-found', 'There is nothing to copy.')
+    for (const { path } of items)
+      if (path !== '' && !path.split('/').every(isLegalName))
+        throw new KithError(
+          'bad-path',
+          `"${printable(path)}" is no path of a folder: the journal that has it is damaged.`,
+        )
     if (first.kind === 'directory' || items.length > 1) await this.#tree(items)
-    else await this.#leaf(first, to)
+    else await this.#single(first)
     await syncDirectory(dirname(to))
-    this.#made.length = 0
     return { to, files: this.#files, bytes: this.#bytes, missing: this.#missing }
   }
 
   async undo(): Promise<void> {
-    for (const path of this.#made.reverse()) await rm(path, { recursive: true, force: true }).catch(() => undefined)
+    for (const path of this.#directories) await chmod(path, 0o700).catch(() => undefined)
+    await rm(this.#part, { recursive: true, force: true }).catch(() => undefined)
+  }
+
+  async #single(item: CopyItem): Promise<void> {
+    // Made in one step, and never over anything.
+    if (item.kind === 'symlink') return this.#leaf(item, this.#place.to)
+    await this.#leaf(item, this.#part)
+    await putThere(this.#part, this.#place.to, item.facts)
+    await unlink(this.#part)
   }
 
   async #tree(items: readonly CopyItem[]): Promise<void> {
-    const { to, transit } = this.#place
-    const top = transit === null ? this.#beside(to) : to
-    await mkdir(top, 0o700)
-    this.#made.push(top)
+    const top = this.#part
+    const pathOf = ({ path }: CopyItem): string => (path === '' ? top : join(top, path))
+    await this.#directory(top)
     for (const item of items) {
       this.#options.signal.throwIfAborted()
-      const path = item.path === '' ? top : join(top, item.path)
+      const path = pathOf(item)
       if (item.kind !== 'directory') await this.#leafOfTree(item, path)
-      else if (path !== top) await mkdir(path, 0o700)
+      else if (path !== top) await this.#directory(path)
     }
     // From below, since a directory's own mode may shut it, and what is put into it sets its time.
     for (const item of [...items].reverse()) {
       if (item.kind !== 'directory') continue
-      const path = item.path === '' ? top : join(top, item.path)
+      const path = pathOf(item)
       await syncDirectory(path)
-      await dress(path, item.facts)
+      if (path !== top) await dress(path, item.facts)
     }
-    if (top === to) return
-    if ((await lstat(to).catch(() => null)) !== null) throw taken(to)
-    await rename(top, to)
+    const handle = await open(top, constants.O_RDONLY | constants.O_DIRECTORY)
+    try {
+      await moveTree(top, this.#place.to)
+      // Only now: one that is shut cannot be moved into another directory.
+      const [first] = items
+      if (first?.path !== '') return
+      await handle.utimes(first.facts.mtime / 1000, first.facts.mtime / 1000)
+      await handle.chmod(first.facts.mode & MODE_BITS)
+    } finally {
+      await handle.close()
+    }
+  }
+
+  async #directory(path: string): Promise<void> {
+    await mkdir(path, 0o700)
+    this.#directories.push(path)
   }
 
   async #leafOfTree(item: CopyItem, path: string): Promise<void> {
@@ -186,24 +223,18 @@ class Writer {
   }
 
   async #file(facts: Facts, path: string): Promise<void> {
-    const { transit } = this.#place
-    const part = transit === null ? this.#beside(path) : join(transit, `copy-${token()}`)
-    const handle = await open(part, 'wx', 0o600)
-    this.#made.push(part)
+    const handle = await open(path, 'wx', 0o600)
     try {
       await this.#fill(handle, facts)
-      await handle.chmod(facts.mode)
+      await handle.chmod(facts.mode & MODE_BITS)
       await handle.utimes(facts.mtime / 1000, facts.mtime / 1000)
       await handle.sync()
     } catch (error) {
-      await handle.close()
-      await unlink(part)
+      await unlink(path)
       throw error
+    } finally {
+      await handle.close()
     }
-    await handle.close()
-    await putThere(part, path, facts)
-    await unlink(part)
-    this.#made.splice(this.#made.indexOf(part), 1)
   }
 
   async #fill(handle: FileHandle, { content, size }: Facts): Promise<void> {
@@ -216,10 +247,11 @@ class Writer {
       this.#options.onProgress(this.#files, this.#bytes + written)
     }
   }
+}
 
-  #beside(path: string): string {
-    return join(dirname(path), `.${token()}.kith-part`)
-  }
+function partOf({ to, transit }: Place): string {
+  const token = randomBytes(8).toString('hex')
+  return transit === null ? join(dirname(to), `.${token}.kith-part`) : join(transit, `${OWN_COPIES}${token}`)
 }
 
 /** Never replaces. A disk without links gets a copy, which is not all there at once. */
@@ -234,9 +266,22 @@ async function putThere(part: string, path: string, facts: Facts): Promise<void>
   }
 }
 
+/** A rename replaces an empty directory without a word: so one is made there first, and no other is replaced. */
+async function moveTree(part: string, to: string): Promise<void> {
+  await mkdir(to, 0o700)
+  const { ino } = await lstat(to)
+  try {
+    await rename(part, to)
+  } catch (error) {
+    // Not where something was put into it meanwhile.
+    if ((await lstat(to).catch(() => null))?.ino === ino) await rmdir(to).catch(() => undefined)
+    throw error
+  }
+}
+
 async function dress(path: string, facts: Facts): Promise<void> {
   await utimes(path, facts.mtime / 1000, facts.mtime / 1000)
-  await chmod(path, facts.mode)
+  await chmod(path, facts.mode & MODE_BITS)
 }
 
 async function syncDirectory(path: string): Promise<void> {
@@ -246,10 +291,6 @@ async function syncDirectory(path: string): Promise<void> {
   } finally {
     await handle.close()
   }
-}
-
-function token(): string {
-  return randomBytes(8).toString('hex')
 }
 
 function notThere(path: string): string {
@@ -265,6 +306,7 @@ function explain(error: unknown, to: string): unknown {
   switch (systemCode(error)) {
     case 'EEXIST':
     case 'ENOTEMPTY':
+    case 'ENOTDIR':
       return taken(to)
     case 'ENOSPC':
     case 'EDQUOT':

@@ -24,15 +24,17 @@ import type {
 import { Serial } from '../core/serial.ts'
 import { AREA, type Seal } from './area.ts'
 import { identityOf, splitPath, within } from './beneath.ts'
+import { OWN_COPIES } from './copy-out.ts'
 import { abortable, hashFiles } from './hasher.ts'
 import { DiskJournalCopy } from './journal-copy.ts'
-import { LATE_WRITER_MS, type LateReply } from './late-writers.ts'
+import { LATE_WRITER_MS, type LateReply, type Verdicts } from './late-writers.ts'
 import { createMarker, isForeign, readMarker } from './marker.ts'
 import { isAbsent } from './problem-of.ts'
 import { scanTree } from './scanner.ts'
 import type { Root } from './source.ts'
 import { DiskStage } from './stage.ts'
 import { kindOf, statOf } from './stat.ts'
+import type { Verdict } from './version-work.ts'
 import { DiskVersions } from './versions.ts'
 import { DirectoryWatch } from './watcher.ts'
 import { DiskWorkers } from './workers.ts'
@@ -133,7 +135,9 @@ class RealFolderDisk implements FolderDisk {
   }
 
   async recover(): Promise<void> {
-    const reply = await this.#acts.run(() => this.#workers.publish({ do: 'recover', root: this.#at() }))
+    const reply = await this.#acts.run(() =>
+      this.#workers.publish({ do: 'recover', root: this.#at(), running: OWN_COPIES }),
+    )
     await this.versions.load(reply.versions)
     for (const path of reply.back) this.#options.log.warn({ path }, 'put back what an interrupted run had set aside')
     this.#tookLate(reply.late)
@@ -262,14 +266,24 @@ class RealFolderDisk implements FolderDisk {
     if (this.#late !== null || this.#closed) return
     this.#late = setTimeout(() => {
       this.#late = null
-      this.#acts
-        .run(() => this.#workers.publish({ do: 'late', root: this.#at() }))
-        .then(
-          reply => this.#tookLate(reply),
-          (error: unknown) => this.#options.log.warn({ error }, 'could not look for late writers'),
-        )
+      this.#lookLate(new Map())
     }, LATE_WRITER_MS + 500)
     this.#late.unref()
+  }
+
+  #lookLate(read: Verdicts): void {
+    this.#acts
+      .run(() => this.#workers.publish({ do: 'late', root: this.#at(), read }))
+      .then(reply => this.#tookLate({ ...reply, twins: reply.twins.filter(content => !read.has(content)) }))
+      .catch((error: unknown) => this.#options.log.warn({ error }, 'could not look for late writers'))
+  }
+
+  /** Reads what twins wait for, beside the batches. */
+  async #readFor(twins: readonly ContentId[]): Promise<void> {
+    const read = new Map<ContentId, Verdict>()
+    for (const content of twins)
+      read.set(content, await this.#workers.hash({ do: 'version-verify', root: this.#at(), content }))
+    if (!this.#closed) this.#lookLate(read)
   }
 
   #tookLate(reply: LateReply): void {
@@ -280,6 +294,10 @@ class RealFolderDisk implements FolderDisk {
       for (const events of this.#events) events.onDirty(at < 0 ? '' : path.slice(0, at))
     }
     if (reply.waiting.length > 0) this.#watchLate()
+    if (reply.twins.length === 0 || this.#closed) return
+    this.#readFor(reply.twins).catch((error: unknown) =>
+      this.#options.log.warn({ error }, 'could not read what was kept before'),
+    )
   }
 
   #at(): Root {

@@ -10,6 +10,7 @@ import type { Facts } from '../core/entry.ts'
 import type { ContentId, DeviceId, NodeId } from '../core/ids.ts'
 import { fromHex, hexOf } from '../core/ids.ts'
 import type { Log } from '../core/log.ts'
+import { isLegalName } from '../core/names.ts'
 import type { JournalEntry } from '../core/past.ts'
 import type { JournalCopy, Waiting } from '../core/ports.ts'
 import { Serial } from '../core/serial.ts'
@@ -35,17 +36,22 @@ const facts = z.strictObject({
   content: hex.transform((text): ContentId => text as ContentId),
   size: z.int().nonnegative(),
   mtime: z.number(),
-  mode: z.int().nonnegative(),
+  mode: z
+    .int()
+    .nonnegative()
+    .transform(mode => mode & 0o777),
 })
+// The disk may be somebody else's: what comes from here is brought back, and must not lead out of the folder.
+const path = z.string().refine(text => text.split('/').every(isLegalName))
 const entrySchema = z.strictObject({
   time: z.number(),
   device: z.string().transform((text): DeviceId => text as DeviceId),
   action: z.enum(['created', 'edited', 'moved', 'deleted', 'merged', 'restored']),
   node: hex.transform((text): NodeId => text as NodeId),
   kind: z.enum(['file', 'directory', 'symlink']),
-  path: z.string(),
+  path,
   facts,
-  was: z.strictObject({ path: z.string(), facts }).nullable(),
+  was: z.strictObject({ path, facts }).nullable(),
 })
 
 export interface JournalCopyOptions {

@@ -40,11 +40,13 @@ export interface Kept {
   readonly linked: boolean
   /** This call made it; to be undone where the step fails. */
   readonly made: boolean
+  /** It is a copy beside what lies under the content's name and is not what that says: it takes that place when late writers are excluded. */
+  readonly beside?: BigIntStats
 }
 
 /** Copies what stands at `name` or links it. Not yet synced where linked: the caller syncs versions before it acts. */
 export function keepOld(area: AreaHandle, parent: Directory, name: string, old: BigIntStats, content: ContentId): Kept {
-  if (old.isSymbolicLink()) return keepLink(area, parent, name, content)
+  if (old.isSymbolicLink()) return keepLink(area, parent, name, old, content)
   checkRacy(parent, name, old, content)
   if (old.nlink > 1n) return keepCopy(area, parent, name, old, content)
   const temporary = area.transitPath()
@@ -103,8 +105,7 @@ export function keepCopy(
   old: BigIntStats,
   content: ContentId,
 ): Kept {
-  const kept = contentName(content)
-  if (isThere(`${area.versions.base}/${kept}`)) return { name: kept, linked: false, made: false }
+  if (isKept(area, content)) return { name: contentName(content), linked: false, made: false }
   const temporary = area.transitPath()
   const { fd, stats } = openRegular(parent, name)
   try {
@@ -119,15 +120,13 @@ export function keepCopy(
   } finally {
     closeSync(fd)
   }
-  renameSync(temporary, `${area.versions.base}/${kept}`)
-  return { name: kept, linked: false, made: true }
+  return nameCopy(area, temporary, content, old)
 }
 
-function keepLink(area: AreaHandle, parent: Directory, name: string, content: ContentId): Kept {
+function keepLink(area: AreaHandle, parent: Directory, name: string, old: BigIntStats, content: ContentId): Kept {
   const target = readLink(parent, name)
   if (contentOf(target).content !== content) throw new ChangedError('the symlink points elsewhere')
-  const kept = contentName(content)
-  if (isThere(`${area.versions.base}/${kept}`)) return { name: kept, linked: false, made: false }
+  if (isKept(area, content)) return { name: contentName(content), linked: false, made: false }
   const temporary = area.transitPath()
   const fd = openSync(temporary, 'wx', PRIVATE_MODE)
   try {
@@ -136,8 +135,32 @@ function keepLink(area: AreaHandle, parent: Directory, name: string, content: Co
   } finally {
     closeSync(fd)
   }
-  renameSync(temporary, `${area.versions.base}/${kept}`)
-  return { name: kept, linked: false, made: true }
+  return nameCopy(area, temporary, content, old)
+}
+
+/** Read, not only there: what is to be replaced may be the last that is sound. */
+function isKept(area: AreaHandle, content: ContentId): boolean {
+  const name = contentName(content)
+  if (!isThere(`${area.versions.base}/${name}`)) return false
+  try {
+    const { fd, stats } = openRegular(area.versions, name)
+    try {
+      return readContent(fd, Number(stats.size)).list.content === content
+    } finally {
+      closeSync(fd)
+    }
+  } catch {
+    // The disk cannot give it back.
+    return false
+  }
+}
+
+function nameCopy(area: AreaHandle, temporary: string, content: ContentId, old: BigIntStats): Kept {
+  const name = nameFor(area, content, old)
+  const path = `${area.versions.base}/${name}`
+  renameSync(temporary, path)
+  const kept = { name, linked: false, made: true }
+  return name.includes(TWIN) ? { ...kept, beside: lstatSync(path, { bigint: true }) } : kept
 }
 
 function syncCopy(path: string, content: ContentId): void {

@@ -5,12 +5,13 @@ import { appendFileSync, lstatSync, renameSync, unlinkSync, writeFileSync } from
 import { z } from 'zod'
 import { type ContentId, hexOf } from '../core/ids.ts'
 import { withSuffix } from '../core/names.ts'
-import { contentOfName, isSealed, LATE_FILE, PRIVATE_MODE, type Seal } from './area.ts'
+import { contentName, contentOfName, isSealed, LATE_FILE, PRIVATE_MODE, type Seal } from './area.ts'
 import type { AreaHandle } from './area-handle.ts'
 import { readOwn, splitPath } from './beneath.ts'
 import { TWIN } from './keep-old.ts'
 import { syncDirectory } from './own-files.ts'
 import { bringBackTo, lookAt } from './user-place.ts'
+import type { Verdict } from './version-work.ts'
 
 export const LATE_WRITER_MS = 60_000
 
@@ -30,7 +31,12 @@ export interface LateReply {
   /** Contents that versions do not hold any more: what had that name is another content now. */
   readonly lost: readonly ContentId[]
   readonly waiting: readonly LateEntry[]
+  /** Due, but what lies under the name of their content is to be read first. */
+  readonly twins: readonly ContentId[]
 }
+
+/** What lies under the names of contents, as it was read. */
+export type Verdicts = ReadonlyMap<ContentId, Verdict>
 
 const line = z.object({
   name: z.string().regex(/^[0-9a-f]+(\+\d+)?$/),
@@ -46,10 +52,11 @@ export function appendLate(area: AreaHandle, entries: readonly LateEntry[]): voi
 }
 
 /** Looks at those that are due (all, with `now` = Infinity); the rest waits on. */
-export function checkLate(area: AreaHandle, now: number): LateReply {
+export function checkLate(area: AreaHandle, now: number, read: Verdicts = new Map()): LateReply {
   const back: string[] = []
   const lost: ContentId[] = []
   const waiting: LateEntry[] = []
+  const twins: ContentId[] = []
   for (const entry of readLate(area)) {
     const path = `${area.versions.base}/${entry.name}`
     const stats = lstatSync(path, { bigint: true, throwIfNoEntry: false })
@@ -63,10 +70,10 @@ export function checkLate(area: AreaHandle, now: number): LateReply {
     } else if (now - entry.time < LATE_WRITER_MS) {
       waiting.push(entry)
     } else if (entry.name.includes(TWIN)) {
-      // The same content lies under its own name, or did until that inode was written to and went back to the user.
-      const plain = `${area.versions.base}/${entry.name.split(TWIN)[0]}`
-      if (lstatSync(plain, { throwIfNoEntry: false }) === undefined) renameSync(path, plain)
-      else unlinkSync(path)
+      const content = contentOfName(plainName(entry.name))
+      if (content === undefined || settleTwin(area, path, content, read.get(content))) continue
+      twins.push(content)
+      waiting.push(entry)
     }
   }
   const temporary = area.transitPath()
@@ -76,12 +83,39 @@ export function checkLate(area: AreaHandle, now: number): LateReply {
   const gone = lost.filter(
     id => lstatSync(`${area.versions.base}/${hexOf(id)}`, { throwIfNoEntry: false }) === undefined,
   )
-  return { back, lost: gone, waiting }
+  return { back, lost: gone, waiting, twins }
+}
+
+/**
+ * The same content lies under its own name, or did until that inode was written to and went back to the user. One of the two goes, once it is
+ * known that the other one is what its name says. False: that is not known yet.
+ */
+function settleTwin(area: AreaHandle, twin: string, content: ContentId, read: Verdict | undefined): boolean {
+  const name = contentName(content)
+  const plain = `${area.versions.base}/${name}`
+  const stats = lstatSync(plain, { bigint: true, throwIfNoEntry: false })
+  if (stats === undefined) {
+    renameSync(twin, plain)
+    return true
+  }
+  if (read?.seal == null || read.state === 'gone' || !isSealed(read.seal, stats)) return false
+  if (read.state === 'sound') unlinkSync(twin)
+  else {
+    renameSync(plain, `${area.damaged.base}/${name}-${Date.now().toString(36)}`)
+    renameSync(twin, plain)
+    syncDirectory(area.damaged)
+    syncDirectory(area.versions)
+  }
+  return true
 }
 
 /** Names in versions of contents of which an inode is still waited for, without what tells twins apart. */
 export function lateNames(area: AreaHandle): ReadonlySet<string> {
-  return new Set(readLate(area).map(({ name }) => name.split(TWIN)[0] ?? name))
+  return new Set(readLate(area).map(({ name }) => plainName(name)))
+}
+
+function plainName(name: string): string {
+  return name.split(TWIN)[0] ?? name
 }
 
 /** Under its old name where that is free (it was removed: an edit beats a delete), else as a copy beside what replaced it. */

@@ -63,7 +63,8 @@ export class OldFiles {
   }
 
   undo(kept: Kept): void {
-    if (kept.made && kept.linked) removeIfThere(`${this.#area.versions.base}/${kept.name}`)
+    if (kept.made && (kept.linked || kept.beside !== undefined))
+      removeIfThere(`${this.#area.versions.base}/${kept.name}`)
   }
 
   /** Takes back what was linked ahead of steps that did not come to it. */

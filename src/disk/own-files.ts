@@ -1,7 +1,19 @@
 // Small acts on files of our own in `.kith`, shared by the workers. Synchronous; none of them is ever given a user's path to change.
-import { closeSync, constants, copyFileSync, fsyncSync, lstatSync, openSync, unlinkSync, writeSync } from 'node:fs'
+import {
+  chmodSync,
+  closeSync,
+  constants,
+  copyFileSync,
+  fsyncSync,
+  lstatSync,
+  openSync,
+  readdirSync,
+  rmdirSync,
+  unlinkSync,
+  writeSync,
+} from 'node:fs'
 import { systemCode } from '../core/errors.ts'
-import { PRIVATE_MODE } from './area.ts'
+import { AREA_MODE, PRIVATE_MODE } from './area.ts'
 import { type Directory, openForSync, readFully } from './beneath.ts'
 import { isAbsent } from './problem-of.ts'
 
@@ -31,6 +43,11 @@ export function writeFully(fd: number, bytes: Uint8Array, at: number): void {
   for (let done = 0; done < bytes.length; ) done += writeSync(fd, bytes, done, bytes.length - done, at + done)
 }
 
+export function isFull(error: unknown): boolean {
+  const code = systemCode(error)
+  return code === 'ENOSPC' || code === 'EDQUOT'
+}
+
 export function isThere(path: string): boolean {
   return lstatSync(path, { throwIfNoEntry: false }) !== undefined
 }
@@ -41,6 +58,15 @@ export function removeIfThere(path: string): void {
   } catch (error) {
     if (!isAbsent(error)) throw error
   }
+}
+
+/** Of our own: also what is in directories that are shut. */
+export function removeTree(path: string): void {
+  if (lstatSync(path).isDirectory()) {
+    chmodSync(path, AREA_MODE)
+    for (const name of readdirSync(path)) removeTree(`${path}/${name}`)
+    rmdirSync(path)
+  } else unlinkSync(path)
 }
 
 export function syncDirectory(directory: Directory): void {

@@ -18,7 +18,7 @@ import {
   WORK_SUFFIX,
 } from './area.ts'
 import { type Directory, within } from './beneath.ts'
-import { removeIfThere, syncDirectory, writeFully } from './own-files.ts'
+import { isFull, removeIfThere, syncDirectory, writeFully } from './own-files.ts'
 import { PackWriter } from './pack-file.ts'
 import { type Packs, withPacks } from './packs.ts'
 import { inRecipes, readRecipe, readSegment, recipeNames } from './recipes.ts'
@@ -50,8 +50,8 @@ export interface PackReplies {
   'pack-begin': Seal | null
   /** False: the version is not (any more) what its list says. */
   'pack-slice': boolean
-  /** Bytes given back, or why nothing could be. */
-  'pack-clear': { readonly freed: number; readonly blocked: boolean }
+  /** Bytes given back. `blocked`: nothing could be; `full`: for the rest there was no room to write in. */
+  'pack-clear': { readonly freed: number; readonly blocked: boolean; readonly full: boolean }
 }
 
 export function packWork(task: PackTask): PackReplies[PackTask['do']] {
@@ -61,7 +61,9 @@ export function packWork(task: PackTask): PackReplies[PackTask['do']] {
     case 'pack-slice':
       return withPacks(task.root, packs => slice(packs, task)) ?? false
     case 'pack-clear':
-      return withPacks(task.root, packs => new Clearing(task.root, packs).run()) ?? { freed: 0, blocked: false }
+      return (
+        withPacks(task.root, packs => new Clearing(task.root, packs).run()) ?? { freed: 0, blocked: false, full: false }
+      )
   }
 }
 
@@ -182,14 +184,14 @@ class Clearing {
     this.#packs.refresh()
     for (const name of readdirSync(directory.base))
       if (name.endsWith(PART_SUFFIX)) removeIfThere(`${directory.base}/${name}`)
-    if (inRecipes(this.#root, recipes => this.#mark(recipes)) === false) return { freed: 0, blocked: true }
+    if (inRecipes(this.#root, recipes => this.#mark(recipes)) === false) return { freed: 0, blocked: true, full: false }
     const { dead, sparse } = this.#sort()
     const before = this.#size()
-    const rewritten = sparse.length > 0 ? this.#rewrite(sparse) : []
-    for (const name of [...dead, ...rewritten]) unlinkSync(`${directory.base}/${name}`)
-    syncDirectory(directory)
+    // First what needs no room: it may be the room that the rest needs.
+    this.#remove(dead)
+    const full = sparse.length > 0 && !this.#tighten(sparse)
     this.#packs.refresh()
-    return { freed: before - this.#size(), blocked: false }
+    return { freed: before - this.#size(), blocked: false, full }
   }
 
   /** False: it is not known what all recipes need. */
@@ -264,6 +266,23 @@ class Clearing {
     } finally {
       writer.discard()
     }
+  }
+
+  /** False: the disk is too full for it. */
+  #tighten(sparse: readonly string[]): boolean {
+    try {
+      this.#remove(this.#rewrite(sparse))
+      return true
+    } catch (error) {
+      if (!isFull(error)) throw error
+      return false
+    }
+  }
+
+  #remove(names: readonly string[]): void {
+    const { directory } = this.#packs
+    for (const name of names) unlinkSync(`${directory.base}/${name}`)
+    syncDirectory(directory)
   }
 
   #size(): number {

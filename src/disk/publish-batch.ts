@@ -268,8 +268,9 @@ export class PublishBatch {
 
   #remember(path: string, content: ContentId, kept: Kept, stats: BigIntStats): void {
     this.versions.add(content)
-    if (!kept.linked) return
-    const { ino, size, mtimeNs } = stats
+    const late = kept.linked ? stats : kept.beside
+    if (late === undefined) return
+    const { ino, size, mtimeNs } = late
     this.late.push({ name: kept.name, path, seal: { ino, size, mtimeNs }, time: Date.now() })
   }
 

@@ -4,7 +4,7 @@ import type { DiskStep, StepResult } from '../core/ports.ts'
 import type { Seal } from './area.ts'
 import { AreaHandle } from './area-handle.ts'
 import { type Envelope, enveloped } from './envelope.ts'
-import { appendLate, checkLate, type LateReply } from './late-writers.ts'
+import { appendLate, checkLate, type LateReply, type Verdicts } from './late-writers.ts'
 import { putBackParked } from './parked.ts'
 import { PreparedStages } from './prepared-stages.ts'
 import { writingProblem } from './problem-of.ts'
@@ -22,8 +22,13 @@ export type PublishTask =
       /** The last part of a batch: what is still parked goes back. */
       readonly last: boolean
     }
-  | { readonly do: 'recover'; readonly root: Root }
-  | { readonly do: 'late'; readonly root: Root }
+  | {
+      readonly do: 'recover'
+      readonly root: Root
+      /** What in transit is named so is still being filled. */
+      readonly running: string
+    }
+  | { readonly do: 'late'; readonly root: Root; readonly read: Verdicts }
   | { readonly do: 'versions'; readonly root: Root; readonly change: VersionChange }
 
 export interface PublishReplies {
@@ -53,9 +58,9 @@ async function act(task: PublishTask): Promise<PublishReplies[PublishTask['do']]
     case 'apply':
       return apply(task)
     case 'recover':
-      return recover(task.root)
+      return recover(task)
     case 'late':
-      return withArea(task.root, area => checkLate(area, Date.now()))
+      return withArea(task.root, area => checkLate(area, Date.now(), task.read))
     case 'versions':
       return withArea(task.root, area => changeVersions(area, task.change))
   }
@@ -101,11 +106,11 @@ function openArea(root: Root): AreaHandle {
   }
 }
 
-function recover(root: Root): PublishReplies['recover'] {
+function recover({ root, running }: PublishTask & { do: 'recover' }): PublishReplies['recover'] {
   ensureArea(root)
   return withArea(root, area => {
     const back = putBackParked(area)
-    settleTransit(area)
+    settleTransit(area, running)
     const late = checkLate(area, Date.now())
     return { versions: settleVersions(area), back, late }
   })

@@ -53,10 +53,17 @@ export function readRecipe(
 ): Recipe | 'damaged' | null {
   const path = `${directory.base}/${name}`
   if (lstatSync(path, { throwIfNoEntry: false }) === undefined) return null
-  const cached = recipes.get(content)
-  if (cached !== undefined) return cached
+  return recipes.get(content) ?? rereadRecipe(directory, content, name)
+}
+
+/** As it lies on the disk, whatever is known of it. */
+export function rereadRecipe(
+  directory: Directory,
+  content: ContentId,
+  name = contentName(content),
+): Recipe | 'damaged' | null {
   try {
-    const top = readOwn(path)
+    const top = readOwn(`${directory.base}/${name}`)
     if (!isTopOf(content, top)) return 'damaged'
     const decoded = decodeTop(top)
     let offset = 0

@@ -19,7 +19,7 @@ import { type AreaHandle, CAUGHT_PREFIX } from './area-handle.ts'
 import { openBelow, openRoot } from './beneath.ts'
 import { readContent } from './content-read.ts'
 import { keepCopy, nameFor, TWIN } from './keep-old.ts'
-import { removeIfThere, syncDirectory } from './own-files.ts'
+import { removeIfThere, removeTree, syncDirectory } from './own-files.ts'
 import type { Root } from './source.ts'
 import { bringBack } from './user-place.ts'
 
@@ -49,12 +49,13 @@ function makeDirectory(path: string): void {
   if (lstatSync(path, { throwIfNoEntry: false }) === undefined) mkdirSync(path, AREA_MODE)
 }
 
-/** Returns the user's things that were found and put into versions or the root. */
-export function settleTransit(area: AreaHandle): void {
+/** The user's things go into versions or the root. What is named `running…` is still being filled. */
+export function settleTransit(area: AreaHandle, running: string): void {
   for (const name of readdirSync(area.transit.base)) {
     const path = `${area.transit.base}/${name}`
+    if (name.startsWith(running)) continue
     const stats = lstatSync(path, { bigint: true })
-    if (!name.startsWith(CAUGHT_PREFIX) || (stats.nlink > 1n && !stats.isDirectory())) unlinkSync(path)
+    if (!name.startsWith(CAUGHT_PREFIX) || (stats.nlink > 1n && !stats.isDirectory())) removeTree(path)
     else if (stats.isFile()) nameVersion(area, path, stats)
     else bringBack(path, area.root, `recovered ${name}`)
   }

@@ -3,11 +3,13 @@
 // returns.
 
 import { closeSync, constants, fchmodSync, fsyncSync, lstatSync, openSync, renameSync, unlinkSync } from 'node:fs'
+import { isTopOf } from '../core/content-list.ts'
 import type { ContentId } from '../core/ids.ts'
 import { contentName, isSealed, PRIVATE_MODE, type Seal, WORK_SUFFIX } from './area.ts'
 import type { AreaHandle } from './area-handle.ts'
 import { lateNames } from './late-writers.ts'
-import { isThere, removeIfThere, syncDirectory } from './own-files.ts'
+import { isThere, removeIfThere, syncDirectory, writeFully } from './own-files.ts'
+import { syncOrRemove, writeNew } from './verified-file.ts'
 
 export type VersionChange =
   | { readonly do: 'drop'; readonly contents: readonly ContentId[] }
@@ -15,6 +17,8 @@ export type VersionChange =
   | { readonly do: 'keep-staged'; readonly content: ContentId; readonly seal: Seal }
   /** What was read and is damaged leaves its name. `seal`: the whole file as it was read; null: its recipe. */
   | { readonly do: 'set-aside'; readonly content: ContentId; readonly seal: Seal | null }
+  /** The recipe of a packed version, written anew from its list. */
+  | { readonly do: 'write-recipe'; readonly content: ContentId; readonly top: Uint8Array }
   /** All of it lies in packs. `seal`: the whole file as it was when packing began. */
   | { readonly do: 'end-packing'; readonly content: ContentId; readonly seal: Seal }
 
@@ -39,25 +43,34 @@ export function changeVersions(area: AreaHandle, change: VersionChange): Version
       return keepStaged(area, change, late)
     case 'set-aside':
       return late.has(contentName(change.content)) ? NOTHING : setAside(area, change)
+    case 'write-recipe':
+      return writeRecipe(area, change)
     case 'end-packing':
       return late.has(contentName(change.content)) ? NOTHING : endPacking(area, change)
   }
 }
 
 function drop(area: AreaHandle, contents: readonly ContentId[]): VersionChanged {
+  const done: ContentId[] = []
   let packed = false
-  for (const content of contents) {
-    const name = contentName(content)
-    removeIfThere(`${area.versions.base}/${name}`)
-    for (const recipe of [name, `${name}${WORK_SUFFIX}`]) {
-      if (!isThere(`${area.recipes.base}/${recipe}`)) continue
-      unlinkSync(`${area.recipes.base}/${recipe}`)
-      packed = true
+  try {
+    for (const content of contents) {
+      const name = contentName(content)
+      removeIfThere(`${area.versions.base}/${name}`)
+      for (const recipe of [name, `${name}${WORK_SUFFIX}`]) {
+        if (!isThere(`${area.recipes.base}/${recipe}`)) continue
+        unlinkSync(`${area.recipes.base}/${recipe}`)
+        packed = true
+      }
+      done.push(content)
     }
+    syncDirectory(area.versions)
+    if (packed) syncDirectory(area.recipes)
+  } catch (error) {
+    // What is gone must be known to be gone; the rest meets the same, and says so, next time.
+    if (done.length === 0) throw error
   }
-  syncDirectory(area.versions)
-  if (packed) syncDirectory(area.recipes)
-  return { done: contents, packed }
+  return { done, packed }
 }
 
 function keepStaged(
@@ -95,6 +108,19 @@ function setAside(area: AreaHandle, { content, seal }: VersionChange & { do: 'se
   syncDirectory(area.damaged)
   syncDirectory(from)
   return { done: [content], packed: seal === null }
+}
+
+function writeRecipe(area: AreaHandle, { content, top }: VersionChange & { do: 'write-recipe' }): VersionChanged {
+  const path = `${area.recipes.base}/${contentName(content)}`
+  if (!isThere(path) || !isTopOf(content, top)) return NOTHING
+  const temporary = area.transitPath()
+  writeNew(temporary, fd => {
+    writeFully(fd, top, 0)
+    syncOrRemove(fd, temporary)
+  })
+  renameSync(temporary, path)
+  syncDirectory(area.recipes)
+  return { done: [content], packed: true }
 }
 
 function endPacking(area: AreaHandle, { content, seal }: VersionChange & { do: 'end-packing' }): VersionChanged {

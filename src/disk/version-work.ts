@@ -15,7 +15,7 @@ import { lateNames } from './late-writers.ts'
 import { copyHandle, isThere, removeIfThere, syncDirectory, writeFully } from './own-files.ts'
 import { withPacks } from './packs.ts'
 import { isAbsent } from './problem-of.ts'
-import { inRecipes, isSound, readRecipe, readSegment, recipeNames } from './recipes.ts'
+import { inRecipes, isSound, readRecipe, readSegment, recipeNames, rereadRecipe } from './recipes.ts'
 import { type Root, withSource } from './source.ts'
 import { syncOrRemove, verified, writeNew } from './verified-file.ts'
 
@@ -34,7 +34,8 @@ export type VersionTask =
   | (OfContent & { readonly do: 'version-verify' })
 
 export interface Verdict {
-  readonly state: 'sound' | 'damaged' | 'gone'
+  /** 'recipe-damaged': packed, and what it is made of cannot be read. */
+  readonly state: 'sound' | 'damaged' | 'recipe-damaged' | 'gone'
   /** Of the whole file that was read; null where it is packed. */
   readonly seal: Seal | null
 }
@@ -186,9 +187,10 @@ function shares(root: Root): KeptVersion[] {
 function verify(root: Root, content: ContentId): Verdict {
   const whole = orAbsent(() => inVersions(root, versions => verifyWhole(versions, content)))
   if (whole !== null) return whole
-  const recipe = inRecipes(root, directory => readRecipe(directory, content))
+  const recipe = inRecipes(root, directory => rereadRecipe(directory, content))
   if (recipe === null) return { state: 'gone', seal: null }
-  const sound = recipe !== 'damaged' && withPacks(root, packs => isSound(packs, recipe)) === true
+  if (recipe === 'damaged') return { state: 'recipe-damaged', seal: null }
+  const sound = withPacks(root, packs => isSound(packs, recipe)) === true
   return { state: sound ? 'sound' : 'damaged', seal: null }
 }
 

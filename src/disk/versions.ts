@@ -39,6 +39,8 @@ export class DiskVersions implements Versions {
   readonly #packed = new Set<ContentId>()
   /** On their way out. */
   readonly #leaving = new Set<ContentId>()
+  /** Packed, but their recipes are damaged: given out to be dropped, and held no more. */
+  readonly #unreadable = new Set<ContentId>()
   /** One packing or clearing at a time: what is in work is not cleared away. */
   readonly #packing = new Serial()
   /** What an interrupted run left may be cleared; later, how many were packed since. */
@@ -52,7 +54,11 @@ export class DiskVersions implements Versions {
   async load(whole?: readonly ContentId[]): Promise<void> {
     const { path } = this.#deps.root()
     fill(this.#whole, whole ?? (await contentsIn(areaPath(path, VERSIONS))))
-    fill(this.#packed, await contentsIn(areaPath(path, RECIPES)))
+    const packed = await contentsIn(areaPath(path, RECIPES))
+    fill(
+      this.#packed,
+      packed.filter(content => !this.#unreadable.has(content)),
+    )
   }
 
   has(content: ContentId): boolean {
@@ -83,13 +89,17 @@ export class DiskVersions implements Versions {
     const root = this.#deps.root()
     const whole = [...this.#whole]
     const task = { do: 'version-shares', root } as const
-    const packed = this.#packed.size === 0 ? [] : await abortable(this.#deps.workers.hash(task), options.signal)
+    const isPacked = (content: ContentId): boolean => this.#packed.has(content) || this.#unreadable.has(content)
+    const packed =
+      this.#packed.size + this.#unreadable.size === 0
+        ? []
+        : await abortable(this.#deps.workers.hash(task), options.signal)
     for (let at = 0; at < whole.length; at += BATCH) {
       const contents = whole.slice(at, at + BATCH)
       yield await abortable(this.#deps.workers.hash({ do: 'version-stat', root, contents }), options.signal)
     }
     // What is whole and packed at once was told as whole.
-    const rest = packed.filter(({ content }) => !this.#whole.has(content) && this.#packed.has(content))
+    const rest = packed.filter(({ content }) => !this.#whole.has(content) && isPacked(content))
     for (let at = 0; at < rest.length; at += BATCH) yield rest.slice(at, at + BATCH)
   }
 
@@ -102,7 +112,7 @@ export class DiskVersions implements Versions {
       gone.push(...done)
       freed ||= packed
     }
-    if (freed) await this.#packing.run(() => this.#clear(options))
+    if (freed || this.#untidy >= CLEAR_AFTER) await this.#packing.run(() => this.#clear(options))
     return gone
   }
 
@@ -116,6 +126,7 @@ export class DiskVersions implements Versions {
       for (const content of changed.done) {
         this.#whole.delete(content)
         this.#packed.delete(content)
+        this.#unreadable.delete(content)
       }
       return changed
     } finally {
@@ -150,14 +161,32 @@ export class DiskVersions implements Versions {
     return true
   }
 
-  async verify(content: ContentId, options: Waiting): Promise<'sound' | 'damaged' | 'gone'> {
-    for (let wasDamaged = false; ; wasDamaged = true) {
+  async verify(
+    content: ContentId,
+    options: Waiting & { readonly list?: () => Promise<ContentList | null> },
+  ): Promise<'sound' | 'mended' | 'damaged' | 'gone'> {
+    let wasDamaged = false
+    let mended = false
+    for (;;) {
       options.signal.throwIfAborted()
       const task = { do: 'version-verify', root: this.#deps.root(), content } as const
       const { state, seal } = await abortable(this.#deps.workers.hash(task), options.signal)
       // One of two damaged ones is gone, or there was one only.
       if (state === 'gone') return wasDamaged ? 'damaged' : 'gone'
-      if (state === 'sound') return state
+      if (state === 'sound') {
+        if (seal === null && this.#unreadable.delete(content)) this.#packed.add(content)
+        return mended ? 'mended' : state
+      }
+      if (state === 'recipe-damaged') {
+        const top: Uint8Array | null = mended ? null : ((await options.list?.())?.top ?? null)
+        mended = top !== null && (await this.#change({ do: 'write-recipe', content, top })).done.length > 0
+        if (mended) continue
+        // It stays: which chunks are its own nobody can tell now, and none of them may be cleared.
+        this.#packed.delete(content)
+        this.#unreadable.add(content)
+        return 'damaged'
+      }
+      wasDamaged = true
       const { done } = await this.#change({ do: 'set-aside', content, seal })
       if (done.length === 0) return 'gone'
       if (seal === null) this.#packed.delete(content)
@@ -188,6 +217,7 @@ export class DiskVersions implements Versions {
     const { done } = await this.#change({ do: 'end-packing', content, seal })
     if (done.length === 0) return
     this.#packed.add(content)
+    this.#unreadable.delete(content)
     this.#whole.delete(content)
     this.#untidy++
   }
@@ -195,10 +225,12 @@ export class DiskVersions implements Versions {
   async #clear(options: Waiting): Promise<void> {
     options.signal.throwIfAborted()
     const { workers, root, log } = this.#deps
-    const { blocked } = await workers.hash({ do: 'pack-clear', root: root() })
+    // Until it went through it is tried again.
+    this.#untidy = CLEAR_AFTER
+    const { blocked, full } = await workers.hash({ do: 'pack-clear', root: root() })
     // Nothing is taken away as long as it is not known what all of them need; verification finds which it is.
     if (blocked) log.warn({}, 'a packed version is damaged: what others of the kind no longer need keeps its room')
-    this.#untidy = 0
+    if (!full) this.#untidy = 0
   }
 
   #change(change: VersionChange): Promise<VersionChanged> {

@@ -163,6 +163,10 @@ export class LevelFolderStore implements FolderStore {
     return this.#bases.contentOfDot(node, actor, seq)
   }
 
+  get journalLength(): number {
+    return this.#seal.journal.next
+  }
+
   journal(filter: JournalFilter): AsyncIterable<JournalEntry> {
     return this.#journal.read(filter)
   }

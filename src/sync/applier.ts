@@ -28,6 +28,8 @@ export interface ApplierDeps {
   readonly isRestored: (row: Row, doer: DeviceId) => boolean
   /** May what stands there differ from its row without showing it? Then it is looked at before it is replaced or removed. */
   readonly isUnsure: (stat: Stat) => boolean
+  /** What lies where the row is shown, which may be known to be rotten. */
+  readonly contentIn: (row: Row) => ContentId
   /** A file or symlink stands there now, with this stat, by this device's own hand. */
   readonly onWrote: (path: string, stat: Stat) => void
   /** A directory was made or moved there by this device's own hand: nobody has looked into it yet under this path. */
@@ -91,7 +93,7 @@ export class Applier {
     const { rows, disk } = this.#deps
     const texts = await this.#texts(steps, options)
     const results: readonly StepResult[] = await disk.apply(
-      steps.map(s => s.step),
+      steps.map(planned => this.#asItLies(planned)),
       options,
     )
     const lists: ContentList[] = []
@@ -128,6 +130,15 @@ export class Applier {
     }
     await this.#deps.commit({ lists, bases, dots, journal })
     return done
+  }
+
+  /** Rot is kept under what it is, never under what it should have been. */
+  #asItLies({ step, row: id }: PlannedStep): DiskStep {
+    const row = this.#deps.rows.get(id)
+    const lies = row === undefined ? undefined : this.#deps.contentIn(row)
+    if (lies === undefined || lies === row?.content) return step
+    if (step.do === 'put' && step.expect !== null) return { ...step, expectContent: lies }
+    return step.do === 'remove' ? { ...step, content: lies } : step
   }
 
   /** What the rows say otherwise after the step, whatever it was meant to do. */

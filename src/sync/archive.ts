@@ -4,16 +4,19 @@ import { printable } from '../core/display.ts'
 import { KithError } from '../core/errors.ts'
 import type { ContentId, DeviceId, NodeId } from '../core/ids.ts'
 import { ROOT_ROW } from '../core/ids.ts'
-import type { Change, FileVersion, RewindOutcome } from '../core/past.ts'
+import type { FileVersion, RewindOutcome, Stood } from '../core/past.ts'
 import type { FolderStore, Waiting } from '../core/ports.ts'
+import type { RowTable } from '../core/rows.ts'
 import type { CopiesStatus, FolderArchive, RewindRequest, UndoRequest, VerifyOutcome } from '../core/status.ts'
 import { resolutionOf } from './conflicts.ts'
 import { type Absent, type CopiesDeps, copiesOf, heldOnlyBy } from './copies.ts'
+import { askForDeeds } from './deeds.ts'
 import type { History } from './history.ts'
 import type { Holdings } from './holdings.ts'
 import { type ReaderDeps, readContent } from './reader.ts'
 import type { Replica } from './replica.ts'
 import type { Restore } from './restore.ts'
+import type { RewindStep } from './rewind.ts'
 import { type PlanDeps, planGone, planMoment, planUndo, planVersion, treeThen } from './rewind-plans.ts'
 import type { Refusal, Turns } from './turns.ts'
 
@@ -52,10 +55,10 @@ export class Archive implements FolderArchive {
     return versions
   }
 
-  async treeAt(path: string, at: number, options: Waiting): Promise<readonly Change[]> {
+  async treeAt(path: string, at: number, options: Waiting): Promise<readonly Stood[]> {
     const { turns, store, now, replica } = this.#deps
     const deps = (): PlanDeps => ({ rows: replica().rows, store, now: now() })
-    const plan = (): Promise<Change[]> => treeThen(deps(), { path, at }, options)
+    const plan = (): Promise<Stood[]> => treeThen(deps(), { path, at }, options)
     return turns.take(plan, () => null, options)
   }
 
@@ -77,12 +80,16 @@ export class Archive implements FolderArchive {
 
   async undo({ device, since, dryRun, signal }: UndoRequest): Promise<RewindOutcome> {
     const { store, now } = this.#deps
-    const outcome = await this.#deps.restore.run(
-      async rows => planUndo({ rows, store, now: now() }, { device, since }, { signal }),
-      { dryRun, signal },
-    )
+    const asked = await askForDeeds(this.#deps, { device, since }, { signal })
+    let unclear: readonly string[] = []
+    const plan = async (rows: RowTable): Promise<readonly RewindStep[]> => {
+      const found = await planUndo({ rows, store, now: now() }, { since, deedsOf: asked() }, { signal })
+      unclear = found.unclear
+      return found.steps
+    }
+    const outcome = await this.#deps.restore.run(plan, { dryRun, signal })
     if (outcome.done) this.#deps.onRevised()
-    return outcome
+    return { ...outcome, unclear }
   }
 
   async resolve(path: string, keep: string, options: Waiting): Promise<void> {
@@ -100,12 +107,28 @@ export class Archive implements FolderArchive {
     return readContent({ ...this.#deps, rows: () => this.#deps.replica().rows }, content, size, options)
   }
 
+  pin(contents: readonly ContentId[]): () => void {
+    return this.#deps.holdings.pin(contents)
+  }
+
   verify(options: Parameters<FolderArchive['verify']>[0]): Promise<VerifyOutcome> {
     return this.#deps.verify(options)
   }
 
   async copies(path: string, options: Waiting): Promise<CopiesStatus> {
     return copiesOf(this.#copies(), path, options)
+  }
+
+  async holders(
+    contents: readonly ContentId[],
+    options: Waiting,
+  ): Promise<ReadonlyMap<ContentId, readonly DeviceId[]>> {
+    const { device, holdings } = this.#deps
+    const found = await holdings.holders(contents, options)
+    const here = await holdings.holds(contents, options)
+    for (const content of new Set(contents.filter((_, at) => here[at] === true)))
+      found.set(content, [device, ...(found.get(content) ?? [])])
+    return found
   }
 
   async onlyOn(device: DeviceId, options: Waiting): Promise<readonly { path: string; size: number }[]> {

@@ -32,7 +32,7 @@ export async function bring(deps: BringDeps, wanted: Wanted, options: Waiting): 
   const network = deps.network()
   if (network === null) return false
   const { content, size } = wanted
-  if (size <= SMALL_CONTENT_BYTES) return fetchSmall(deps, network, content, options)
+  if (isSingle(content) && size <= SMALL_CONTENT_BYTES) return fetchSmall(deps, network, content, options)
   return (await fetchLarge(deps, network, wanted, () => true, options)) !== null
 }
 

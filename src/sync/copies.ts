@@ -10,21 +10,22 @@ import type { CopiesStatus } from '../core/status.ts'
 import type { SharedTree } from '../crdt/shared-tree.ts'
 import { entryPath } from './conflicts.ts'
 import type { Holdings } from './holdings.ts'
+import type { Moment } from './peers.ts'
 
 const CHECK_EVERY = 1_000
 
 /** A device that is not linked now. */
 export interface Absent {
   readonly device: DeviceId
-  /** When it was last known to be in sync with this one, by this device's clock; null: never. */
-  readonly syncedAt: number | null
+  /** When it was last known to be in sync with this one; null: never. */
+  readonly synced: Moment | null
 }
 
 export interface CopiesDeps {
   readonly device: DeviceId
   readonly rows: RowTable
   readonly tree: Pick<SharedTree, 'allEntries' | 'entriesOf'>
-  readonly store: Pick<FolderStore, 'journal'>
+  readonly store: Pick<FolderStore, 'journal' | 'journalLength'>
   readonly holdings: Holdings
   readonly absent: readonly Absent[]
 }
@@ -44,7 +45,7 @@ export async function copiesOf(deps: CopiesDeps, path: string, options: Waiting)
     risky++
     bytes += size
   }
-  const stale = deps.absent.map(({ device, syncedAt }) => ({ device, asOf: syncedAt }))
+  const stale = deps.absent.map(({ device, synced }) => ({ device, asOf: synced?.now ?? null }))
   return { files, atRisk: { files: risky, bytes }, stale }
 }
 
@@ -68,36 +69,38 @@ async function heldFiles(deps: CopiesDeps, path: string, options: Waiting): Prom
     const at = entryPath(tree, entry)
     if (isWithin(at, path)) files.push({ path: at, size: entry.facts.size, content: entry.facts.content })
   }
-  const linked = await holdings.holders(
-    files.map(file => file.content),
-    options,
-  )
+  const contents = files.map(file => file.content)
+  const linked = await holdings.holders(contents, options)
+  const here = await holdings.holds(contents, options)
   const changed = await changedSince(deps, options)
   const out: Held[] = []
-  for (const { path: at, size, content } of files) {
+  for (const [n, { path: at, size, content }] of files.entries()) {
     const holders = new Set<DeviceId>(linked.get(content) ?? [])
-    if (await holdings.holds(content)) holders.add(device)
+    if (here[n] === true) holders.add(device)
     // Only of what this disk shows is it known when it came.
     const shown = rows.byContent(content).length > 0
-    for (const { device: other, syncedAt } of deps.absent)
-      if (shown && syncedAt !== null && (changed.get(content) ?? Number.NEGATIVE_INFINITY) <= syncedAt)
-        holders.add(other)
+    for (const { device: other, synced } of deps.absent)
+      if (shown && synced !== null && (changed.get(content) ?? 0) <= synced.journalLength) holders.add(other)
     out.push({ path: at, size, holders: [...holders] })
   }
   return out
 }
 
-/** When each content last came here, of those that came since any absent device was in sync. */
+/** How long the journal was when each content last came here, of those that came since any absent device was in sync. */
 async function changedSince({ absent, store }: CopiesDeps, { signal }: Waiting): Promise<Map<ContentId, number>> {
   const changed = new Map<ContentId, number>()
-  const times = absent.flatMap(({ syncedAt }) => (syncedAt === null ? [] : [syncedAt]))
-  if (times.length === 0) return changed
-  let count = 0
-  for await (const entry of store.journal({ since: Math.min(...times) })) {
-    if (++count % CHECK_EVERY === 0) signal.throwIfAborted()
+  const lengths = absent.flatMap(({ synced }) => (synced === null ? [] : [synced.journalLength]))
+  if (lengths.length === 0) return changed
+  const since = Math.min(...lengths)
+  let length: number | null = null
+  for await (const entry of store.journal({})) {
+    // Looked up when the reading has begun: what is stored meanwhile makes others seem newer, never older.
+    length = length === null ? store.journalLength : length - 1
+    if (length <= since) break
+    if (length % CHECK_EVERY === 0) signal.throwIfAborted()
     if (!cameNew(entry)) continue
     const { content } = entry.facts
-    changed.set(content, Math.max(changed.get(content) ?? Number.NEGATIVE_INFINITY, entry.time))
+    if (!changed.has(content)) changed.set(content, length)
   }
   return changed
 }

@@ -8,11 +8,15 @@ import type { Row, RowTable } from '../core/rows.ts'
 /** More are found again by the next verification. */
 export const MOST_DAMAGE = 10_000
 
+const ROTTEN =
+  'Its bytes have changed though nobody wrote to it: the disk may be failing. It is mended as soon as a device that has it is linked.'
+const UNREADABLE = 'It could not be read when it was verified: check its permissions, and whether the disk is failing.'
+
 export interface KnownDamage {
   readonly row: RowId
   /** What it should be. */
   readonly content: ContentId
-  /** What it is; null where the disk cannot read it. */
+  /** What it is; null where it cannot be read. */
   readonly found: ContentId | null
 }
 
@@ -47,15 +51,22 @@ export class Damage {
     return known !== undefined && known.content === row.content && known.found === found
   }
 
+  /** What lies there, as far as it is known. */
+  contentIn(row: Row): ContentId {
+    return (this.has(row) ? this.#known.get(row.id)?.found : null) ?? row.content
+  }
+
   problems(rows: RowTable): Problem[] {
     const problems: Problem[] = []
-    for (const { row: id } of this.#known.values()) {
+    for (const { row: id, found } of this.#known.values()) {
       const row = rows.get(id)
       const path = row && this.has(row) ? rows.path(id) : undefined
       if (path === undefined) continue
-      const message =
-        'Its bytes have changed though nobody wrote to it: the disk may be failing. It is mended as soon as a device that has it is linked.'
-      problems.push({ code: 'damaged', path, message })
+      problems.push({
+        code: found === null ? 'unreadable' : 'damaged',
+        path,
+        message: found === null ? UNREADABLE : ROTTEN,
+      })
     }
     return problems
   }

@@ -7,6 +7,7 @@ import type { ContentId, DeviceId, FolderId, RowId } from '../core/ids.ts'
 import type { Log } from '../core/log.ts'
 import type { HistoryQuery, JournalEntry } from '../core/past.ts'
 import type { FolderDisk, FolderNetwork, FolderState, FolderStore, Problem, Waiting } from '../core/ports.ts'
+import type { Row } from '../core/rows.ts'
 import { Serial } from '../core/serial.ts'
 import type { FolderArchive, FolderSettings } from '../core/status.ts'
 import { DEFAULT_SETTINGS } from '../core/status.ts'
@@ -73,7 +74,8 @@ export class FolderPast {
     const replica = (): Replica => deps.cycle().replica
     const rows = (): Replica['rows'] => replica().rows
     const onPinned = (contents: readonly ContentId[]): void => this.touch(contents)
-    const holdings = new Holdings({ rows, disk, store, network, onPinned })
+    const isDamaged = (row: Row): boolean => this.damage.has(row)
+    const holdings = new Holdings({ rows, disk, store, network, isDamaged, onPinned })
     const history = new History({ device, store, holdings, network, nameKey: path => replica().tree.nameKey(path) })
     const turns = new Turns({ wake, stopped })
     this.#holdings = holdings
@@ -89,7 +91,7 @@ export class FolderPast {
       onWrote: (path, stat) => deps.cycle().wrote(path, stat),
     })
     const isWanted = (content: ContentId): boolean =>
-      deps.cycle().wants.has(content) || disk.stage.has(content) || holdings.pinned.has(content)
+      deps.cycle().wants.has(content) || disk.stage.has(content) || holdings.isPinned(content)
     const breathe = (options: Waiting): Promise<void> => deps.clock.sleep(1, options)
     this.#sweep = new Sweep({
       ...{ store, versions: disk.versions, clock: deps.clock, log },
@@ -142,7 +144,7 @@ export class FolderPast {
   /** What this device says that it holds is not dropped for a while: somebody may rely on it. */
   async holds(contents: readonly ContentId[], options: Waiting): Promise<readonly boolean[]> {
     this.touch(contents.filter(content => this.#deps.disk.hasVersion(content)))
-    return this.#holdings.answer(contents, options)
+    return this.#holdings.holds(contents, options)
   }
 
   /** They are spoken for, and are not dropped for a while. */
@@ -216,8 +218,9 @@ export class FolderPast {
 
   /** Nothing else is to be done now. */
   async quiet(cycle: Cycle, state: FolderState): Promise<void> {
-    const { clock, peers, sweepTurn, stopped } = this.#deps
-    const known = peers.due(state, clock.now(), clock.elapsed())
+    const { clock, peers, sweepTurn, stopped, store } = this.#deps
+    const at = { now: clock.now(), journalLength: store.journalLength }
+    const known = peers.due(state, at, clock.elapsed())
     if (known !== null) await cycle.replica.commit(known)
     if (cycle.unfinished) return
     if (cycle.wants.size === 0 && !this.restored.empty) await cycle.replica.commit(this.restored.clear())

@@ -561,7 +561,8 @@ class Engine implements FolderEngine {
   }
 
   onPeerState(device: DeviceId, state: FolderState | null): void {
-    this.#peers.heard(device, state, this.state(), this.#deps.clock.now())
+    const { clock, store } = this.#deps
+    this.#peers.heard(device, state, this.state(), { now: clock.now(), journalLength: store.journalLength })
     if (state !== null) this.#fetcher.kick()
     if ((this.#waitsForPeer && this.#peers.anyCompared()) || this.#ages.countsCopies) this.#wake.fire()
     this.#changed.fire()

@@ -63,11 +63,12 @@ export class History {
     const found = joinTold(told).slice(0, MAX_HISTORY)
     const contents = found.flatMap(({ entry }) => (entry.kind === 'directory' ? [] : [entry.facts.content]))
     const others = await this.#deps.holdings.holders(contents, options)
-    const here = new Map<ContentId, boolean>()
-    for (const content of contents) if (!here.has(content)) here.set(content, await this.#deps.holdings.holds(content))
+    const distinct = [...new Set(contents)]
+    const holds = await this.#deps.holdings.holds(distinct, options)
+    const here = new Set<ContentId>(distinct.filter((_, at) => holds[at] === true))
     return found.map(({ id, entry }) => {
       const { time, device, action, kind, path, facts, was } = entry
-      const isHere = kind === 'directory' || here.get(facts.content) === true
+      const isHere = kind === 'directory' || here.has(facts.content)
       const holders = [...(isHere ? [this.#deps.device] : []), ...(others.get(facts.content) ?? [])]
       const from = was !== null && was.path !== path ? was.path : null
       return { id, time, device, action, kind, path, from, facts, here: isHere, holders }

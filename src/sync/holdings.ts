@@ -3,16 +3,18 @@
 import type { ContentId, DeviceId } from '../core/ids.ts'
 import { NO_CONTENT } from '../core/ids.ts'
 import type { FolderDisk, FolderNetwork, FolderStore, Waiting } from '../core/ports.ts'
-import type { RowTable } from '../core/rows.ts'
+import type { Row, RowTable } from '../core/rows.ts'
 
 /** Asked of linked devices at once. */
 const ASK_AT_ONCE = 5_000
 
 export interface HoldingsDeps {
   readonly rows: () => RowTable
-  readonly disk: Pick<FolderDisk, 'hasVersion' | 'stage'>
+  readonly disk: Pick<FolderDisk, 'hasVersion' | 'stage' | 'check'>
   readonly store: Pick<FolderStore, 'base'>
   readonly network: () => FolderNetwork | null
+  /** Is it known not to be what its row says? */
+  readonly isDamaged: (row: Row) => boolean
   /** These are read now, or will be soon. */
   readonly onPinned: (contents: readonly ContentId[]) => void
 }
@@ -30,6 +32,10 @@ export class Holdings {
     return new Set(this.#pins.keys())
   }
 
+  isPinned(content: ContentId): boolean {
+    return this.#pins.has(content)
+  }
+
   /** Pins contents until what is returned is called. */
   pin(contents: Iterable<ContentId>): () => void {
     const pinned = [...contents]
@@ -44,25 +50,19 @@ export class Holdings {
     }
   }
 
-  /** Safely: what only lies staged is not counted. */
-  async holds(content: ContentId): Promise<boolean> {
-    const { rows, disk, store } = this.#deps
-    if (content === NO_CONTENT) return true
-    const table = rows()
-    if (table.byContent(content).some(row => table.path(row.id)?.includes('\0') === false)) return true
-    return disk.hasVersion(content) || (await store.base(content)) !== null
-  }
-
   /** So that it can be put on the disk. */
   async has(content: ContentId, size: number): Promise<boolean> {
-    return size === 0 || this.#deps.disk.stage.has(content) || (await this.holds(content))
+    return size === 0 || this.#deps.disk.stage.has(content) || (await this.#lies(content))
   }
 
-  async answer(contents: readonly ContentId[], { signal }: Waiting): Promise<boolean[]> {
+  /** Safely: what only lies staged is not counted, and nothing while the root is not the one that the rows speak of. */
+  async holds(contents: readonly ContentId[], { signal }: Waiting): Promise<boolean[]> {
+    const { disk, rows } = this.#deps
+    const { state } = await disk.check({ hadEntries: rows().size > 1 })
     const out: boolean[] = []
     for (const content of contents) {
       signal.throwIfAborted()
-      out.push(await this.holds(content))
+      out.push(state === 'ok' && (await this.#lies(content)))
     }
     return out
   }
@@ -80,5 +80,14 @@ export class Holdings {
           if (holds[at] === true) found.set(content, [...(found.get(content) ?? []), device])
     }
     return found
+  }
+
+  async #lies(content: ContentId): Promise<boolean> {
+    const { rows, disk, store, isDamaged } = this.#deps
+    if (content === NO_CONTENT) return true
+    const table = rows()
+    const isShown = (row: Row): boolean => table.path(row.id)?.includes('\0') === false
+    if (table.byContent(content).some(row => isShown(row) && !isDamaged(row))) return true
+    return disk.hasVersion(content) || (await store.base(content)) !== null
   }
 }

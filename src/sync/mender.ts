@@ -1,5 +1,7 @@
 // What is read again and compared with its hash, and what becomes of what is wrong: damage is mended from where the content lies sound, by
 // an ordinary checked step that keeps the damaged bytes under what they are; what nobody has stays as it is, known as damaged.
+
+import type { ContentList } from '../core/content.ts'
 import { isKithError } from '../core/errors.ts'
 import type { Emit } from '../core/events.ts'
 import type { ContentId, FolderId } from '../core/ids.ts'
@@ -67,8 +69,9 @@ export class Mender {
       const row = byPath.get(path)
       if (row === undefined || !this.isCurrent(row)) continue
       if (!result.ok) {
-        // An edit, or what nobody may read: the scan says which.
         onDirty(parentPath(path))
+        // An edit is no damage: the scan finds it.
+        if (result.problem.code !== 'busy') this.#unreadableFile(row, path, report)
         continue
       }
       report.checked++
@@ -78,6 +81,14 @@ export class Mender {
       else if (this.#deps.isUnsure(row.stat)) onDirty(parentPath(path))
       else await this.#damagedFile(row, path, found, report, options)
     }
+  }
+
+  /** Not mended: what it holds could not be kept under what it is. */
+  #unreadableFile(row: Checked, path: string, report: Report): void {
+    const { damage, emit, folder } = this.#deps
+    damage.note({ row: row.id, content: row.content, found: null })
+    report.damaged.push({ path, version: false, content: row.content, repaired: false, unreadable: true })
+    emit({ type: 'file:damaged', folder, path, version: false, repaired: false })
   }
 
   isCurrent(row: Checked): boolean {
@@ -137,13 +148,16 @@ export class Mender {
 
   async checkVersion(version: KeptVersion, report: Report, options: Work): Promise<void> {
     const { disk, emit, folder } = this.#deps
-    const verdict = await disk.versions.verify(version.content, options)
+    const { content, packed } = version
+    const list = (): Promise<ContentList | null> => this.#deps.store.list(content)
+    const verdict = await disk.versions.verify(content, { ...options, list })
     if (verdict === 'gone') return
     report.checked++
     report.bytes += version.size
     if (verdict === 'sound') return
-    const { content, size } = version
-    const repaired = await this.#mendVersion(version, options)
+    // Of what is damaged its own size says nothing.
+    const size = (await list())?.size ?? version.size
+    const repaired = verdict === 'mended' || (await this.#mendVersion({ content, size, packed }, options))
     if (!repaired) this.#setLost(lost => [...lost.filter(one => one.content !== content), { content, size }])
     report.damaged.push({ path: '', version: true, content, repaired })
     emit({ type: 'file:damaged', folder, path: '', version: true, repaired })

@@ -40,6 +40,10 @@ export interface Thing {
   readonly to: Target
   /** What somebody else changed later than what is to be undone. */
   readonly pinned: { exists: boolean; content: boolean; mode: boolean; place: boolean }
+  /** What somebody merged is what pins its content. */
+  mixed: boolean
+  /** It stays though it cannot be told who did it. */
+  unclear: boolean
 }
 
 const IMPLIED: Facts = { content: NO_CONTENT, size: 0, mtime: 0, mode: 0o755 }
@@ -103,6 +107,8 @@ export class PastTree {
       below: new Map(),
       to: { exists: false, place, facts },
       pinned: { exists: false, content: false, mode: false, place: false },
+      mixed: false,
+      unclear: false,
     }
     this.met.add(thing)
     this.#named(place.parent, place.name).push(thing)
@@ -199,5 +205,7 @@ function standing(row: Row, parent: Thing | null): Thing {
     below: new Map(),
     to: { exists: true, place, facts },
     pinned: { exists: false, content: false, mode: false, place: false },
+    mixed: false,
+    unclear: false,
   }
 }

@@ -4,6 +4,13 @@ import type { DeviceId } from '../core/ids.ts'
 import type { FolderBatch, FolderState } from '../core/ports.ts'
 import type { PeerStatus } from '../core/status.ts'
 
+/** A time that a clock which is set back does not bring again. */
+export interface Moment {
+  /** This device's wall clock, ms; to be shown. */
+  readonly now: number
+  readonly journalLength: number
+}
+
 interface Peer {
   state: FolderState | null
   /** All documents were compared on this link. */
@@ -11,8 +18,8 @@ interface Peer {
   /** The last known verdict, for when it is away. */
   inSync: boolean
   asOf: number | null
-  /** When it was last in sync, by this device's clock. */
-  syncedAt: number | null
+  /** When it was last in sync. */
+  synced: Moment | null
 }
 
 const storedSchema = z.array(
@@ -20,7 +27,7 @@ const storedSchema = z.array(
     id: z.string().transform((id): DeviceId => id as DeviceId),
     inSync: z.boolean(),
     asOf: z.number().nullable(),
-    syncedAt: z.number().nullable(),
+    synced: z.object({ now: z.number(), journalLength: z.number() }).nullable(),
   }),
 )
 type Stored = z.output<typeof storedSchema>[number]
@@ -35,15 +42,15 @@ export class Peers {
   #storedAt = Number.NEGATIVE_INFINITY
   #unstored = false
 
-  heard(device: DeviceId, state: FolderState | null, mine: FolderState, now: number): void {
+  heard(device: DeviceId, state: FolderState | null, mine: FolderState, at: Moment): void {
     const peer = this.#peer(device)
     if (state === null) {
       this.#unstored = true
       // The last words of a link: what was true until now stays known.
       if (peer.state !== null) {
         peer.inSync = agrees(peer, mine)
-        peer.asOf = now
-        if (peer.inSync) peer.syncedAt = now
+        peer.asOf = at.now
+        if (peer.inSync) peer.synced = at
       }
       peer.compared = false
     }
@@ -79,18 +86,20 @@ export class Peers {
   }
 
   /** What is to be remembered over a restart, where it is due; in a quiet moment. */
-  due(mine: FolderState, now: number, elapsed: number): FolderBatch | null {
+  due(mine: FolderState, at: Moment, elapsed: number): FolderBatch | null {
     for (const peer of this.#peers.values()) {
       if (!agrees(peer, mine)) continue
-      if (peer.syncedAt === null) this.#unstored = true
-      peer.syncedAt = now
+      if (peer.synced === null) this.#unstored = true
+      peer.synced = at
     }
     const isDue = this.#unstored || (this.#peers.size > 0 && elapsed - this.#storedAt >= STORE_EVERY_MS)
     if (!isDue) return null
     this.#unstored = false
     this.#storedAt = elapsed
-    const known: Stored[] = [...this.#peers].map(([id, { state, inSync, asOf, syncedAt }]) =>
-      state === null ? { id, inSync, asOf, syncedAt } : { id, inSync: syncedAt !== null, asOf: syncedAt, syncedAt },
+    const known: Stored[] = [...this.#peers].map(([id, { state, inSync, asOf, synced }]) =>
+      state === null
+        ? { id, inSync, asOf, synced }
+        : { id, inSync: synced !== null, asOf: synced?.now ?? null, synced },
     )
     return { notes: [{ name: 'peers', bytes: Buffer.from(JSON.stringify(known)) }] }
   }
@@ -99,15 +108,15 @@ export class Peers {
   key(): string {
     return [...this.#peers]
       .map(
-        ([id, { state, syncedAt }]) =>
-          `${id} ${state === null ? `away ${syncedAt}` : `${state.digest} ${state.needFiles}`}`,
+        ([id, { state, synced }]) =>
+          `${id} ${state === null ? `away ${synced?.journalLength}` : `${state.digest} ${state.needFiles}`}`,
       )
       .join(' ')
   }
 
   /** Those that are not linked. */
-  absent(): { device: DeviceId; syncedAt: number | null }[] {
-    return [...this.#peers].flatMap(([device, { state, syncedAt }]) => (state === null ? [{ device, syncedAt }] : []))
+  absent(): { device: DeviceId; synced: Moment | null }[] {
+    return [...this.#peers].flatMap(([device, { state, synced }]) => (state === null ? [{ device, synced }] : []))
   }
 
   status(mine: FolderState): PeerStatus[] {
@@ -122,7 +131,7 @@ export class Peers {
   #peer(device: DeviceId): Peer {
     let peer = this.#peers.get(device)
     if (peer === undefined) {
-      peer = { state: null, compared: false, inSync: false, asOf: null, syncedAt: null }
+      peer = { state: null, compared: false, inSync: false, asOf: null, synced: null }
       this.#peers.set(device, peer)
     }
     return peer

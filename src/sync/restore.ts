@@ -92,6 +92,7 @@ export class Restore {
     const outcome = (isDone: boolean): RewindOutcome => ({
       changes,
       missing: missing.map((step): Change => step.change),
+      unclear: [],
       done: isDone,
     })
     if (!dryRun && done.length > 0) await live.commit(restored.add(tree.revise(done.map(revisionOf(rows)))))

@@ -6,10 +6,11 @@ import type { Facts, Kind } from '../core/entry.ts'
 import { KithError } from '../core/errors.ts'
 import type { DeviceId, NodeId } from '../core/ids.ts'
 import { isWithin } from '../core/names.ts'
-import type { Change, JournalEntry } from '../core/past.ts'
+import type { JournalEntry, Stood } from '../core/past.ts'
 import type { FolderStore, Waiting } from '../core/ports.ts'
 import type { RowTable } from '../core/rows.ts'
-import { Rewind, type RewindStep } from './rewind.ts'
+import type { DeedsOf } from './deeds.ts'
+import { Rewind, type RewindStep, type Shown } from './rewind.ts'
 
 /** Deletions no further apart than this went in one go. */
 const RUN_GAP_MS = 10 * 60_000
@@ -29,7 +30,7 @@ export async function planMoment(
   options: Waiting,
 ): Promise<RewindStep[]> {
   const { path, at, keepNew } = request
-  const rewind = await rewound(deps, at, () => true, options)
+  const rewind = await rewound(deps, at, options)
   if (path !== '' && deps.rows.at(path) === undefined && rewind.shown(path)[Symbol.iterator]().next().done === true)
     throw nothingThen(path)
   return rewind.steps({ path, keepNew, yields: false })
@@ -40,21 +41,26 @@ export async function treeThen(
   deps: PlanDeps,
   { path, at }: { readonly path: string; readonly at: number },
   options: Waiting,
-): Promise<Change[]> {
-  const rewind = await rewound(deps, at, () => true, options)
+): Promise<Stood[]> {
+  const rewind = await rewound(deps, at, options)
   const shown = [...rewind.shown(path)]
   if (shown.length === 0 && path !== '') throw nothingThen(path)
-  return shown.map(each => ({ action: 'create', from: null, ...each }))
+  const writers = await writersOf(deps, shown, rewind.undone, options)
+  return shown.map(each => {
+    const { path: where, kind, facts } = each
+    return { action: 'create', from: null, path: where, kind, facts, device: writers.get(each) ?? null }
+  })
 }
 
-/** Without what one device did since then, keeping what others did. */
+/** Without what one device did since then, keeping what others did; and what is left as it is because nobody can tell whose it was. */
 export async function planUndo(
   deps: PlanDeps,
-  { device, since }: { readonly device: DeviceId; readonly since: number },
+  { since, deedsOf }: { readonly since: number; readonly deedsOf: DeedsOf },
   options: Waiting,
-): Promise<RewindStep[]> {
-  const rewind = await rewound(deps, since - 1, entry => entry.device === device, options)
-  return rewind.steps({ path: '', keepNew: false, yields: true })
+): Promise<{ readonly steps: RewindStep[]; readonly unclear: readonly string[] }> {
+  const rewind = await rewound(deps, since - 1, options, deedsOf)
+  const unclear = rewind.unclear()
+  return { steps: rewind.steps({ path: '', keepNew: false, yields: true }), unclear }
 }
 
 /** One file as a version of it has it, at that path. */
@@ -71,8 +77,8 @@ export function planVersion(
   const row = deps.rows.at(path)
   const entry = { time: 0, device: '' as DeviceId, kind, path, was: { path, facts } }
   if (row !== undefined && row.kind === kind)
-    rewind.undo({ ...entry, action: 'edited', node: row.nodes[0]?.id ?? node, facts: row }, true)
-  else rewind.undo({ ...entry, action: 'deleted', node, facts }, true)
+    rewind.undo({ ...entry, action: 'edited', node: row.nodes[0]?.id ?? node, facts: row }, 'back')
+  else rewind.undo({ ...entry, action: 'deleted', node, facts }, 'back')
   return rewind.steps({ path, keepNew: true, yields: false })
 }
 
@@ -95,24 +101,51 @@ export async function planGone(deps: PlanDeps, path: string, { signal }: Waiting
       }
       lastTime = entry.time
     }
-    rewind.undo(entry, true)
+    rewind.undo(entry, 'back')
   }
   const found = lastTime !== null && rewind.shown(path)[Symbol.iterator]().next().done !== true
   if (!found) throw new KithError('not-found', `Nothing is known of ${printable(path)} on this device.`)
   return rewind.steps({ path, keepNew: false, yields: false })
 }
 
+/** Who wrote what each file shows, by what the journal has from before the entries that were undone. */
+async function writersOf(
+  { store }: PlanDeps,
+  shown: readonly Shown[],
+  undone: number,
+  { signal }: Waiting,
+): Promise<ReadonlyMap<Shown, DeviceId>> {
+  const writers = new Map<Shown, DeviceId>()
+  const open = new Map<NodeId, Shown>()
+  for (const each of shown) if (each.kind !== 'directory') for (const node of each.nodes) open.set(node, each)
+  if (open.size === 0) return writers
+  let count = 0
+  for await (const entry of store.journal({})) {
+    if (++count % CHECK_EVERY === 0) signal.throwIfAborted()
+    const each = open.get(entry.node)
+    if (count <= undone || each === undefined || !wrote(entry, each.facts)) continue
+    writers.set(each, entry.device)
+    for (const node of each.nodes) open.delete(node)
+    if (open.size === 0) break
+  }
+  return writers
+}
+
+function wrote({ action, facts, was }: JournalEntry, { content }: Facts): boolean {
+  return action !== 'deleted' && facts.content === content && was?.facts.content !== content
+}
+
 async function rewound(
   { rows, store, now }: PlanDeps,
   at: number,
-  take: (entry: JournalEntry) => boolean,
   { signal }: Waiting,
+  deedsOf: DeedsOf = entry => [{ entry, fate: 'back' }],
 ): Promise<Rewind> {
   const rewind = new Rewind(rows)
   let count = 0
   for await (const entry of store.journal({ since: at + 1, now })) {
     if (++count % CHECK_EVERY === 0) signal.throwIfAborted()
-    rewind.undo(entry, take(entry))
+    for (const deed of deedsOf(entry)) rewind.undo(deed.entry, deed.fate)
   }
   return rewind
 }

@@ -4,7 +4,7 @@
 
 import type { Facts, Kind } from '../core/entry.ts'
 import { plainFacts } from '../core/entry.ts'
-import type { RowId } from '../core/ids.ts'
+import type { NodeId, RowId } from '../core/ids.ts'
 import { isWithin } from '../core/names.ts'
 import type { Change, JournalEntry } from '../core/past.ts'
 import type { Row, RowTable } from '../core/rows.ts'
@@ -36,7 +36,19 @@ export interface Selection {
   readonly yields: boolean
 }
 
+export interface Shown {
+  readonly path: string
+  readonly kind: Kind
+  readonly facts: Facts
+  readonly nodes: ReadonlySet<NodeId>
+}
+
+/** What becomes of a change: it is undone, it was somebody else's and stays, or it cannot be told whose it was and stays too. */
+export type Fate = 'back' | 'stays' | 'unclear'
+
 export class Rewind {
+  /** Entries that were gone back over. */
+  undone = 0
   readonly #tree: PastTree
   readonly #rows: RowTable
 
@@ -45,22 +57,32 @@ export class Rewind {
     this.#tree = new PastTree(rows)
   }
 
-  /** Goes back over one entry, newest first. `take`: it is to be undone; else it was somebody else's and stays. */
-  undo(entry: JournalEntry, take: boolean): void {
-    if (entry.action === 'deleted') this.#undelete(entry, take)
-    else if (entry.was === null) this.#uncreate(entry, take)
-    else this.#unchange(entry, entry.was, take)
+  /** Goes back over one entry, newest first. */
+  undo(entry: JournalEntry, fate: Fate): void {
+    this.undone++
+    if (entry.action === 'deleted') this.#undelete(entry, fate)
+    else if (entry.was === null) this.#uncreate(entry, fate)
+    else this.#unchange(entry, entry.was, fate)
+  }
+
+  /** What stays though the one whose changes are undone may have had a part in it. */
+  unclear(): string[] {
+    const paths = [...this.#tree.met].flatMap(thing => {
+      if (!thing.unclear) return []
+      return pathBy(thing, each => each.now ?? each.to.place) ?? []
+    })
+    return [...new Set(paths)].sort()
   }
 
   /** What the folder showed at the time that the walk has come to, below and with the path, parents before children. */
-  *shown(path: string): Iterable<{ readonly path: string; readonly kind: Kind; readonly facts: Facts }> {
+  *shown(path: string): Iterable<Shown> {
     const tops = path === '' ? [] : this.#tree.at(path)
-    for (const { kind, facts } of tops) yield { path, kind, facts }
+    for (const { kind, facts, nodes } of tops) yield { path, kind, facts, nodes }
     const top = path === '' ? this.#tree.root : tops.find(thing => thing.kind === 'directory')
     if (top === undefined) return
     for (const thing of this.#tree.walk(top)) {
       const at = pathBy(thing, each => each.place)
-      if (at !== undefined) yield { path: at, kind: thing.kind, facts: thing.facts }
+      if (at !== undefined) yield { path: at, kind: thing.kind, facts: thing.facts, nodes: thing.nodes }
     }
   }
 
@@ -68,7 +90,7 @@ export class Rewind {
     return new Steps(this.#rows, this.#tree, selection).make()
   }
 
-  #undelete(entry: JournalEntry, take: boolean): void {
+  #undelete(entry: JournalEntry, fate: Fate): void {
     const { node, kind } = entry
     const facts = plainFacts(entry.was?.facts ?? entry.facts)
     const path = entry.was?.path ?? entry.path
@@ -79,20 +101,24 @@ export class Rewind {
     thing.implied = false
     thing.nodes.add(node)
     thing.facts = facts
-    if (take) Object.assign(thing.to, { exists: true, place, facts })
+    if (fate === 'back') Object.assign(thing.to, { exists: true, place, facts })
     else thing.pinned.exists = true
+    if (fate === 'unclear') thing.unclear = true
   }
 
-  #uncreate(entry: JournalEntry, take: boolean): void {
+  #uncreate(entry: JournalEntry, fate: Fate): void {
     const thing = this.#tree.find(entry.path, entry.kind, entry.node)
     if (thing === undefined) return
     this.#tree.move(thing, null)
     const { exists, content, place } = thing.pinned
-    if (take && !exists && !content && !place) thing.to.exists = false
+    if (exists || content || place) return
+    if (fate === 'back') thing.to.exists = false
+    else if (fate === 'unclear') thing.unclear = true
   }
 
-  #unchange(entry: JournalEntry, was: { path: string; facts: Facts }, take: boolean): void {
+  #unchange(entry: JournalEntry, was: { path: string; facts: Facts }, fate: Fate): void {
     const { path, kind, node } = entry
+    const take = fate === 'back'
     // What is said to have stood there did, though nothing says how it went.
     const thing = this.#tree.find(path, kind, node) ?? this.#lost(entry, take)
     thing.nodes.add(node)
@@ -100,16 +126,23 @@ export class Rewind {
     const { to, pinned } = thing
     const content = facts.content !== entry.facts.content
     const mode = facts.mode !== entry.facts.mode
+    const moved = was.path !== path
+    const counts =
+      !pinned.exists && ((content && !pinned.content) || (mode && !pinned.mode) || (moved && !pinned.place))
+    if (fate === 'unclear' && counts) thing.unclear = true
+    // It is part of what was merged later, and does not come out of that any more.
+    if (take && content && thing.mixed) thing.unclear = true
     if (take && !pinned.exists) {
       const { mode: _mode, ...written } = facts
       if (!pinned.content) to.facts = { ...to.facts, ...written }
       if (!pinned.mode) to.facts = { ...to.facts, mode: facts.mode }
     } else if (!take) {
+      if (entry.action === 'merged' && content && !pinned.content) thing.mixed = true
       pinned.content ||= content
       pinned.mode ||= mode
     }
     thing.facts = facts
-    if (was.path === path) return
+    if (!moved) return
     const place = { parent: this.#tree.directory(parentPath(was.path)), name: nameOf(was.path) }
     this.#tree.move(thing, place)
     if (!take) pinned.place = true

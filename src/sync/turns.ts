@@ -62,7 +62,9 @@ export class Turns {
       else if (refused !== null) turn.reject(refused)
       else await turn.run()
     }
-    this.#waiting.push(...later)
+    this.#waiting.push(...later.filter(turn => !turn.signal.aborted))
+    // It stopped while these were put off.
+    if (this.#deps.stopped.aborted) this.#rejectAll(this.#deps.stopped.reason)
   }
 
   #rejectAll(reason: unknown): void {

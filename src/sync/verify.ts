@@ -130,7 +130,8 @@ export class Verifier {
   async #mendAgain(options: Work): Promise<void> {
     const { clock, damage, network, rows } = this.#deps
     if (damage.all().length + this.#state.note.lost.length === 0 || clock.elapsed() < this.#mendAt) return
-    if ((network()?.peers().length ?? 0) === 0) return
+    // What could not be read may be read again without anybody's help.
+    if ((network()?.peers().length ?? 0) === 0 && damage.all().every(({ found }) => found !== null)) return
     this.#mendAt = clock.elapsed() + MEND_AGAIN_MS
     const report: Report = { checked: 0, bytes: 0, damaged: [] }
     await this.#mender.mendKnown(report, options)

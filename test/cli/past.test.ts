@@ -19,6 +19,8 @@ const HOSTILE = 'evil\u001b[2J\u202etxt'
 const RAW = /(?!\n)[\p{Cc}\p{Bidi_Control}]/u
 const AT = '2026-11-20T14:00:00Z'
 const AT_MS = Date.parse(AT)
+/** Nothing moved for so long: whoever waits for the disk gives up. */
+const FOLLOW_MS = 20_000
 
 describe('cli: the past', () => {
   let directory: Awaited<ReturnType<typeof makeDirectory>>
@@ -171,12 +173,21 @@ describe('cli: the past', () => {
     })
 
     it('--at shows what was', async () => {
-      archive.trees.set(AT_MS, [change('create', 'old', { facts: archive.put('past') })])
+      archive.trees.set(AT_MS, [
+        { ...change('create', 'old', { facts: archive.put('past') }), device: OTHER },
+        change('create', 'sub', { kind: 'directory' }),
+        change('create', 'sub/lost'),
+      ])
       const body = await json(shapes.treeSchema, 'ls', 'notes', '--at', AT)
       expect(body.at).to.equal('2026-11-20T14:00:00.000Z')
-      expect(body.entries).to.have.length(1)
-      expect(body.entries[0]).to.deep.include({ path: 'old', size: 4, device: null, copies: null })
-      expect((await run('ls', 'notes', '--at', AT)).stdout).to.match(/^SIZE +MODIFIED +PATH\n4 B .* old\n$/)
+      expect(body.entries[0]).to.deep.include({ path: 'old', size: 4, device: 'desktop', copies: 1 })
+      expect(body.entries.slice(1).map(each => [each.path, each.device, each.copies])).to.deep.equal([
+        ['sub', null, null],
+        ['sub/lost', null, 0],
+      ])
+      expect((await run('ls', 'notes', '--at', AT)).stdout).to.match(
+        /^SIZE +MODIFIED +DEVICE +COPIES +PATH\n4 B .* desktop +1 +old\n/,
+      )
       await fails(
         1,
         /There was nothing at 2026-11-20T15:00:00.000Z at "old"/,
@@ -248,6 +259,7 @@ describe('cli: the past', () => {
     })
 
     it('returns when the disk has followed', async () => {
+      archive.outcome = { changes: [change('edit', 'a')], missing: [] }
       engine.set({ settled: false })
       let ended = false
       const running = run('restore', 'notes', '--at', AT).then(ran => {
@@ -260,6 +272,55 @@ describe('cli: the past', () => {
       expect(ended).to.equal(false)
       engine.set({ need: { files: 0, bytes: 0 } })
       expect((await running).code).to.equal(0)
+    })
+
+    describe('where the disk does not follow', () => {
+      const timeout = AbortSignal.timeout.bind(AbortSignal)
+      beforeEach(() => {
+        archive.outcome = { changes: [change('edit', 'a'), change('edit', 'b')], missing: [] }
+        AbortSignal.timeout = ms => timeout(ms === FOLLOW_MS ? 1 : ms)
+      })
+      afterEach(() => {
+        AbortSignal.timeout = timeout
+      })
+
+      it('says how many files are still to come, and ends with 4', async () => {
+        engine.set({ settled: true, need: { files: 2, bytes: 5 } })
+        for (const command of [
+          ['restore', 'notes', '--at', AT],
+          ['undo', '--device', 'desktop', '--since', AT],
+        ]) {
+          const { code, stdout, stderr } = await run(...command)
+          expect(code).to.equal(4)
+          expect(stdout).to.contain('Under way: 2 changed back.').and.not.contain('Done')
+          expect(stderr).to.contain('notes: 2 files still to come.')
+          const json = await run(...command, '--json')
+          expect(json.code).to.equal(4)
+          expect(shapes.outcomeSchema.parse(JSON.parse(json.stdout)).pending).to.deep.equal([
+            { folder: 'notes', files: 2, stopped: null },
+          ])
+        }
+        expect((await run('restore', 'notes', '--at', AT, '--dry-run')).code).to.equal(0)
+        archive.outcome = { changes: [], missing: [] }
+        expect((await run('restore', 'notes', '--at', AT)).code).to.equal(0)
+      })
+
+      it('says so of what is not written, and of a folder that stands still', async () => {
+        engine.set({ settled: false })
+        expect((await run('restore', 'notes', '--at', AT)).stderr).to.contain('some of it is still to be written')
+        engine.stopped = 'root-missing'
+        const { code, stderr } = await run('restore', 'notes', '--at', AT)
+        expect(code).to.equal(1)
+        expect(stderr).to.contain('notes: it is stored, but the folder stands still')
+      })
+
+      it('ends with 1 where something is left as it is, too', async () => {
+        engine.set({ settled: true, need: { files: 1, bytes: 5 } })
+        archive.outcome = { ...archive.outcome, missing: [change('create', 'lost')] }
+        const { code, stderr } = await run('restore', 'notes', '--at', AT)
+        expect(code).to.equal(1)
+        expect(stderr).to.contain('1 file still to come').and.contain('lost')
+      })
     })
 
     it('--to: a version, what was then, and what is gone', async () => {
@@ -285,6 +346,19 @@ describe('cli: the past', () => {
       await json(shapes.copiedSchema, 'restore', 'notes/gone', '--to', 'back')
       expect(await readFile(join(directory.path, 'back'), 'utf8')).to.equal('gone')
       expect(archive.asked).to.deep.equal([{ path: 'gone', at: null, version: null, keepNew: true, dryRun: true }])
+    })
+
+    it('--to holds on to all that it copies, until it has', async () => {
+      const [x, y] = [archive.put('x'), archive.put('y')]
+      archive.trees.set(AT_MS, [change('create', 'sub/x', { facts: x }), change('create', 'sub/y', { facts: y })])
+      const seen: unknown[] = []
+      archive.working = async () => void seen.push([...archive.pinned])
+      await json(shapes.copiedSchema, 'restore', 'notes/sub', '--at', AT, '--to', 'tree')
+      expect(seen).to.deep.equal([
+        [x.content, y.content],
+        [x.content, y.content],
+      ])
+      expect(archive.pinned).to.deep.equal([])
     })
 
     it('--to overwrites nothing, and says what nobody holds', async () => {
@@ -323,10 +397,16 @@ describe('cli: the past', () => {
     )
     expect(archive.asked[1]).to.deep.equal({ device: OWN_ID, since: AT_MS, dryRun: false })
     expect(daemon.engine('photos').archive.asked).to.have.length(1)
+    archive.outcome = { changes: [], missing: [], unclear: ['mixed', HOSTILE] }
+    const unclear = await run('undo', '--device', 'desktop', '--since', AT)
+    expect(unclear).to.include({ code: 1, stdout: '' })
+    expect(unclear.stderr).to.contain('what desktop did to them').and.contain(': mixed, evil')
+    expect(unclear.stderr).not.to.match(RAW)
     await fails(1, /No device "tablet"/, 'undo', '--device', 'tablet', '--since', AT)
     await fails(2, /required option '--since/, 'undo', '--device', 'desktop')
     // One that was removed is known by its whole id alone.
     const removed = `12D3KooW${'a'.repeat(44)}`
+    archive.outcome = { changes: [], missing: [] }
     await json(shapes.outcomeSchema, 'undo', '--device', removed, '--since', AT)
     expect(archive.asked.at(-1)).to.deep.include({ device: removed })
   })
@@ -456,7 +536,7 @@ describe('cli: the past', () => {
       drill: null,
     }
     expect((await json(shapes.verifySchema, 'verify')).damaged).to.deep.equal([
-      { folder: 'notes', path: 'a', version: true, hash: '01ff', repaired: true },
+      { folder: 'notes', path: 'a', version: true, hash: '01ff', repaired: true, unreadable: false },
     ])
     archive.verified = {
       checked: 5,
@@ -468,6 +548,16 @@ describe('cli: the past', () => {
     expect(bad.code).to.equal(1)
     expect(bad.stdout).to.contain('evil\\x1b').and.not.match(RAW)
     expect(bad.stderr).to.contain('1 damaged file could not be repaired')
+    archive.verified = {
+      checked: 5,
+      bytes: 50,
+      damaged: [{ path: 'locked', version: false, content, repaired: false, unreadable: true }],
+      drill: null,
+    }
+    const locked = await run('verify')
+    expect(locked.code).to.equal(1)
+    expect(locked.stdout).to.contain('unreadable: locked in notes').and.not.contain('sound')
+    expect(locked.stderr).to.contain('1 file could not be read').and.not.contain('repaired')
     await fails(1, /no folder "none"/, 'verify', 'none')
     archive.working = async () => {
       throw new KithError('folder-halted', 'It stands still.')
@@ -497,6 +587,7 @@ describe('cli: the past', () => {
     const { stdout } = await run('copies')
     expect(stdout).to.contain('1 file (5 B) on 1 device').and.contain('With this device 1 file (5 B) would be lost.')
     expect(stdout).to.contain('desktop is not here')
+    expect((await run('copies', 'notes/sub')).stdout).to.match(/^2 devices: 1 file \(5 B\) on 1 device\n\n/)
     await fails(1, /There is nothing at "none"/, 'copies', 'notes/none')
   })
 

@@ -264,6 +264,7 @@ export function storeContract(name: string, open: () => Promise<StoreUnderTest>)
         }
         for (let at = 0; at < 60; at += 20) await store.commit({ journal: entries.slice(at, at + 20) })
         await restart()
+        expect(store.journalLength).to.equal(entries.length)
         const newest = [...entries].reverse()
         const stored = newest.map((entry, at) => ({ entry, latest: Math.max(...newest.slice(at).map(e => e.time)) }))
         expect(await entriesOf(store, {})).to.deep.equal(newest)

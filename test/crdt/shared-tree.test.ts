@@ -6,6 +6,7 @@ import type { ActorId, NodeId } from '../../src/core/ids.ts'
 import { DIRECTORIES_DOC, ROOT_NODE } from '../../src/core/ids.ts'
 import type { DocUpdate } from '../../src/core/ports.ts'
 import type { Row, RowTable } from '../../src/core/rows.ts'
+import { compareText } from '../../src/crdt/join.ts'
 import { decodeRecord, encodeNode } from '../../src/crdt/record.ts'
 import type { SharedTree } from '../../src/crdt/shared-tree.ts'
 import { fullProjection } from './support/full-projection.ts'
@@ -44,6 +45,12 @@ function device(
 
 function mkdir(d: Device, parent: Row, name: string): Row {
   return d.tree.create(parent, name, 'directory', DIRECTORY, statOf(inode++))
+}
+
+function idOf(row: Row): NodeId {
+  const [ref] = row.nodes
+  if (ref === undefined) throw new Error('a row without a node')
+  return ref.id
 }
 
 function create(d: Device, parent: Row, name: string, text = name): Row {
@@ -212,6 +219,20 @@ describe('the shared tree', () => {
     expect(directories).to.include(d.nodes[0]?.id).and.to.include(ROOT_NODE)
     expect(nodes).to.include(id)
     expectFull(b)
+  })
+
+  it('tells of a directory that parts from the one it was merged with', () => {
+    const [a] = both()
+    const first = mkdir(a, rootRow(), 'P')
+    const second = mkdir(a, rootRow(), 'Q')
+    const [low, high] = [first, second].sort((x, y) => compareText(idOf(x), idOf(y))) as [Row, Row]
+    create(a, high, 'f')
+    a.tree.move(high, rootRow(), low.name)
+    expect(a.tree.primaryOf(idOf(high))).to.equal(idOf(low))
+    a.tree.takeChanges()
+    a.tree.move(high, rootRow(), 'out')
+    expect(brief(a.tree)).to.equal(`/${low.name}/ /out/ /out/f=f`)
+    expect(a.tree.takeChanges().directories).to.include(idOf(high)).and.to.include(idOf(low))
   })
 
   it('merges and splits directories of one name, deep below too', () => {

@@ -103,6 +103,30 @@ describe('disk/copy-out', () => {
     expect((await readdir(directory.path)).sort()).to.deep.equal(['to', 'tree'])
   })
 
+  it('replaces no empty directory that comes to stand there, not even when all is copied', async () => {
+    archive.working = async () => {
+      archive.working = async () => undefined
+      await mkdir(at('to'))
+    }
+    const items = [folder(''), item('a', 'a')]
+    expect(await code(copy(items, at('to')))).to.equal('path-exists')
+    expect(await readdir(at('to'))).to.deep.equal([])
+    expect(await readdir(directory.path)).to.deep.equal(['to'])
+  })
+
+  it('writes no path that is none', async () => {
+    await mkdir(at('sub'))
+    for (const path of ['../escaped', 'a/../../../escaped', '/escaped', '.kith/x', 'a//b', '..']) {
+      expect(await code(copy([folder(''), item(path, 'x')], at('sub', 'to'))), path).to.equal('bad-path')
+    }
+    expect((await readdir(directory.path, { recursive: true })).sort()).to.deep.equal(['sub'])
+  })
+
+  it('gives nobody more rights than a mode has', async () => {
+    await copy([item('', 'x', { mode: 0o4755 })], at('to'))
+    expect((await lstat(at('to'))).mode & 0o7777).to.equal(0o755)
+  })
+
   it('needs a directory to put it into, and none of Kith’s own', async () => {
     await writeFile(at('file'), '')
     expect(await code(copy([item('', 'x')], at('none', 'to')))).to.equal('path-not-directory')
@@ -123,7 +147,14 @@ describe('disk/copy-out', () => {
     }
     await copy([item('', 'x')], at('notes', 'sub', 'to'))
     expect(seen).to.deep.equal([['.kith', 'sub']])
-    await copy([folder(''), item('a', 'a')], at('notes', 'to'))
+    const shown: string[][] = []
+    archive.working = async () => void shown.push((await readdir(at('notes'))).sort())
+    await copy([folder('', 0o500), item('a', 'a'), item('b', 'b')], at('notes', 'to'))
+    expect(shown).to.deep.equal([
+      ['.kith', 'sub'],
+      ['.kith', 'sub'],
+    ])
+    expect((await lstat(at('notes', 'to'))).mode & 0o777).to.equal(0o500)
     expect(await readFile(at('notes', 'to', 'a'), 'utf8')).to.equal('a')
     expect(await readdir(at('notes', '.kith', 'transit'))).to.deep.equal([])
   })
@@ -137,6 +168,21 @@ describe('disk/copy-out', () => {
     expect(missing.map(each => each.path)).to.deep.equal(['lost'])
     expect(files).to.equal(1)
     expect(await readdir(at('to'))).to.deep.equal(['there'])
+  })
+
+  it('takes back nothing but what it wrote', async () => {
+    await mkdir(at('notes', '.kith', 'transit'), { recursive: true })
+    const abort = new AbortController()
+    archive.working = async () => {
+      await mkdir(at('notes', 'to'), { recursive: true })
+      await writeFile(at('notes', 'to', 'mine'), 'mine')
+      abort.abort(new Error('enough'))
+    }
+    const items = [folder(''), folder('shut', 0o500), item('shut/a', 'a'), item('b', 'b')]
+    const failed = await copy(items, at('notes', 'to'), abort.signal).catch((error: unknown) => error)
+    expect(String(failed)).to.contain('enough')
+    expect(await readdir(at('notes', 'to'))).to.deep.equal(['mine'])
+    expect(await readdir(at('notes', '.kith', 'transit'))).to.deep.equal([])
   })
 
   it('ends with the signal, and takes back what it began', async () => {

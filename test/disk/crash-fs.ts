@@ -37,6 +37,21 @@ export function meddlingAt(at: number, meddle: () => void, work: () => Promise<u
   })
 }
 
+/** Runs `work` on a disk that takes no byte more. */
+export function onFullDisk<T>(work: () => T): T {
+  const { writeSync } = fs
+  fs.writeSync = () => {
+    throw Object.assign(new Error('the disk is full'), { code: 'ENOSPC' })
+  }
+  syncBuiltinESMExports()
+  try {
+    return work()
+  } finally {
+    fs.writeSync = writeSync
+    syncBuiltinESMExports()
+  }
+}
+
 async function watched(work: () => Promise<unknown>, before: (count: number) => void): Promise<string[]> {
   const table = fs as unknown as Record<string, (...args: unknown[]) => unknown>
   const originals = new Map<string, (...args: unknown[]) => unknown>()

@@ -39,7 +39,7 @@ class World {
   }
 
   recover(): Promise<PublishReplies['recover']> {
-    return this.do({ do: 'recover', root: this.at })
+    return this.do({ do: 'recover', running: 'none-', root: this.at })
   }
 
   apply(steps: DiskStep[]): Promise<PublishReplies['apply']> {

@@ -85,6 +85,19 @@ describe('the copy of the journal on the disk', () => {
     expect(await times(copy)).to.deep.equal([3])
   })
 
+  it('gives out no path that leads out of a folder, and no mode that is more than one', async () => {
+    const copy = opened()
+    const good = journalEntry({ time: 9, path: 'a/b' })
+    const { facts } = good
+    const led = ['../../out', '/out', 'a//b', 'a/.kith/x', ''].map(path => journalEntry({ path }))
+    const came = { ...good, was: { path: '../out', facts } }
+    await copy.append([...led, came, { ...good, facts: { ...facts, mode: 0o4755 } }])
+    const read: JournalEntry[] = []
+    for await (const entries of opened().read(waiting)) read.push(...entries)
+    expect(read).to.deep.equal([{ ...good, facts: { ...facts, mode: 0o755 } }])
+    expect(warnings).to.have.length(1)
+  })
+
   it('leaves out a torn end, wherever it is torn, and goes on behind it', async () => {
     await wrote(1, 2)
     const [name = ''] = files()

@@ -1,5 +1,5 @@
 // The kept versions' contract on a real directory.
-import { closeSync, lstatSync, openSync, readdirSync, readSync, rmSync, utimesSync, writeSync } from 'node:fs'
+import { lstatSync, readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { contentOf } from '../../src/core/content-list.ts'
 import { areaPath, contentName, DAMAGED, PACKS, VERSIONS } from '../../src/disk/area.ts'
@@ -7,6 +7,7 @@ import { openFolderDisk } from '../../src/disk/folder-disk.ts'
 import { DiskWorkers } from '../../src/disk/workers.ts'
 import { versionsContract } from '../contract/versions-contract.ts'
 import { DEVICE, FOLDER, RealPerson, silent, temporaryRoot } from './real-person.ts'
+import { rotAt } from './rot.ts'
 
 let workers: DiskWorkers | null = null
 
@@ -35,18 +36,8 @@ versionsContract('a real directory', async () => {
       const paths = lstatSync(whole, { throwIfNoEntry: false })
         ? [whole]
         : readdirSync(packs).map(name => join(packs, name))
-      for (const path of paths) flip(path)
+      for (const path of paths) rotAt(path, 1000)
     },
     damaged: () => readdirSync(areaPath(root, DAMAGED)).length,
   }
 })
-
-function flip(path: string): void {
-  const { atime, mtime } = lstatSync(path)
-  const fd = openSync(path, 'r+')
-  const byte = Buffer.alloc(1)
-  readSync(fd, byte, 0, 1, 1000)
-  writeSync(fd, Buffer.of((byte[0] ?? 0) ^ 1), 0, 1, 1000)
-  closeSync(fd)
-  utimesSync(path, atime, mtime)
-}

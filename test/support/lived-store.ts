@@ -74,6 +74,10 @@ export class LivedStore implements FolderStore {
     return this.#inner.contentOfDot(node, actor, seq)
   }
 
+  get journalLength(): number {
+    return this.#inner.journalLength
+  }
+
   async *journal(filter: { node?: NodeId; since?: number }): AsyncIterable<JournalEntry> {
     await this.#pause('store journal')
     yield* this.#inner.journal(filter)

@@ -61,6 +61,7 @@ export class MemoryLink {
   #close: () => void = () => undefined
   #open = true
   #onWay = 0
+  #statesOnWay = 0
   #comparisons = 0
   #recompareDue = false
 
@@ -88,6 +89,15 @@ export class MemoryLink {
 
   get idle(): boolean {
     return this.#onWay === 0 && !this.#recompareDue && this.#sides.every(side => !side.busy && side.queue.length === 0)
+  }
+
+  /** Nothing is on its way but what the devices say of themselves. */
+  get tellsOnly(): boolean {
+    return (
+      this.#onWay === this.#statesOnWay &&
+      !this.#recompareDue &&
+      this.#sides.every(side => !side.busy && side.queue.every(message => message.type === 'state'))
+    )
   }
 
   joins(device: DeviceId): boolean {
@@ -163,9 +173,12 @@ export class MemoryLink {
       const overtakes = isUpdate && random.chance(faults.reorder)
       const at = overtakes ? due : Math.max(due, to.earliest)
       if (!overtakes) to.earliest = at
+      const isState = message.type === 'state'
       this.#onWay++
+      if (isState) this.#statesOnWay++
       clock.after(at - clock.elapsed(), () => {
         this.#onWay--
+        if (isState) this.#statesOnWay--
         if (!this.#open) return
         to.queue.push(message)
         this.#drain(to).catch(error => this.#refused(error))

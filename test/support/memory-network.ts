@@ -123,6 +123,11 @@ export class MemoryNetwork {
     return [...this.#links.values()].every(link => link.idle)
   }
 
+  /** Nothing is on its way but what the devices say of themselves. */
+  get tellsOnly(): boolean {
+    return [...this.#links.values()].every(link => link.tellsOnly)
+  }
+
   #connect(one: Station, two: Station): void {
     const key = pair(one.device, two.device)
     if (this.#cut.has(key) || this.#links.has(key)) return

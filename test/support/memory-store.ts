@@ -183,6 +183,10 @@ export class MemoryStore implements FolderStore {
     }
   }
 
+  get journalLength(): number {
+    return this.#stored.journal.length
+  }
+
   async note(name: NoteName): Promise<Uint8Array | undefined> {
     this.#alive()
     const bytes = this.#stored.notes.get(name)

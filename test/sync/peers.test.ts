@@ -18,16 +18,16 @@ describe('sync/peers', () => {
   it('a device that was in sync is known to have been so after a restart', () => {
     const before = new Peers()
     before.compared(OTHER)
-    before.heard(OTHER, STATE, STATE, 1_000)
-    const stored = before.due(STATE, 2_000, 0)?.notes?.[0]?.bytes
+    before.heard(OTHER, STATE, STATE, { now: 1_000, journalLength: 3 })
+    const stored = before.due(STATE, { now: 2_000, journalLength: 4 }, 0)?.notes?.[0]?.bytes
     const after = new Peers()
     after.load(stored)
-    expect(after.absent()).to.deep.equal([{ device: OTHER, syncedAt: 2_000 }])
+    expect(after.absent()).to.deep.equal([{ device: OTHER, synced: { now: 2_000, journalLength: 4 } }])
     expect(after.status(STATE)[0]).to.include({ id: OTHER, inSync: true, asOf: 2_000 })
   })
 
   it('what cannot be read any more is not known', () => {
-    for (const text of ['', '{', '{}', '[{"id":1}]', '[{"id":"a","inSync":true,"asOf":"b","syncedAt":null}]']) {
+    for (const text of ['', '{', '{}', '[{"id":1}]', '[{"id":"a","inSync":true,"asOf":"b","synced":null}]']) {
       const peers = new Peers()
       peers.load(Buffer.from(text))
       expect(peers.absent(), text).to.deep.equal([])

@@ -35,9 +35,14 @@ describe('sync/restore', () => {
     const touched: ContentId[] = []
     const holdings = new Holdings({
       rows: () => rows,
-      disk: { hasVersion: content => content === here, stage: { has: () => false } as never },
+      disk: {
+        hasVersion: content => content === here,
+        stage: { has: () => false } as never,
+        check: async () => ({ state: 'ok' }),
+      },
       store: { base: async () => null },
       network: () => network(holders),
+      isDamaged: () => false,
       onPinned: contents => touched.push(...contents),
     })
     const pinnedAtCommit: ContentId[] = []

@@ -126,7 +126,7 @@ class Model {
   /** What is after the first `count` entries undone. */
   rewind(count: number, take: (entry: JournalEntry) => boolean = () => true): Rewind {
     const rewind = new Rewind(this.rows)
-    for (const entry of this.journal.slice(count).reverse()) rewind.undo(entry, take(entry))
+    for (const entry of this.journal.slice(count).reverse()) rewind.undo(entry, take(entry) ? 'back' : 'stays')
     return rewind
   }
 

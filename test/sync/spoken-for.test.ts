@@ -57,6 +57,18 @@ describe('a version that may go', () => {
         expect(isKept(stage.a, content)).to.equal(false)
       }))
 
+  it('stays as long as a copy of the past is being made of it', () =>
+    scene({}, async stage => {
+      const content = await marked(stage)
+      const unpin = stage.a.engine.archive.pin([content])
+      for (const name of ['h', 'i', 'j']) await nextRun(stage, name)
+      expect(isKept(stage.a, content)).to.equal(true)
+      unpin()
+      await stage.world.pass(HOUR_MS)
+      for (const name of ['k', 'l', 'm']) await nextRun(stage, name)
+      expect(isKept(stage.a, content)).to.equal(false)
+    }))
+
   it('goes where nobody asks', () =>
     scene({}, async stage => {
       const content = await marked(stage)

@@ -14,6 +14,7 @@ import { SweepTurn } from '../../src/sync/sweep-turn.ts'
 import { silentLog } from '../p2p/loopback.ts'
 import { FOLDER, fileRow, journalEntry, rootRow } from '../store/samples.ts'
 import { MemoryDisk } from '../support/memory-disk.ts'
+import { MemoryPerson } from '../support/memory-person.ts'
 import { MemoryStore } from '../support/memory-store.ts'
 import { areaOf, MemoryVolume, mark } from '../support/memory-volume.ts'
 import { type Random, seeded } from '../support/random.ts'
@@ -74,6 +75,7 @@ export class SweepWorld {
     this.random = random
     this.volume = new MemoryVolume({ stampUs: () => this.wall * 1000 })
     mark(this.volume)
+    new MemoryPerson(this.volume).write('shown', 'a disk that is there')
     this.rows.put(rootRow())
     const commit = this.store.commit.bind(this.store)
     this.store.commit = async batch => {

@@ -93,16 +93,14 @@ export async function ls(
     out.text('There is nothing in it.')
     return
   }
-  const now = body.at === null
   const rows = body.entries.map(entry => [
     entry.kind === 'directory' ? '' : bytes(entry.size),
     entry.kind === 'directory' ? '' : localTime(entry.time),
-    ...(now
-      ? [entry.device === null ? '' : name(entry.device), entry.copies === null ? '' : String(entry.copies)]
-      : []),
+    entry.device === null ? '' : name(entry.device),
+    entry.copies === null ? '' : String(entry.copies),
     `${name(entry.path)}${entry.kind === 'directory' ? '/' : entry.kind === 'symlink' ? '@' : ''}`,
   ])
-  await out.table(['SIZE', 'MODIFIED', ...(now ? ['DEVICE', 'COPIES'] : []), 'PATH'], rows)
+  await out.table(['SIZE', 'MODIFIED', 'DEVICE', 'COPIES', 'PATH'], rows)
 }
 
 export async function copies({ client, out, surroundings }: Context, [path]: Arguments): Promise<void> {
@@ -142,10 +140,10 @@ function tally(body: CopiesBody): string[] {
     by.set(holders.length, { files: sum.files + 1, bytes: sum.bytes + size })
   }
   const parts = [...by].sort(([a], [b]) => b - a)
-  return [
-    `${count(body.devices, 'device')}, ${count(body.files.length, 'file')}:`,
-    ...parts.map(
-      ([devices, sum]) => `  ${count(sum.files, 'file')} (${bytes(sum.bytes)}) on ${count(devices, 'device')}`,
-    ),
-  ]
+  const lines = parts.map(
+    ([devices, sum]) => `${count(sum.files, 'file')} (${bytes(sum.bytes)}) on ${count(devices, 'device')}`,
+  )
+  const of = count(body.devices, 'device')
+  if (lines.length === 1) return [`${of}: ${lines.join('')}`]
+  return [`${of}, ${count(body.files.length, 'file')}:`, ...lines.map(line => `  ${line}`)]
 }

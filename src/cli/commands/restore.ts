@@ -18,8 +18,11 @@ import { untilInterrupted } from '../signals.ts'
 type Arguments = readonly (string | undefined)[]
 
 const FAILED = 1
+const GAVE_UP = 4
 /** Of one list, on a screen. */
 const MAX_LINES = 50
+/** In a sentence. */
+const MAX_NAMED = 5
 const PAST = { create: 'brought back', edit: 'changed back', move: 'moved back', delete: 'deleted' } as const
 
 interface RestoreOptions {
@@ -63,7 +66,13 @@ export async function undo(context: Context, _: Arguments, options: UndoOptions)
   const { device, since, folder, dryRun = false } = options
   const request = { device, since: since.toISOString(), dryRun, ...(folder === undefined ? {} : { folder }) }
   const body = await whileShowing(context, folder, () => context.client.post<OutcomeBody>('/undo', request))
-  return tell(context, body, `${name(device)} changed nothing since then that is still so: nothing to do.`)
+  const code = tell(context, body, `${name(device)} changed nothing since then that is still so: nothing to do.`)
+  if (body.unclear.length === 0) return code
+  const paths = body.unclear.map(each => each.path)
+  context.out.note(
+    `Left as they are, since what ${name(device)} did to them cannot be told from what others did: ${some(paths)}. Try it again while all devices are linked, or bring back one of their versions: "${context.place.command} history PATH".`,
+  )
+  return FAILED
 }
 
 async function copy(context: Context, request: object): Promise<number> {
@@ -77,21 +86,36 @@ async function copy(context: Context, request: object): Promise<number> {
   return body.missing.length === 0 ? 0 : FAILED
 }
 
-function tell({ out }: Context, body: OutcomeBody, nothing: string): number {
-  const { changes, missing, done } = body
+function tell({ out, place }: Context, body: OutcomeBody, nothing: string): number {
+  const { changes, missing, done, pending } = body
+  const state = !done ? 'That is what would change' : pending.length > 0 ? 'Under way' : 'Done'
   if (out.json) out.document(body)
-  else if (changes.length === 0 && missing.length === 0) out.text(nothing)
+  else if (changes.length + missing.length + body.unclear.length === 0) out.text(nothing)
   else {
     const several = new Set(changes.map(change => change.folder)).size > 1
     for (const change of changes.slice(0, MAX_LINES)) out.text(lineOf(change, several))
     if (changes.length > MAX_LINES) out.text(`and ${count(changes.length - MAX_LINES, 'more change')}: --json`)
-    if (changes.length > 0) out.text(`${done ? 'Done' : 'That is what would change'}: ${summary(changes)}.`)
+    if (changes.length > 0) out.text(`${state}: ${summary(changes)}.`)
   }
-  if (missing.length === 0) return 0
-  const paths = missing.slice(0, 5).map(change => name(change.path))
-  const more = missing.length > paths.length ? ` and ${missing.length - paths.length} more` : ''
-  out.note(`Left as they are, since no device that answers holds what they were: ${paths.join(', ')}${more}.`)
+  for (const each of pending) out.note(`${name(each.folder)}: ${stillToCome(each, place.command)}`)
+  if (missing.length === 0) {
+    if (pending.length === 0) return 0
+    return pending.some(each => each.stopped !== null) ? FAILED : GAVE_UP
+  }
+  const paths = missing.map(change => change.path)
+  out.note(`Left as they are, since no device that answers holds what they were: ${some(paths)}.`)
   return FAILED
+}
+
+function stillToCome({ files, stopped }: OutcomeBody['pending'][number], command: string): string {
+  if (stopped !== null) return `it is stored, but the folder stands still: "${command} status" says why.`
+  const rest = files === 0 ? 'some of it is still to be written' : `${count(files, 'file')} still to come`
+  return `${rest}. It goes on by itself: "${command} wait" returns when it is there, "${command} status" says what is in the way.`
+}
+
+function some(paths: readonly string[]): string {
+  const more = paths.length > MAX_NAMED ? ` and ${paths.length - MAX_NAMED} more` : ''
+  return paths.slice(0, MAX_NAMED).map(name).join(', ') + more
 }
 
 /** As `diff` and `undo` and `restore` list changes. */
@@ -133,14 +157,18 @@ export async function verify(context: Context, [folder]: Arguments): Promise<num
   const body = await work<VerifyBody>(context, '/verify', request, ({ files, bytes: size }) =>
     ['checked', count(files, 'file'), bytes(size)].join(' '),
   )
-  const lost = body.damaged.filter(each => !each.repaired)
+  const lost = body.damaged.filter(each => !each.repaired && !each.unreadable)
+  const unreadable = body.damaged.filter(each => each.unreadable)
   if (out.json) out.document(body)
   else {
     out.text(`Read ${count(body.checked, 'file')} again (${bytes(body.bytes)}).`)
     for (const each of body.damaged) {
       const which = each.version ? `a kept version of ${name(each.path)}` : name(each.path)
-      const state = each.repaired ? out.paint.green('repaired') : out.paint.red('no device that answers holds it whole')
-      out.text(`  damaged: ${which} in ${name(each.folder)}: ${state}`)
+      const bad = each.unreadable
+        ? 'its permissions forbid it, or the disk fails'
+        : 'no device that answers holds it whole'
+      const state = each.repaired ? out.paint.green('repaired') : out.paint.red(bad)
+      out.text(`  ${each.unreadable ? 'unreadable' : 'damaged'}: ${which} in ${name(each.folder)}: ${state}`)
     }
     if (body.damaged.length === 0) out.text('All of it is sound.')
     for (const drill of body.drills) {
@@ -153,7 +181,11 @@ export async function verify(context: Context, [folder]: Arguments): Promise<num
   }
   if (lost.length > 0)
     out.note(`${count(lost.length, 'damaged file')} could not be repaired: switch on a device that has them.`)
-  return lost.length === 0 ? 0 : FAILED
+  if (unreadable.length > 0)
+    out.note(
+      `${count(unreadable.length, 'file')} could not be read: check permissions and the disk, then verify again.`,
+    )
+  return lost.length + unreadable.length === 0 ? 0 : FAILED
 }
 
 /** Long work of the daemon: shows how far it is; Ctrl-C ends it. */

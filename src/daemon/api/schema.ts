@@ -190,6 +190,10 @@ export const outcomeSchema = z
     changes: z.array(changeSchema),
     /** Left as they are: no device that answered holds what they were. */
     missing: z.array(changeSchema),
+    /** Of an undo, left as they are: what that device did to them cannot be told from what others did. */
+    unclear: z.array(z.object({ folder: z.string(), path: z.string() })),
+    /** Stored, but not to be seen on this disk yet: `files` are to come from other devices, or the folder stands still. */
+    pending: z.array(z.object({ folder: z.string(), files: z.number().int(), stopped: z.string().nullable() })),
   })
   .openapi('Outcome')
 
@@ -241,6 +245,8 @@ export const verifySchema = z
         version: z.boolean(),
         hash: z.string(),
         repaired: z.boolean(),
+        /** Whether it is sound cannot be told. */
+        unreadable: z.boolean(),
       }),
     ),
     /** The last monthly rehearsals of a restore. */

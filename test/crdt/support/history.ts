@@ -1,5 +1,7 @@
 // One seeded history: users act on disks, disks follow the documents late and in any order, messages are lost, repeated and swapped,
 // devices restart and have wrong clocks. Every invariant of the shared tree is asserted on the way and at each quiet moment.
+import type { Entry } from '../../../src/core/entry.ts'
+import { ROOT_NODE } from '../../../src/core/ids.ts'
 import type { DocUpdate } from '../../../src/core/ports.ts'
 import type { SharedTree } from '../../../src/crdt/shared-tree.ts'
 import { fullProjection } from './full-projection.ts'
@@ -18,6 +20,8 @@ interface Device {
   readonly queue: DocUpdate[]
   /** Input from outside since its user last saw the disk equal to the tree. */
   lagged: boolean
+  /** What each directory showed at the last look; null: all is compared after a start. */
+  listed: ReadonlyMap<string, string> | null
   now(): number
 }
 
@@ -64,7 +68,15 @@ export class History {
     const stuck = r.chance(0.1)
     const now = (): number => (stuck ? 5 : Math.max(1, Math.floor(this.#clock / 7) + skew))
     const { tree, rows } = openTree({ number, now, foldsCase: this.#fold })
-    return { number, tree, disk: new ModelDisk(tree, rows, this.#fold), queue: [], lagged: false, now }
+    return {
+      number,
+      tree,
+      disk: new ModelDisk(tree, rows, this.#fold),
+      queue: [],
+      lagged: false,
+      listed: new Map(),
+      now,
+    }
   }
 
   run(): Outcome {
@@ -284,6 +296,7 @@ export class History {
     const done = disk.scan()
     for (const { what, name, text } of done) this.#log.push(`${device.number} publish: ${what} ${name} ${text}`)
     if (done.length === 0) return 0
+    this.#checkTold(device)
     this.#send(device)
     if (pending || this.#anyPending(device)) return done.length
     const after = this.#shown(device)
@@ -345,6 +358,7 @@ export class History {
         if (step !== null) this.#log.push(`${device.number} plan: ${step}`)
       }
     }
+    this.#checkTold(device)
     if (chance > 0.985) this.#restart(device)
     if (chance < 0.02) device.tree.housekeep()
     if (r.chance(0.03)) this.#checkOracle(device)
@@ -366,8 +380,28 @@ export class History {
     if (render(tree) !== before) this.fail(`a fresh load shows another tree\n${before}\n---\n${render(tree)}`)
     if (tree.digest() !== device.tree.digest()) this.fail('a fresh load has another digest')
     device.tree = tree
+    device.listed = null
     device.disk.tree = tree
     this.#log.push(`${device.number} restart`)
+  }
+
+  /** Whatever shows something else than at the last look was told of: what is not is never compared with the disk. */
+  #checkTold(device: Device): void {
+    const { tree } = device
+    const told = new Set<string>(tree.takeChanges().directories)
+    const now = new Map<string, string>()
+    for (const directory of [ROOT_NODE, ...[...tree.allEntries()].filter(isDirectory).flatMap(each => each.nodes)]) {
+      if (directory !== ROOT_NODE && tree.primaryOf(directory) !== directory) continue
+      const listed = [...tree.entries(directory)].map(({ name, kind, nodes, facts }) =>
+        JSON.stringify([name, kind, nodes, facts.content]),
+      )
+      now.set(directory, listed.sort().join(' '))
+    }
+    for (const [directory, listed] of now) {
+      if (device.listed !== null && (device.listed.get(directory) ?? '') !== listed && !told.has(directory))
+        this.fail(`nobody was told that ${directory} shows something else: ${listed}`)
+    }
+    device.listed = now
   }
 
   #checkOracle(device: Device): void {
@@ -450,4 +484,8 @@ export class History {
     }
     for (const text of shown.keys()) if (!this.#written.has(text)) this.fail(`invented ${text}`)
   }
+}
+
+function isDirectory({ kind }: Entry): boolean {
+  return kind === 'directory'
 }

@@ -3,7 +3,7 @@ import { contentOf } from '../../../src/core/content-list.ts'
 import type { Facts } from '../../../src/core/entry.ts'
 import { KithError } from '../../../src/core/errors.ts'
 import type { ContentId, DeviceId } from '../../../src/core/ids.ts'
-import type { Change, FileVersion, RewindOutcome } from '../../../src/core/past.ts'
+import type { Change, FileVersion, RewindOutcome, Stood } from '../../../src/core/past.ts'
 import type { Waiting } from '../../../src/core/ports.ts'
 import type {
   CopiesStatus,
@@ -20,9 +20,10 @@ export class FakeArchive implements FolderArchive {
   /** By path, newest first. */
   readonly versions = new Map<string, FileVersion[]>()
   /** Of the whole folder, by the time it was so. */
-  readonly trees = new Map<number, readonly Change[]>()
+  readonly trees = new Map<number, readonly (Change & Partial<Stood>)[]>()
   readonly asked: unknown[] = []
-  outcome: Omit<RewindOutcome, 'done'> = { changes: [], missing: [] }
+  readonly pinned: ContentId[] = []
+  outcome: Pick<RewindOutcome, 'changes' | 'missing'> & Partial<RewindOutcome> = { changes: [], missing: [] }
   only: readonly { path: string; size: number }[] = []
   held: CopiesStatus = { files: [], atRisk: { files: 0, bytes: 0 }, stale: [] }
   verified: VerifyOutcome = { checked: 0, bytes: 0, damaged: [], drill: null }
@@ -71,19 +72,19 @@ export class FakeArchive implements FolderArchive {
     return versions
   }
 
-  async treeAt(path: string, at: number): Promise<readonly Change[]> {
-    const all = this.trees.get(at) ?? []
+  async treeAt(path: string, at: number): Promise<readonly Stood[]> {
+    const all = (this.trees.get(at) ?? []).map(each => ({ device: null, ...each }))
     return all.filter(change => path === '' || change.path === path || change.path.startsWith(`${path}/`))
   }
 
   async restore({ signal: _, ...request }: RewindRequest): Promise<RewindOutcome> {
     this.asked.push(request)
-    return { ...this.outcome, done: !request.dryRun }
+    return { unclear: [], ...this.outcome, done: !request.dryRun }
   }
 
   async undo({ signal: _, ...request }: UndoRequest): Promise<RewindOutcome> {
     this.asked.push(request)
-    return { ...this.outcome, done: !request.dryRun }
+    return { unclear: [], ...this.outcome, done: !request.dryRun }
   }
 
   async resolve(path: string, keep: string): Promise<void> {
@@ -97,6 +98,11 @@ export class FakeArchive implements FolderArchive {
     for (let at = 0; at < bytes.byteLength; at += PIECE) yield bytes.subarray(at, at + PIECE)
   }
 
+  pin(contents: readonly ContentId[]): () => void {
+    this.pinned.push(...contents)
+    return () => void this.pinned.splice(0)
+  }
+
   async verify(options: Waiting & { onProgress(checked: number, bytes: number): void }): Promise<VerifyOutcome> {
     options.onProgress(1, 10)
     await this.working(options)
@@ -107,6 +113,10 @@ export class FakeArchive implements FolderArchive {
   async copies(path: string): Promise<CopiesStatus> {
     const files = this.held.files.filter(file => path === '' || file.path === path || file.path.startsWith(`${path}/`))
     return { ...this.held, files }
+  }
+
+  async holders(contents: readonly ContentId[]): Promise<ReadonlyMap<ContentId, readonly DeviceId[]>> {
+    return new Map(contents.filter(content => this.#contents.has(content)).map(content => [content, [OWN_ID]]))
   }
 
   async onlyOn(device: DeviceId): Promise<readonly { path: string; size: number }[]> {
