@@ -198,7 +198,7 @@ export class Sweep {
       for await (const { was, facts, node } of this.#deps.store.journal({})) {
         const file = fileOf(node)
         for (const content of [was?.facts.content, facts.content]) {
-          const known = content && orders.get(content)
+          const known = content === undefined ? undefined : orders.get(content)
           // The newest counts.
           if (known?.has(file) === false) known.set(file, left)
         }
