@@ -222,7 +222,7 @@ const APPLYING: readonly Mutant[] = [
     edits: [
       {
         file: 'sync/applier.ts',
-        find: `      steps.map(s => s.step),
+        find: `      steps.map(planned => this.#asItLies(planned)),
       options,`,
         replace: `      await Promise.all(
         steps.map(async ({ step }) => {
