@@ -128,6 +128,11 @@ export class SimDevice {
     return this.#activity
   }
 
+  /** What was just written stays so for ever, and is looked at again every two seconds. */
+  get clockStands(): boolean {
+    return this.#options.stuckClock ?? false
+  }
+
   get halted(): string | null {
     return this.#halted
   }
