@@ -31,6 +31,7 @@ export async function planMoment(
 ): Promise<RewindStep[]> {
   const { path, at, keepNew } = request
   const rewind = await rewound(deps, at, options)
+  await mustReachBack(deps, rewind, options)
   if (path !== '' && deps.rows.at(path) === undefined && rewind.shown(path)[Symbol.iterator]().next().done === true)
     throw nothingThen(path)
   return rewind.steps({ path, keepNew, yields: false })
@@ -43,6 +44,7 @@ export async function treeThen(
   options: Waiting,
 ): Promise<Stood[]> {
   const rewind = await rewound(deps, at, options)
+  await mustReachBack(deps, rewind, options)
   const shown = [...rewind.shown(path)]
   if (shown.length === 0 && path !== '') throw nothingThen(path)
   const writers = await writersOf(deps, shown, rewind.undone, options)
@@ -148,6 +150,23 @@ async function rewound(
     for (const deed of deedsOf(entry)) rewind.undo(deed.entry, deed.fate)
   }
   return rewind
+}
+
+/** Before its journal begins a device knows nothing, which is not that nothing was there. */
+async function mustReachBack({ store }: PlanDeps, { undone }: Rewind, { signal }: Waiting): Promise<void> {
+  let count = 0
+  let first: JournalEntry | null = null
+  for await (const entry of store.journal({})) {
+    if (++count > undone) return
+    if (count % CHECK_EVERY === 0) signal.throwIfAborted()
+    first = entry
+  }
+  if (first === null) return
+  const begins = new Date(first.time).toISOString()
+  throw new KithError(
+    'not-found',
+    `What this device knows of the folder begins at ${begins}: say a later time, or ask a device that had it before.`,
+  )
 }
 
 /** Does it say something of what was there, or of where that was? */

@@ -109,7 +109,7 @@ async function run(work: Work, main: string): Promise<number> {
   let out = ''
   child.stdout.setEncoding('utf8').on('data', (text: string) => (out += text))
   const code = await new Promise<number | null>(resolve => child.on('close', resolve))
-  const ms = Number(out.trim())
+  const ms = Number(out.trim().split('\n').at(-1))
   if (code !== 0 || !(ms > 0)) throw new Error(`${work} with ${main} ended with ${code}: ${out}`)
   return ms
 }

@@ -356,9 +356,25 @@ describe('the archive', () => {
         expect(await note(), 'forgotten').to.equal(0)
       }))
 
+    it('nothing from before its journal begins: that nothing was there is not known then', () =>
+      scene({}, async stage => {
+        await stage.begin(p => p.write('f', 'f1'))
+        await stage.act(0, p => p.write('f', 'f2'))
+        for (const request of [
+          { path: '', at: 1 },
+          { path: 'f', at: 1 },
+          { path: 'f', at: 1, dryRun: true },
+        ])
+          expect(await refusal(restore(stage, 0, request))).to.equal('not-found')
+        const tree = stage.a.engine.archive.treeAt('', 1, { signal: new AbortController().signal })
+        expect(await refusal(done(stage, tree))).to.equal('not-found')
+        expect(stage.tree()['f']).to.equal('f2')
+      }))
+
     it('refuses what cannot be, and says why', () =>
       scene({}, async stage => {
         await stage.begin(p => p.write('f', 'f1'))
+        const since = await later(stage)
         const ask = (request: Partial<RewindRequest>): Promise<string> => refusal(restore(stage, 0, request))
         expect(await ask({ path: 'f' })).to.equal('no-such-version')
         expect(await ask({ path: 'f', version: 'nonsense' })).to.equal('no-such-version')
@@ -367,13 +383,13 @@ describe('the archive', () => {
         await stage.act(0, p => p.rename('f', 'g'))
         expect(await ask({ path: 'f' })).to.equal('no-such-version')
         await done(stage, stage.a.engine.pause())
-        expect(await ask({ path: 'g', at: 1 })).to.equal('folder-paused')
-        expect((await restore(stage, 0, { path: 'g', at: 1, dryRun: true })).done).to.equal(false)
+        expect(await ask({ path: 'g', at: since })).to.equal('folder-paused')
+        expect((await restore(stage, 0, { path: 'g', at: since, dryRun: true })).done).to.equal(false)
         await stage.a.engine.resume()
         await stage.meet()
         stage.a.person.unmountRoot()
         await stage.world.pass(10_000)
-        expect(await ask({ at: 1 })).to.equal('folder-halted')
+        expect(await ask({ at: since })).to.equal('folder-halted')
         stage.a.person.remountRoot()
         await stage.meet()
       }))
