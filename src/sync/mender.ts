@@ -86,7 +86,8 @@ export class Mender {
   /** Not mended: what it holds could not be kept under what it is. */
   #unreadableFile(row: Checked, path: string, report: Report): void {
     const { damage, emit, folder } = this.#deps
-    damage.note({ row: row.id, content: row.content, found: null })
+    // What it was when it could be read is known better than that it cannot be read now.
+    if (!damage.has(row)) damage.note({ row: row.id, content: row.content, found: null })
     report.damaged.push({ path, version: false, content: row.content, repaired: false, unreadable: true })
     emit({ type: 'file:damaged', folder, path, version: false, repaired: false })
   }

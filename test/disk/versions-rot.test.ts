@@ -1,5 +1,5 @@
 // Rot in what Kith itself keeps, where more hangs on it than the rotten bytes.
-import { lstatSync, readdirSync, rmSync } from 'node:fs'
+import { lstatSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs'
 import { expect } from 'chai'
 import { contentOf } from '../../src/core/content-list.ts'
 import type { ContentId } from '../../src/core/ids.ts'
@@ -8,7 +8,7 @@ import { areaPath, contentName, PACKS, RECIPES } from '../../src/disk/area.ts'
 import { openFolderDisk } from '../../src/disk/folder-disk.ts'
 import { DiskWorkers } from '../../src/disk/workers.ts'
 import { noise } from '../contract/versions-contract.ts'
-import { DEVICE, FOLDER, silent, temporaryRoot } from './real-person.ts'
+import { DEVICE, FOLDER, RealPerson, silent, temporaryRoot } from './real-person.ts'
 import { rotAt } from './rot.ts'
 
 const waiting = { signal: new AbortController().signal }
@@ -96,5 +96,27 @@ describe('disk/versions: the recipe of a packed version is rotten', () => {
     await disk.versions.drop([content], { ...waiting, mayGo: () => true })
     expect(await given()).to.deep.equal([])
     expect(packed()).to.equal(0)
+  })
+})
+
+describe('disk: a root that goes while it is verified', () => {
+  it('says nothing of the files in it', async () => {
+    const root = temporaryRoot()
+    const disk = await openFolderDisk(root, { folder: FOLDER, device: DEVICE, log: silent })
+    try {
+      await disk.accept()
+      new RealPerson(root).write('f', 'sound')
+      const found = await disk.look('f')
+      if (found === null) throw new Error('it was just made')
+      renameSync(root, `${root}-away`)
+      mkdirSync(root)
+      const codes: string[] = []
+      for await (const one of disk.hash([{ path: 'f', kind: 'file', stat: found.stat }], waiting))
+        codes.push(one.ok ? 'read' : one.problem.code)
+      expect(codes).to.deep.equal(['busy'])
+    } finally {
+      await disk.close()
+      for (const path of [root, `${root}-away`]) rmSync(path, { recursive: true, force: true })
+    }
   })
 })

@@ -208,6 +208,15 @@ describe('sync/verify', () => {
       expect(world.damage.all()).to.deep.equal([{ row: id, content: idOf('sound'), found }])
     })
 
+    it('is still known for what it is when it cannot be read for a while', async () => {
+      const id = world.file('f', 'sound')
+      const found = world.rot('f')
+      await world.run()
+      world.person.setUnreadable('f', true)
+      await world.run()
+      expect(world.damage.all()).to.deep.equal([{ row: id, content: idOf('sound'), found }])
+    })
+
     it('is remembered before the rest was read', async () => {
       world.file('f', 'sound')
       world.rot('f')
