@@ -81,22 +81,49 @@ describe('mending', () => {
       expect(a.person.text('f')).to.equal('\0sound')
     }))
 
-  for (const how of ['edited', 'removed'])
+  for (const how of ['edited', 'removed']) {
+    const change = (stage: Scene) => stage.act(0, p => (how === 'edited' ? p.write('f', '\0edited') : p.remove('f')))
+    const changed = { ...(how === 'edited' ? { f: '\0edited' } : {}), other: 'other' }
+    const begin = async (stage: Scene): Promise<void> => {
+      await stage.begin(p => {
+        p.write('f', '\0sound')
+        p.write('other', 'other')
+      })
+      await stage.world.pass(60_000)
+      stage.world.partition()
+    }
+
     it(`what is known to be rotten and is ${how} elsewhere is kept under what it is`, () =>
       scene({}, async stage => {
-        const { world, b } = stage
-        await stage.begin(p => {
-          p.write('f', '\0sound')
-          p.write('other', 'other')
-        })
-        await world.pass(60_000)
-        world.partition()
+        const { b } = stage
+        await begin(stage)
         rot(b, 'f', '\0sotnd')
         expect((await verify(stage, b)).damaged).to.have.length(1)
-        await stage.act(0, p => (how === 'edited' ? p.write('f', '\0edited') : p.remove('f')))
+        await change(stage)
         await stage.meet()
-        expect(stage.tree()).to.deep.equal({ ...(how === 'edited' ? { f: '\0edited' } : {}), other: 'other' })
+        expect(stage.tree()).to.deep.equal(changed)
         const { versions } = areaOf(b.volume)
         expect([...versions.keys()]).to.deep.equal([idOf('\0sotnd')])
       }))
+
+    for (const is of ['\0sotnd', '\0sound'])
+      it(`so is what could not be read, of which nobody knew what it is (${is.slice(1)}), ${how}`, () =>
+        scene({}, async stage => {
+          const { world, b } = stage
+          await begin(stage)
+          rot(b, 'f', is)
+          b.person.setUnreadable('f', true)
+          expect((await verify(stage, b)).damaged).to.have.length(1)
+          await change(stage)
+          world.heal()
+          await world.pass(60_000)
+          const { versions } = areaOf(b.volume)
+          expect(b.person.text('f'), 'it stays as long as nobody can tell').to.equal(is)
+          expect([...versions.keys()]).to.deep.equal([])
+          b.person.setUnreadable('f', false)
+          await stage.meet()
+          expect(stage.tree()).to.deep.equal(changed)
+          expect([...versions.keys()]).to.deep.equal([idOf(is)])
+        }))
+  }
 })
