@@ -87,6 +87,24 @@ describe('disk/versions: the recipe of a packed version is rotten', () => {
     expect(await disk.versions.verify(content, waiting)).to.equal('sound')
   })
 
+  it('blocks nothing once the version lies whole again', async () => {
+    const unneeded = noise(2)
+    await pack(unneeded)
+    rot()
+    await close()
+    await open()
+    expect(await disk.versions.verify(content, waiting)).to.equal('damaged')
+    await disk.stage.putWhole([{ content, bytes }], waiting)
+    expect(await disk.versions.keepStaged(content, waiting)).to.equal(true)
+    await disk.versions.drop([contentOf(unneeded).content], { ...waiting, mayGo: () => true })
+    expect(packed()).to.equal(0)
+    expect(await disk.versions.verify(content, waiting)).to.equal('sound')
+    // And it can be packed again.
+    await disk.versions.pack(content, list, waiting)
+    expect(packed()).to.be.greaterThan(bytes.length)
+    expect(await disk.versions.verify(content, waiting)).to.equal('sound')
+  })
+
   it('can be dropped, and its chunks with it', async () => {
     rot()
     await close()
