@@ -84,6 +84,8 @@ class RealFolderDisk implements FolderDisk {
   /** Batches and whatever else changes the folder or its `.kith`. */
   readonly #acts = new Serial()
   #late: NodeJS.Timeout | null = null
+  /** What twins wait for is being read. */
+  #reading = false
   #closed = false
 
   constructor(root: string, options: FolderDiskOptions) {
@@ -278,12 +280,27 @@ class RealFolderDisk implements FolderDisk {
       .catch((error: unknown) => this.#options.log.warn({ error }, 'could not look for late writers'))
   }
 
-  /** Reads what twins wait for, beside the batches. */
+  /** Reads what twins wait for, beside the batches; one reading at a time, for it may take longer than the next look. */
   async #readFor(twins: readonly ContentId[]): Promise<void> {
+    if (this.#reading) return
+    this.#reading = true
     const read = new Map<ContentId, Verdict>()
-    for (const content of twins)
-      read.set(content, await this.#workers.hash({ do: 'version-verify', root: this.#at(), content }))
+    for (const content of twins) {
+      if (this.#closed) return
+      read.set(content, await this.#readKept(content))
+    }
+    this.#reading = false
     if (!this.#closed) this.#lookLate(read)
+  }
+
+  async #readKept(content: ContentId): Promise<Verdict> {
+    try {
+      return await this.#workers.hash({ do: 'version-verify', root: this.#at(), content })
+    } catch (error) {
+      // Its twin waits on, and the others do not wait for it.
+      if (!this.#closed) this.#options.log.warn({ error }, 'could not read what was kept before')
+      return { state: 'gone', seal: null }
+    }
   }
 
   #tookLate(reply: LateReply): void {
@@ -294,10 +311,7 @@ class RealFolderDisk implements FolderDisk {
       for (const events of this.#events) events.onDirty(at < 0 ? '' : path.slice(0, at))
     }
     if (reply.waiting.length > 0) this.#watchLate()
-    if (reply.twins.length === 0 || this.#closed) return
-    this.#readFor(reply.twins).catch((error: unknown) =>
-      this.#options.log.warn({ error }, 'could not read what was kept before'),
-    )
+    if (reply.twins.length > 0) void this.#readFor(reply.twins)
   }
 
   #at(): Root {

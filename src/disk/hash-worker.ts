@@ -2,6 +2,7 @@
 // verify what is staged. Nothing here changes a user's file.
 import { closeSync, fstatSync, lstatSync } from 'node:fs'
 import { contentOf } from '../core/content-list.ts'
+import { systemCode } from '../core/errors.ts'
 import type { ContentId, Hash } from '../core/ids.ts'
 import type { ContentPlace, HashRequest, Problem } from '../core/ports.ts'
 import { openRegular, readLink, splitPath, Walk } from './beneath.ts'
@@ -17,6 +18,9 @@ import { isSame, statOf } from './stat.ts'
 import { Movable } from './transfer.ts'
 import type { VersionReplies, VersionTask } from './version-work.ts'
 import { versionWork } from './version-work.ts'
+
+/** Of the file that was asked for: a symlink or a FIFO now stands there, or another root, or none. */
+const SAYS_NOTHING = new Set(['ELOOP', 'EINVAL', 'ENXIO', 'ROOT_GONE'])
 
 export type HashTask =
   | { readonly do: 'hash'; readonly root: Root; readonly requests: readonly HashRequest[] }
@@ -110,9 +114,8 @@ function hashOne(walk: Walk, request: HashRequest): Hashed {
   } catch (error) {
     if (isAbsent(error)) return busy(request)
     const problem = readingProblem(error, request.path)
-    const code = error instanceof Error && 'code' in error ? error.code : ''
-    // A symlink or a FIFO now stands there.
-    return code === 'ELOOP' || code === 'EINVAL' || code === 'ENXIO' ? busy(request) : { ok: false, problem }
+    const code = systemCode(error) ?? ''
+    return SAYS_NOTHING.has(code) ? busy(request) : { ok: false, problem }
   }
 }
 

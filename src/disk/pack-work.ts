@@ -204,7 +204,8 @@ class Clearing {
       }
       const recipe = readRecipe(recipes, content, name)
       if (recipe === null) continue
-      if (recipe === 'damaged' && inWork) continue
+      // Of what lies whole nothing in packs is needed.
+      if (recipe === 'damaged' && (inWork || statOfWhole(this.#root, content) !== undefined)) continue
       if (recipe === 'damaged') return false
       for (const { hash } of recipe.segments) {
         if (this.#needed.has(hash)) continue

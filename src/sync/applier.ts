@@ -2,10 +2,21 @@
 // problem and a directory to look at again, never an exception.
 import type { ContentList } from '../core/content.ts'
 import type { Emit } from '../core/events.ts'
-import type { ActorId, ContentId, DeviceId, FolderId, NodeId } from '../core/ids.ts'
+import type { ActorId, ContentId, DeviceId, FolderId, NodeId, RowId } from '../core/ids.ts'
 import type { JournalAction, JournalEntry, Standing } from '../core/past.ts'
-import type { Base, DiskStep, FolderBatch, FolderDisk, Problem, Stat, StepResult, Waiting } from '../core/ports.ts'
+import type {
+  Base,
+  DiskStep,
+  FolderBatch,
+  FolderDisk,
+  HashRequest,
+  Problem,
+  Stat,
+  StepResult,
+  Waiting,
+} from '../core/ports.ts'
 import type { Row, RowTable } from '../core/rows.ts'
+import type { Damage } from './damage.ts'
 import type { Fetcher } from './fetcher.ts'
 import { parentPath } from './local-changes.ts'
 import { isText, MERGE_LIMIT_BYTES } from './merge-text.ts'
@@ -28,8 +39,7 @@ export interface ApplierDeps {
   readonly isRestored: (row: Row, doer: DeviceId) => boolean
   /** May what stands there differ from its row without showing it? Then it is looked at before it is replaced or removed. */
   readonly isUnsure: (stat: Stat) => boolean
-  /** What lies where the row is shown, which may be known to be rotten. */
-  readonly contentIn: (row: Row) => ContentId
+  readonly damage: Pick<Damage, 'contentIn' | 'isUnread' | 'read'>
   /** A file or symlink stands there now, with this stat, by this device's own hand. */
   readonly onWrote: (path: string, stat: Stat) => void
   /** A directory was made or moved there by this device's own hand: nobody has looked into it yet under this path. */
@@ -58,8 +68,9 @@ export class Applier {
     const deferred: PlannedStep[] = []
     let applied = 0
     const run = async (planned: readonly PlannedStep[]): Promise<void> => {
-      const steps = planned.filter(one => !this.#replacesUnsure(one))
-      if (steps.length < planned.length) deferred.push(...planned.filter(one => this.#replacesUnsure(one)))
+      const sure = planned.filter(one => !this.#replacesUnsure(one))
+      if (sure.length < planned.length) deferred.push(...planned.filter(one => this.#replacesUnsure(one)))
+      const steps = await this.#readFirst(sure, failed, options)
       if (steps.length === 0) return
       options.signal.throwIfAborted()
       applied += await this.#batch(steps, failed, options)
@@ -83,6 +94,35 @@ export class Applier {
   #replacesUnsure({ step }: PlannedStep): boolean {
     if (step.do === 'put') return step.expect !== null && this.#deps.isUnsure(step.expect)
     return step.do === 'remove' && step.kind !== 'directory' && this.#deps.isUnsure(step.expect)
+  }
+
+  /** What could not be read when it was verified is read before it goes, to be kept under what it is; as long as it cannot be, it stays. */
+  async #readFirst(
+    steps: readonly PlannedStep[],
+    failed: { planned: PlannedStep; problem: Problem }[],
+    options: Waiting,
+  ): Promise<readonly PlannedStep[]> {
+    const { rows, disk, damage } = this.#deps
+    const requests: HashRequest[] = []
+    for (const { step, row: id } of steps) {
+      const row = rows.get(id)
+      const path = rows.path(id)
+      if (!replaces(step) || row === undefined || path === undefined) continue
+      if (row.kind !== 'directory' && damage.isUnread(row)) requests.push({ path, kind: row.kind, stat: row.stat })
+    }
+    if (requests.length === 0) return steps
+    const refused = new Map<RowId, Problem>()
+    for await (const result of disk.hash(requests, options)) {
+      const row = rows.at(result.request.path)
+      if (row === undefined) continue
+      if (result.ok) damage.read(row, result.list.content)
+      else refused.set(row.id, result.problem)
+    }
+    return steps.filter(planned => {
+      const problem = replaces(planned.step) ? refused.get(planned.row) : undefined
+      if (problem !== undefined) failed.push({ planned, problem })
+      return problem === undefined
+    })
   }
 
   async #batch(
@@ -135,7 +175,7 @@ export class Applier {
   /** Rot is kept under what it is, never under what it should have been. */
   #asItLies({ step, row: id }: PlannedStep): DiskStep {
     const row = this.#deps.rows.get(id)
-    const lies = row === undefined ? undefined : this.#deps.contentIn(row)
+    const lies = row === undefined ? undefined : this.#deps.damage.contentIn(row)
     if (lies === undefined || lies === row?.content) return step
     if (step.do === 'put' && step.expect !== null) return { ...step, expectContent: lies }
     return step.do === 'remove' ? { ...step, content: lies } : step
@@ -189,6 +229,10 @@ function doerOf(
   if (action === 'deleted') return doers.ofDeletion(row)
   if (action === 'moved' && before !== undefined) return doers.ofMove(before, row)
   return doers.ofContent(row)
+}
+
+function replaces(step: DiskStep): boolean {
+  return step.do === 'remove' || (step.do === 'put' && step.expect !== null)
 }
 
 function isDirectory(step: DiskStep): boolean {

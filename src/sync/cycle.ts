@@ -152,7 +152,7 @@ export class Cycle {
       doers,
       isRestored: (row, doer) => doer === device && row.nodes.some(ref => deps.restored.has(ref.id)),
       isUnsure: stat => this.#observer.isUnsure(stat),
-      contentIn: row => deps.damage.contentIn(row),
+      damage: deps.damage,
       onWrote: (path, stat) => this.#observer.wrote(path, stat),
       onDirectory: path => {
         const paths = directoriesBelow(rows, path)

@@ -36,6 +36,12 @@ export class Damage {
     if (this.#known.has(damage.row) || this.#known.size < MOST_DAMAGE) this.#known.set(damage.row, damage)
   }
 
+  /** It was read. */
+  read(row: Row, found: ContentId): void {
+    if (found === row.content) this.forget(row.id)
+    else this.note({ row: row.id, content: row.content, found })
+  }
+
   forget(row: RowId): boolean {
     return this.#known.delete(row)
   }
@@ -43,6 +49,11 @@ export class Damage {
   /** Is what lies there known not to be this row's content? */
   has(row: Row): boolean {
     return this.#known.get(row.id)?.content === row.content
+  }
+
+  /** What lies there could not be read: it may be anything. */
+  isUnread(row: Row): boolean {
+    return this.has(row) && this.#known.get(row.id)?.found === null
   }
 
   /** Are these bytes the row's own, rotten? Then nobody wrote them. */

@@ -5,6 +5,7 @@ import type { RowId } from '../core/ids.ts'
 import type { Log } from '../core/log.ts'
 import type { FolderDisk, Problem, Waiting } from '../core/ports.ts'
 import type { Row, RowTable } from '../core/rows.ts'
+import type { Damage } from './damage.ts'
 
 /** What is larger is kept in a quiet moment: the folder's changes do not wait for it. */
 const AT_ONCE_BYTES = 64 * 1024 * 1024
@@ -15,6 +16,7 @@ export interface KeepAllDeps {
   readonly rows: () => RowTable
   readonly disk: Pick<FolderDisk, 'hasVersion' | 'versions'>
   readonly isOn: () => boolean
+  readonly damage: Pick<Damage, 'has'>
   /** Something is to be caught up with. */
   readonly onMissed: () => void
   readonly log: Log
@@ -26,6 +28,8 @@ export class KeepAll {
   #open: Set<RowId> | null = null
   /** Those that could not be kept this time, and why not, in words. */
   #failed = new Map<RowId, string>()
+  /** Known damage is told as such: what it should be is kept when it is mended. */
+  readonly #damaged = new Set<RowId>()
   #problem: Problem | null = null
 
   constructor(deps: KeepAllDeps) {
@@ -41,6 +45,7 @@ export class KeepAll {
   begin(): void {
     this.#open = null
     this.#failed.clear()
+    this.#damaged.clear()
     this.#problem = null
     this.#deps.onMissed()
   }
@@ -59,7 +64,7 @@ export class KeepAll {
 
   /** True: there is more to catch up with now. What fails is tried again when this is called the next time. */
   async catchUp(options: Waiting): Promise<boolean> {
-    const { isOn, rows } = this.#deps
+    const { isOn, rows, damage } = this.#deps
     if (!isOn()) return false
     this.#open ??= new Set([...rows().all()].map(({ id }) => id))
     let left = PIECE_ROWS
@@ -67,13 +72,16 @@ export class KeepAll {
       if (left-- === 0) return true
       const row = rows().get(id)
       const path = row && rows().path(id)
-      const failure = row === undefined || path === undefined ? null : await this.#keep(row, path, options)
+      const isDamaged = row !== undefined && damage.has(row)
+      const failure = row === undefined || path === undefined || isDamaged ? null : await this.#keep(row, path, options)
       this.#open.delete(id)
+      if (isDamaged) this.#damaged.add(id)
       if (failure !== null) this.#failed.set(id, failure)
     }
     this.#tell()
-    this.#open = new Set(this.#failed.keys())
+    this.#open = new Set([...this.#failed.keys(), ...this.#damaged])
     this.#failed.clear()
+    this.#damaged.clear()
     return false
   }
 

@@ -86,8 +86,10 @@ export class Mender {
   /** Not mended: what it holds could not be kept under what it is. */
   #unreadableFile(row: Checked, path: string, report: Report): void {
     const { damage, emit, folder } = this.#deps
-    damage.note({ row: row.id, content: row.content, found: null })
     report.damaged.push({ path, version: false, content: row.content, repaired: false, unreadable: true })
+    // What it was when it could be read is known better than that it cannot be read now.
+    if (damage.has(row)) return
+    damage.note({ row: row.id, content: row.content, found: null })
     emit({ type: 'file:damaged', folder, path, version: false, repaired: false })
   }
 
@@ -98,11 +100,13 @@ export class Mender {
 
   async #damagedFile(row: Checked, path: string, found: ContentId, report: Report, options: Work): Promise<void> {
     const { damage, emit, folder } = this.#deps
+    const isNew = !damage.has(row)
     // Known from now on, so that it spreads nowhere while it is mended.
     damage.note({ row: row.id, content: row.content, found })
     const repaired = await this.#mendFile(row, path, found, options)
     if (repaired) damage.forget(row.id)
     report.damaged.push({ path, version: false, content: row.content, repaired })
+    if (!isNew && !repaired) return
     emit({ type: 'file:damaged', folder, path, version: false, repaired })
     await this.#state.save({})
   }

@@ -24,7 +24,7 @@ export class Upkeep {
 
   constructor(deps: UpkeepDeps) {
     this.#clock = deps.clock
-    this.keepAll = new KeepAll({ ...deps, onMissed: () => this.keepSoon() })
+    this.keepAll = new KeepAll({ ...deps, damage: this.damage, onMissed: () => this.keepSoon() })
     this.#packer = new Packer(deps)
     this.#verifier = new Verifier({ ...deps, damage: this.damage })
     this.#packAt = this.#clock.elapsed() + FIRST_MS

@@ -6,6 +6,7 @@ import { NO_CONTENT, ROOT_ROW } from '../core/ids.ts'
 import type { DamagedFile } from '../core/past.ts'
 import type { KeptVersion, Waiting } from '../core/ports.ts'
 import type { VerifyOutcome } from '../core/status.ts'
+import type { KnownDamage } from './damage.ts'
 import { type Checked, isChecked, Mender, type MenderDeps, type Report, type Work } from './mender.ts'
 import { readsWhole } from './read-whole.ts'
 import { type Drill, VerifyState } from './verify-state.ts'
@@ -130,12 +131,14 @@ export class Verifier {
   async #mendAgain(options: Work): Promise<void> {
     const { clock, damage, network, rows } = this.#deps
     if (damage.all().length + this.#state.note.lost.length === 0 || clock.elapsed() < this.#mendAt) return
+    const isLinked = (network()?.peers().length ?? 0) > 0
     // What could not be read may be read again without anybody's help.
-    if ((network()?.peers().length ?? 0) === 0 && damage.all().every(({ found }) => found !== null)) return
+    const again = (): KnownDamage[] => damage.all().filter(({ found }) => isLinked || found === null)
+    if (!isLinked && again().length === 0) return
     this.#mendAt = clock.elapsed() + MEND_AGAIN_MS
     const report: Report = { checked: 0, bytes: 0, damaged: [] }
     await this.#mender.mendKnown(report, options)
-    const known = damage.all().flatMap(({ row }) => rows().get(row) ?? [])
+    const known = again().flatMap(({ row }) => rows().get(row) ?? [])
     await this.#mender.checkFiles(known.filter(isChecked), report, options)
     await this.#state.save({})
   }

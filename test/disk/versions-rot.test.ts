@@ -1,5 +1,5 @@
 // Rot in what Kith itself keeps, where more hangs on it than the rotten bytes.
-import { lstatSync, readdirSync, rmSync } from 'node:fs'
+import { lstatSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs'
 import { expect } from 'chai'
 import { contentOf } from '../../src/core/content-list.ts'
 import type { ContentId } from '../../src/core/ids.ts'
@@ -8,7 +8,7 @@ import { areaPath, contentName, PACKS, RECIPES } from '../../src/disk/area.ts'
 import { openFolderDisk } from '../../src/disk/folder-disk.ts'
 import { DiskWorkers } from '../../src/disk/workers.ts'
 import { noise } from '../contract/versions-contract.ts'
-import { DEVICE, FOLDER, silent, temporaryRoot } from './real-person.ts'
+import { DEVICE, FOLDER, RealPerson, silent, temporaryRoot } from './real-person.ts'
 import { rotAt } from './rot.ts'
 
 const waiting = { signal: new AbortController().signal }
@@ -87,6 +87,24 @@ describe('disk/versions: the recipe of a packed version is rotten', () => {
     expect(await disk.versions.verify(content, waiting)).to.equal('sound')
   })
 
+  it('blocks nothing once the version lies whole again', async () => {
+    const unneeded = noise(2)
+    await pack(unneeded)
+    rot()
+    await close()
+    await open()
+    expect(await disk.versions.verify(content, waiting)).to.equal('damaged')
+    await disk.stage.putWhole([{ content, bytes }], waiting)
+    expect(await disk.versions.keepStaged(content, waiting)).to.equal(true)
+    await disk.versions.drop([contentOf(unneeded).content], { ...waiting, mayGo: () => true })
+    expect(packed()).to.equal(0)
+    expect(await disk.versions.verify(content, waiting)).to.equal('sound')
+    // And it can be packed again.
+    await disk.versions.pack(content, list, waiting)
+    expect(packed()).to.be.greaterThan(bytes.length)
+    expect(await disk.versions.verify(content, waiting)).to.equal('sound')
+  })
+
   it('can be dropped, and its chunks with it', async () => {
     rot()
     await close()
@@ -96,5 +114,27 @@ describe('disk/versions: the recipe of a packed version is rotten', () => {
     await disk.versions.drop([content], { ...waiting, mayGo: () => true })
     expect(await given()).to.deep.equal([])
     expect(packed()).to.equal(0)
+  })
+})
+
+describe('disk: a root that goes while it is verified', () => {
+  it('says nothing of the files in it', async () => {
+    const root = temporaryRoot()
+    const disk = await openFolderDisk(root, { folder: FOLDER, device: DEVICE, log: silent })
+    try {
+      await disk.accept()
+      new RealPerson(root).write('f', 'sound')
+      const found = await disk.look('f')
+      if (found === null) throw new Error('it was just made')
+      renameSync(root, `${root}-away`)
+      mkdirSync(root)
+      const codes: string[] = []
+      for await (const one of disk.hash([{ path: 'f', kind: 'file', stat: found.stat }], waiting))
+        codes.push(one.ok ? 'read' : one.problem.code)
+      expect(codes).to.deep.equal(['busy'])
+    } finally {
+      await disk.close()
+      for (const path of [root, `${root}-away`]) rmSync(path, { recursive: true, force: true })
+    }
   })
 })

@@ -3,6 +3,7 @@ import { expect } from 'chai'
 import type { ContentId } from '../../src/core/ids.ts'
 import { ROOT_ROW } from '../../src/core/ids.ts'
 import type { FolderDisk } from '../../src/core/ports.ts'
+import type { Row } from '../../src/core/rows.ts'
 import { RowTable } from '../../src/core/rows.ts'
 import { DEFAULT_SETTINGS } from '../../src/core/status.ts'
 import { KeepAll } from '../../src/sync/keep-all.ts'
@@ -29,21 +30,29 @@ describe('sync/keep-all', () => {
   let isFull: boolean
 
   let isOn: boolean
+  let damaged: Row | null
+  let tried: ContentId[]
 
   const keepAll = (): KeepAll => {
     kept = []
     isOn = true
     missed = 0
     isFull = false
+    damaged = null
+    tried = []
+    const damage = { has: (one: Row) => one.id === damaged?.id }
     const versions = {
       keep: async (_path: string, _stat: unknown, content: ContentId) => {
+        tried.push(content)
+        if (content === damaged?.content) return false
         if (isFull) throw new Error('no space')
         kept.push(content)
         return true
       },
     }
     const disk = { hasVersion: (content: ContentId) => kept.includes(content), versions } as unknown as FolderDisk
-    return new KeepAll({ rows: () => rows, disk, isOn: () => isOn, onMissed: () => missed++, log: silentLog })
+    const onMissed = (): void => void missed++
+    return new KeepAll({ rows: () => rows, disk, isOn: () => isOn, damage, onMissed, log: silentLog })
   }
 
   it('a large file does not hold up the folder: it is kept in a quiet moment', async () => {
@@ -95,6 +104,19 @@ describe('sync/keep-all', () => {
     isFull = false
     await pass(all)
     expect(kept).to.deep.equal([small.content])
+  })
+
+  it('what is damaged is not read again and again, nor told of as written to, and is kept once it is mended', async () => {
+    const all = keepAll()
+    damaged = small
+    for (let times = 0; times < 2; times++) {
+      await pass(all)
+      expect(all.problem).to.equal(null)
+    }
+    expect(tried).to.deep.equal([large.content])
+    damaged = null
+    await pass(all)
+    expect(kept).to.have.members([small.content, large.content])
   })
 
   it('what was interrupted goes on where it was', async () => {

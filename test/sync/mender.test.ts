@@ -15,6 +15,12 @@ function verify(stage: Scene, device: SimDevice) {
   return stage.world.finish(device.engine.archive.verify({ signal, onProgress: () => undefined }), 'verify')
 }
 
+function rot(device: SimDevice, path: string, bytes: string): void {
+  const inode = device.volume.at(path)
+  if (inode === null) throw new Error('nothing there')
+  inode.data = Buffer.from(bytes)
+}
+
 describe('mending', () => {
   it('of a version that was cut short asks for what it was, not for what is left', () =>
     scene({ devices: 3 }, async stage => {
@@ -56,24 +62,68 @@ describe('mending', () => {
       expect((await verify(stage, a)).damaged).to.deep.equal([])
     }))
 
-  for (const how of ['edited', 'removed'])
+  it('of what rotted, and could not be read for a while, does not end with the rot everywhere', () =>
+    scene({}, async stage => {
+      const { world, a, b } = stage
+      await stage.begin(p => p.write('f', '\0sound'))
+      await world.pass(60_000)
+      world.partition()
+      rot(b, 'f', '\0sotnd')
+      await verify(stage, b)
+      b.person.setUnreadable('f', true)
+      await verify(stage, b)
+      b.person.setUnreadable('f', false)
+      // As after a chmod back: its times tell of an edit.
+      await stage.act(1, p => p.utimes('f', 1_700_000_000_000))
+      world.heal()
+      await world.pass(60 * 60_000)
+      await stage.meet()
+      expect(a.person.text('f')).to.equal('\0sound')
+    }))
+
+  for (const how of ['edited', 'removed']) {
+    const change = (stage: Scene) => stage.act(0, p => (how === 'edited' ? p.write('f', '\0edited') : p.remove('f')))
+    const changed = { ...(how === 'edited' ? { f: '\0edited' } : {}), other: 'other' }
+    const begin = async (stage: Scene): Promise<void> => {
+      await stage.begin(p => {
+        p.write('f', '\0sound')
+        p.write('other', 'other')
+      })
+      await stage.world.pass(60_000)
+      stage.world.partition()
+    }
+
     it(`what is known to be rotten and is ${how} elsewhere is kept under what it is`, () =>
       scene({}, async stage => {
-        const { world, b } = stage
-        await stage.begin(p => {
-          p.write('f', '\0sound')
-          p.write('other', 'other')
-        })
-        await world.pass(60_000)
-        world.partition()
-        const inode = b.volume.at('f')
-        if (inode === null) throw new Error('nothing there')
-        inode.data = Buffer.from('\0sotnd')
+        const { b } = stage
+        await begin(stage)
+        rot(b, 'f', '\0sotnd')
         expect((await verify(stage, b)).damaged).to.have.length(1)
-        await stage.act(0, p => (how === 'edited' ? p.write('f', '\0edited') : p.remove('f')))
+        await change(stage)
         await stage.meet()
-        expect(stage.tree()).to.deep.equal({ ...(how === 'edited' ? { f: '\0edited' } : {}), other: 'other' })
+        expect(stage.tree()).to.deep.equal(changed)
         const { versions } = areaOf(b.volume)
         expect([...versions.keys()]).to.deep.equal([idOf('\0sotnd')])
       }))
+
+    for (const is of ['\0sotnd', '\0sound'])
+      it(`so is what could not be read, of which nobody knew what it is (${is.slice(1)}), ${how}`, () =>
+        scene({}, async stage => {
+          const { world, b } = stage
+          await begin(stage)
+          rot(b, 'f', is)
+          b.person.setUnreadable('f', true)
+          expect((await verify(stage, b)).damaged).to.have.length(1)
+          await change(stage)
+          world.heal()
+          await world.pass(60_000)
+          const { versions } = areaOf(b.volume)
+          expect(b.person.text('f'), 'it stays as long as nobody can tell').to.equal(is)
+          expect([...versions.keys()]).to.deep.equal([])
+          b.person.setUnreadable('f', false)
+          await stage.meet()
+          expect(stage.tree()).to.deep.equal(changed)
+          expect([...versions.keys()]).to.deep.equal([idOf(is)])
+        }))
+  }
 })

@@ -208,6 +208,15 @@ describe('sync/verify', () => {
       expect(world.damage.all()).to.deep.equal([{ row: id, content: idOf('sound'), found }])
     })
 
+    it('is still known for what it is when it cannot be read for a while', async () => {
+      const id = world.file('f', 'sound')
+      const found = world.rot('f')
+      await world.run()
+      world.person.setUnreadable('f', true)
+      await world.run()
+      expect(world.damage.all()).to.deep.equal([{ row: id, content: idOf('sound'), found }])
+    })
+
     it('is remembered before the rest was read', async () => {
       world.file('f', 'sound')
       world.rot('f')
@@ -292,7 +301,7 @@ describe('sync/verify', () => {
       world.rot('f')
       world.rotVersion(world.version('kept'))
       await world.run()
-      expect(world.damage.all()).to.have.length(1)
+      expect(world.damage.all().filter(({ found }) => found !== null)).to.have.length(1)
       expect(world.disk.hasVersion(idOf('kept'))).to.equal(false)
     }
 
@@ -342,6 +351,32 @@ describe('sync/verify', () => {
       await world.clock.advance(1)
       await world.verifier.idle({ signal })
       expect(times()).to.equal(2)
+    })
+
+    it('is neither read nor told again as long as nobody is linked, for what cannot be read beside it', async () => {
+      const unread = world.file('unread', 'unread')
+      world.person.setUnreadable('unread', true)
+      await unmended()
+      const told = world.told('file:damaged')
+      const read: string[][] = []
+      const hash = world.disk.hash.bind(world.disk)
+      world.disk.hash = (requests, options) => {
+        read.push(requests.map(({ path }) => path))
+        return hash(requests, options)
+      }
+      for (let times = 0; times < 3; times++) {
+        await world.verifier.idle({ signal })
+        await world.clock.advance(10 * MINUTE)
+      }
+      expect(read.filter(paths => paths.includes('f')).length, 'by the round alone').to.be.lessThan(2)
+      expect(read.filter(paths => paths.includes('unread')).length).to.be.greaterThan(2)
+      world.has()
+      await world.verifier.idle({ signal })
+      expect(world.told('file:damaged')).to.deep.equal(told)
+      world.person.setUnreadable('unread', false)
+      await world.clock.advance(10 * MINUTE)
+      await world.verifier.idle({ signal })
+      expect(world.damage.all().map(({ row }) => row)).not.to.include(unread)
     })
 
     it('is damaged no more once it is gone', async () => {
