@@ -284,9 +284,11 @@ export class Cycle {
       this.#noteWants(directories, plan, merging.wants)
       const { applied, deferred, waiting, failed } = await this.#applier.apply(this.#withoutDoubts(plan), options)
       for (const { path } of [...plan.puts, ...plan.structure, ...plan.removals]) this.#stepProblems.delete(path)
+      let restMs = RETRY_MS
       for (const { planned, problem } of failed) {
         const look = lookAfter(problem, planned)
         const pauseMs = look.local ? LOCAL_CHANGE_MS : RETRY_MS
+        restMs = Math.min(restMs, pauseMs)
         for (const path of look.paths) this.#deps.dirty.addLater(path, pauseMs)
         this.#rest(planned.directory, pauseMs)
         if (!look.local) this.#stepProblems.set(problem.path, problem)
@@ -297,7 +299,12 @@ export class Cycle {
         this.#deps.dirty.addLater(parentPath(path), UNSURE_MS)
         this.#rest(directory, UNSURE_MS)
       }
-      for (const directory of plan.again) this.#directories.add(directory)
+      // What is in the way of a refused step was put aside and back again, which wakes the folder: it must not be done again at once.
+      const refused = applied === 0 && failed.length > 0
+      for (const directory of plan.again) {
+        if (refused) this.#rest(directory, restMs)
+        else this.#directories.add(directory)
+      }
       if (directories.size + nodes.size > 0) this.#left = plan.left
       return applied > 0 && (this.#directories.size > 0 || this.#nodes.size > 0)
     } catch (error) {
