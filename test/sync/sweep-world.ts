@@ -50,7 +50,8 @@ export class SweepWorld {
   space: { free: number; total: number } | null = null
   rejoining = false
   pulling = false
-  unfinished = false
+  busy = false
+  refused = false
   elapsed = 0
   wall = 1_700_000_000_000
   revision = 0
@@ -166,8 +167,11 @@ export class SweepWorld {
         commit: this.store.commit,
       },
       wants: this.wants,
+      get busy() {
+        return world.busy
+      },
       get unfinished() {
-        return world.unfinished
+        return world.busy || world.refused
       },
     }
     this.#cycle = cycle as unknown as Cycle
