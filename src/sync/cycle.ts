@@ -182,7 +182,12 @@ export class Cycle {
 
   /** Something is still to be compared (not counting what only waits for content). */
   get unfinished(): boolean {
-    return this.#directories.size > 0 || this.#nodes.size > 0 || this.#resting.size > 0
+    return this.busy || this.#resting.size > 0
+  }
+
+  /** So is something that is not only tried again later: what was refused may be refused for long, by a full disk for one. */
+  get busy(): boolean {
+    return this.#directories.size > 0 || this.#nodes.size > 0
   }
 
   /** ms until a refused step is to be tried again, or a file waits for its merge no longer; null where neither is. */

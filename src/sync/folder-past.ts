@@ -222,8 +222,9 @@ export class FolderPast {
     const at = { now: clock.now(), journalLength: store.journalLength }
     const known = peers.due(state, at, clock.elapsed())
     if (known !== null) await cycle.replica.commit(known)
-    if (cycle.unfinished) return
-    if (cycle.wants.size === 0 && !this.restored.empty) await cycle.replica.commit(this.restored.clear())
+    if (cycle.busy) return
+    const isThrough = !cycle.unfinished && cycle.wants.size === 0
+    if (isThrough && !this.restored.empty) await cycle.replica.commit(this.restored.clear())
     // While it is not known what belongs in the folder, it is not known either what is of no use. What is missing may come from nowhere, or
     // wait for the room that is made here.
     if (!this.#sweep.due || cycle.replica.rejoining || cycle.replica.pulling) return

@@ -309,7 +309,7 @@ class Engine implements FolderEngine {
     const untilRescan = this.#scanned ? Math.max(0, this.#nextRescanAt - clock.elapsed()) : ms
     const due = Math.min(this.#dirty.nextDueMs() ?? ms, this.#cycle?.nextDueMs() ?? ms)
     const waitMs = Math.min(ms, due, untilRescan)
-    const restMs = this.#settled() ? this.#ages.nextMs() : waitMs
+    const restMs = this.#isAtRest() && !this.#dirty.now ? this.#ages.nextMs() : waitMs
     if (restMs <= 0) await this.#keepUp(waitMs)
     else await this.#wake.wait(Math.min(waitMs, restMs), clock, this.#stop.signal)
     if (this.#scanned && clock.elapsed() >= this.#nextRescanAt) this.#dirty.addAll()
@@ -702,9 +702,14 @@ class Engine implements FolderEngine {
 
   /** Nothing is dirty, waits for a second look, or is half done. What is missing is counted in need. */
   #settled(): boolean {
+    return this.#isAtRest() && this.#dirty.empty && this.#cycle?.unfinished === false
+  }
+
+  /** Nothing that came is to be compared now. */
+  #isAtRest(): boolean {
     if (!this.#scanned || this.#working || this.#halt !== null || this.#paused || this.#cycle === null) return false
     if (this.#cycle.judging) return false
-    return this.#dirty.empty && !this.#received && !this.#cycle.unfinished && this.#cycle.replica.broken === null
+    return !this.#received && !this.#cycle.busy && this.#cycle.replica.broken === null
   }
 
   #activityNow(): FolderActivity {

@@ -39,8 +39,10 @@ export interface Kept {
 
 export interface RetentionOptions {
   readonly now: number
-  /** Bytes; null: no limit. */
+  /** Bytes that the folder's versions may take, not counting what is pinned; null: no limit. */
   readonly limit: number | null
+  /** Bytes that all of them may take for the disk to have room left; null: it has. */
+  readonly room: number | null
   /** A backup device keeps all, for ever. */
   readonly keepAll: boolean
 }
@@ -58,15 +60,23 @@ export interface Verdict {
 export function retain(versions: readonly Kept[], options: RetentionOptions): Verdict[] {
   const lasts = lastsOf(versions)
   const verdicts = versions.map(version => byAge(version, options, lasts))
-  if (options.limit === null) return verdicts
-  let bytes = 0
-  for (const [at, { occupies }] of versions.entries()) if (verdicts[at]?.keep === true) bytes += occupies
+  const limit = options.limit ?? Number.POSITIVE_INFINITY
+  const room = options.room ?? Number.POSITIVE_INFINITY
+  let [bytes, all] = [0, 0]
+  for (const [at, version] of versions.entries()) {
+    if (verdicts[at]?.keep !== true) continue
+    all += version.occupies
+    // A mass change must not push out all that was kept before it.
+    if (!isPinned(version, options.now)) bytes += version.occupies
+  }
   for (const at of firstToGo(versions, lasts)) {
-    if (bytes <= options.limit) break
+    if (bytes <= limit && all <= room) break
     const version = versions[at]
     if (version === undefined || isHeld(version, options) || verdicts[at]?.keep !== true) continue
+    const most = bytes > limit ? limit : room
     bytes -= version.occupies
-    const reason = `kept versions may take ${options.limit} bytes, and newer ones fill that`
+    all -= version.occupies
+    const reason = `kept versions may take ${most} bytes, and newer ones fill that`
     verdicts[at] = { content: version.content, keep: false, reason, early: true }
   }
   return verdicts

@@ -11,7 +11,7 @@ import type { FolderStore, KeptVersion, Problem, Versions, Waiting } from '../co
 import type { RowTable } from '../core/rows.ts'
 import type { FolderSettings } from '../core/status.ts'
 import { massReplaced, WINDOW_MS } from './mass-change.ts'
-import { type Kept, PIN_MS, retain, type Verdict } from './retention.ts'
+import { type Kept, PIN_MS, type RetentionOptions, retain, type Verdict } from './retention.ts'
 import {
   decodeSweepNote,
   encodeSweepNote,
@@ -110,16 +110,16 @@ export class Sweep {
     for await (const some of this.#deps.versions.all(options)) versions.push(...some)
     const uses = await this.#deps.uses.of(new Set(versions.map(({ content }) => content)), options)
     const note = await this.#remember(versions, uses)
-    const limit = await this.#limit(versions, options)
+    const bounds = await this.#bounds(versions, options)
     const keepAll = options.settings.versions === 'all'
     const kept = versions.flatMap(version => keptAs(version, note.seen.get(version.content), uses))
-    const verdicts = retain(kept, { now: note.clock, limit, keepAll })
+    const verdicts = retain(kept, { now: note.clock, ...bounds, keepAll })
     const ripe = this.#mark(verdicts)
     const dropped = await this.#drop(ripe, options)
     await this.#tidy(versions, dropped)
     const gone = new Set(dropped)
     const bytes = versions.reduce((sum, { content, occupies }) => sum + (gone.has(content) ? 0 : occupies), 0)
-    const problem = problemOf(verdicts, limit)
+    const problem = problemOf(verdicts, bounds)
     return { kept: versions.length - dropped.length, bytes, marked: this.#marks.size, dropped, problem }
   }
 
@@ -212,14 +212,15 @@ export class Sweep {
     )
   }
 
-  async #limit(versions: readonly KeptVersion[], { settings }: SweepOptions): Promise<number | null> {
+  /** Bytes: what is set for the folder, and what the disk leaves to its versions. */
+  async #bounds(versions: readonly KeptVersion[], { settings }: SweepOptions): Promise<Bounds> {
     const space = await this.#deps.space()
-    const own = settings.versionLimit ?? (settings.versions === 'all' ? null : space && space.total * DEFAULT_SHARE)
-    if (space === null) return own
+    const limit = settings.versionLimit ?? (settings.versions === 'all' ? null : space && space.total * DEFAULT_SHARE)
+    if (space === null) return { limit, room: null }
     const lacking = Math.min(RESERVE_BYTES, space.total * RESERVE_SHARE) - space.free
-    if (lacking <= 0) return own
+    if (lacking <= 0) return { limit, room: null }
     const used = versions.reduce((sum, { occupies }) => sum + occupies, 0)
-    return Math.min(own ?? Number.POSITIVE_INFINITY, Math.max(0, used - lacking))
+    return { limit, room: Math.max(0, used - lacking) }
   }
 
   /** Marks what may go; returns what was marked long enough ago. */
@@ -275,6 +276,8 @@ export class Sweep {
   }
 }
 
+type Bounds = Pick<RetentionOptions, 'limit' | 'room'>
+
 interface Changed {
   /** Contents that came or went since the last run. */
   readonly again: ReadonlySet<ContentId>
@@ -294,10 +297,11 @@ function keptAs(
   return [{ content, occupies, ...seen, inUse }]
 }
 
-function problemOf(verdicts: readonly Verdict[], limit: number | null): Problem | null {
+function problemOf(verdicts: readonly Verdict[], { limit, room }: Bounds): Problem | null {
   const early = verdicts.filter(verdict => verdict.early).length
-  if (early === 0 || limit === null) return null
-  const message = `Old versions of files go before their time (${early} now): they may take ${inWords(limit)} here. Give them more (kith folder set … version-limit), or make room on this disk.`
+  if (early === 0) return null
+  const most = Math.min(limit ?? Number.POSITIVE_INFINITY, room ?? Number.POSITIVE_INFINITY)
+  const message = `Old versions of files go before their time (${early} now): they may take ${inWords(most)} here. Give them more (kith folder set … version-limit), or make room on this disk.`
   return { code: 'versions-full', path: '', message }
 }
 

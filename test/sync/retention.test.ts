@@ -23,7 +23,7 @@ function kept(name: string, ageMs: number, { file = 'file', order = 0, also, inU
   return { content: name as ContentId, occupies: 10, since: NOW - ageMs, of, pinned, inUse: inUse ?? null }
 }
 
-const plain = { now: NOW, limit: null, keepAll: false }
+const plain = { now: NOW, limit: null, room: null, keepAll: false }
 
 const PINNED = 'replaced together with many others, less than a week ago'
 
@@ -101,6 +101,19 @@ describe('retention', () => {
     const verdicts = retain([went, kept('later', DAY)], { ...plain, limit: 0 })
     expect(verdicts.map(({ keep }) => keep)).to.deep.equal([true, false])
     expect(retain([went], { ...plain, now: NOW + 1, limit: 0 }).map(({ keep }) => keep)).to.deep.equal([false])
+  })
+
+  it('a mass change larger than the limit pushes nothing else out, unless the disk lacks the room', () => {
+    const mass = Array.from({ length: 11 }, (_, at) => kept(`mass ${at}`, 2 * HOUR, { pinned: true, file: `m${at}` }))
+    const others = Array.from({ length: 5 }, (_, at) => kept(`other ${at}`, HOUR + at, { file: `o${at}` }))
+    const left = (limit: number | null, room: number | null): number[] => {
+      const keeps = retain([...mass, ...others], { ...plain, limit, room }).map(({ keep }) => keep)
+      return [keeps.slice(0, 11), keeps.slice(11)].map(some => some.filter(keep => keep).length)
+    }
+    expect(left(100, null)).to.deep.equal([11, 5])
+    expect(left(20, null), 'what is left of the limit is theirs').to.deep.equal([11, 2])
+    expect(left(100, 130), 'the disk counts all').to.deep.equal([11, 2])
+    expect(left(null, 100), 'but what is pinned stays').to.deep.equal([11, 0])
   })
 
   it('a flood of versions of one file pushes nothing else out', () => {

@@ -19,7 +19,9 @@ export interface Look {
   readonly elapsed: number
   readonly wall: number
   readonly used: ReadonlySet<ContentId>
+  /** Bytes of those that are not pinned, and of all. */
   readonly limit: number | null
+  readonly room: number | null
   readonly keepAll: boolean
 }
 
@@ -58,7 +60,7 @@ export class Ledger {
   }
 
   /** All kept versions are looked at; returns those that may go now, if nobody needs them after all. */
-  look({ elapsed, wall, used, limit, keepAll }: Look): ReadonlySet<ContentId> {
+  look({ elapsed, wall, used, limit, room, keepAll }: Look): ReadonlySet<ContentId> {
     const away = this.#wall === null ? 0 : Math.min(DAY, Math.max(0, wall - this.#wall))
     const passed = this.#lookedAt === null ? away : elapsed - this.#lookedAt
     this.#clock += this.#wall === null ? 0 : Math.max(1, passed)
@@ -77,7 +79,10 @@ export class Ledger {
     const stay = new Set(used)
     for (const content of this.#since.keys())
       if (keepAll || this.#isYoung(content) || this.pinned.has(content)) stay.add(content)
-    if (limit !== null) this.#fit(stay, new Set([...used, ...this.pinned]), limit)
+    const held = new Set([...used, ...this.pinned])
+    const free = [...stay].filter(content => !this.pinned.has(content))
+    if (limit !== null) this.#fit(stay, { held, of: free, most: limit })
+    if (room !== null) this.#fit(stay, { held, of: [...stay], most: room })
     for (const content of this.versions.keys()) {
       if (stay.has(content)) this.#marks.delete(content)
       else if (!this.#marks.has(content)) this.#marks.set(content, elapsed)
@@ -120,19 +125,22 @@ export class Ledger {
   }
 
   /** What time would thin out first goes first, and of that the oldest. */
-  #fit(stay: Set<ContentId>, used: ReadonlySet<ContentId>, limit: number): void {
+  #fit(
+    stay: Set<ContentId>,
+    { held, of, most }: { held: ReadonlySet<ContentId>; of: readonly ContentId[]; most: number },
+  ): void {
     const lasts = (content: ContentId): number => {
       const missed = [HOUR, DAY, WEEK].findIndex(period => !this.#isLast(content, period))
       return missed < 0 ? 3 : missed
     }
-    const order = new Map([...stay].filter(each => !used.has(each)).map(content => [content, lasts(content)]))
+    const order = new Map([...stay].filter(each => !held.has(each)).map(content => [content, lasts(content)]))
     const first = [...order.keys()].sort(
       (a, b) => (order.get(a) ?? 0) - (order.get(b) ?? 0) || (this.#comesAfter(a, b) ? 1 : -1),
     )
     let bytes = 0
-    for (const content of stay) bytes += this.versions.get(content)?.bytes ?? 0
+    for (const content of of) bytes += this.versions.get(content)?.bytes ?? 0
     for (const content of first) {
-      if (bytes <= limit) return
+      if (bytes <= most) return
       stay.delete(content)
       bytes -= this.versions.get(content)?.bytes ?? 0
     }

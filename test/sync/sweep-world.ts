@@ -50,7 +50,8 @@ export class SweepWorld {
   space: { free: number; total: number } | null = null
   rejoining = false
   pulling = false
-  unfinished = false
+  busy = false
+  refused = false
   elapsed = 0
   wall = 1_700_000_000_000
   revision = 0
@@ -92,13 +93,16 @@ export class SweepWorld {
 
   get limit(): number | null {
     const { versionLimit, versions } = this.settings
-    const own = versionLimit ?? (versions === 'all' || this.space === null ? null : this.space.total / 10)
-    if (this.space === null) return own
+    return versionLimit ?? (versions === 'all' || this.space === null ? null : this.space.total / 10)
+  }
+
+  get room(): number | null {
+    if (this.space === null) return null
     // A twentieth of the disk is the user's, 10 GiB at most.
     const lacking = Math.min(this.space.total / 20, 10 * 1024 ** 3) - this.space.free
-    if (lacking <= 0) return own
+    if (lacking <= 0) return null
     const taken = [...this.versions.values()].reduce((sum, { length }) => sum + length, 0)
-    return Math.min(own ?? Number.POSITIVE_INFINITY, Math.max(0, taken - lacking))
+    return Math.max(0, taken - lacking)
   }
 
   /** Where the folder shows it (here, elsewhere, in whatever version), and where it is on its way. */
@@ -163,8 +167,11 @@ export class SweepWorld {
         commit: this.store.commit,
       },
       wants: this.wants,
+      get busy() {
+        return world.busy
+      },
       get unfinished() {
-        return world.unfinished
+        return world.busy || world.refused
       },
     }
     this.#cycle = cycle as unknown as Cycle
@@ -351,9 +358,9 @@ export class SweepWorld {
   }
 
   #look(): void {
-    const { elapsed, wall, limit, settings } = this
+    const { elapsed, wall, limit, room, settings } = this
     const used = this.#used ?? this.#usedNow()
-    this.#mayGo = this.ledger.look({ elapsed, wall, used, limit, keepAll: settings.versions === 'all' })
+    this.#mayGo = this.ledger.look({ elapsed, wall, used, limit, room, keepAll: settings.versions === 'all' })
   }
 
   #usedNow(): ReadonlySet<ContentId> {

@@ -249,7 +249,7 @@ describe('the sweep of versions', () => {
       for (let hours = 0; hours < 3; hours++) expect(await next(world), 'it is young again').to.deep.equal([])
     })
 
-    for (const state of ['rejoining', 'pulling', 'unfinished'] as const)
+    for (const state of ['rejoining', 'pulling', 'busy'] as const)
       it(`here while the folder is ${state}`, async () => {
         const { world, old } = await aged()
         world.pass(366 * DAY)
@@ -285,6 +285,14 @@ describe('the sweep of versions', () => {
     const { world, old } = await aged()
     world.pass(366 * DAY)
     world.wants.add('what nobody has' as ContentId)
+    await world.quiet()
+    expect(await next(world)).to.deep.equal([old])
+  })
+
+  it('goes on while a step is refused: it may lack the room', async () => {
+    const { world, old } = await aged()
+    world.pass(366 * DAY)
+    world.refused = true
     await world.quiet()
     expect(await next(world)).to.deep.equal([old])
   })

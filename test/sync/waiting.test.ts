@@ -1,5 +1,6 @@
 // What a folder says and does while a content is still to come: it is settled but for that content, and who no longer has it says so.
 import { expect } from 'chai'
+import { areaOf } from '../support/memory-volume.ts'
 import { scene } from '../support/scene.ts'
 
 /** More than a small content has: it goes by chunks. */
@@ -73,5 +74,23 @@ describe('a content still to come', () => {
       b.volume.cannotHold.clear()
       await stage.meet()
       expect(stage.tree()).to.include({ 'd/f': 'f' })
+    }))
+
+  it('that is refused for long holds up nothing of what is done in quiet moments', () =>
+    scene({}, async stage => {
+      const { world, b } = stage
+      await stage.begin(p => p.write('f', '\0old'))
+      b.engine.configure({ versions: 'standard', versionLimit: 1, minCopies: 1 })
+      await stage.act(0, p => p.write('f', '\0new'))
+      const versions = (): number => areaOf(b.volume).versions.size
+      expect(versions()).to.equal(1)
+      b.volume.cannotHold.add('d')
+      await stage.act(0, p => p.mkdir('d'))
+      await world.pass(8 * 3_600_000)
+      expect(b.engine.status().problems.map(({ code }) => code)).to.include('cannot-hold')
+      expect(versions(), 'the limit holds').to.equal(0)
+      expect(b.events.map(({ type }) => type)).to.include('folder:verified')
+      b.volume.cannotHold.clear()
+      await stage.meet()
     }))
 })
