@@ -60,7 +60,12 @@ export async function planUndo(
   { since, deedsOf }: { readonly since: number; readonly deedsOf: DeedsOf },
   options: Waiting,
 ): Promise<{ readonly steps: RewindStep[]; readonly unclear: readonly string[] }> {
-  const rewind = await rewound(deps, since - 1, options, deedsOf)
+  const rewind = await rewound(deps, since - 1, options, entry => {
+    const deeds = deedsOf(entry)
+    // Which of the versions is whose, and which stays, is for a person to settle first.
+    if (!isInConflict(deps.rows, entry.node)) return deeds
+    return deeds.map(deed => (deed.fate === 'back' ? { ...deed, fate: 'unclear' } : deed))
+  })
   const unclear = rewind.unclear()
   return { steps: rewind.steps({ path: '', keepNew: false, yields: true }), unclear }
 }
@@ -108,6 +113,10 @@ export async function planGone(deps: PlanDeps, path: string, { signal }: Waiting
   const found = lastTime !== null && rewind.shown(path)[Symbol.iterator]().next().done !== true
   if (!found) throw new KithError('not-found', `Nothing is known of ${printable(path)} on this device.`)
   return rewind.steps({ path, keepNew: false, yields: false })
+}
+
+function isInConflict(rows: RowTable, node: NodeId): boolean {
+  return rows.byNode(node).some(({ copy }) => copy)
 }
 
 /** Who wrote what each file shows, by what the journal has from before the entries that were undone. */

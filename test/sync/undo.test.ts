@@ -65,6 +65,29 @@ describe('sync: undo of one device', () => {
         expect(await undone(stage, stage.device(at), stage.b, since)).to.deep.equal({ f: '\0v2' })
       }))
 
+    it(`leaves and names what is in conflict: on ${what}`, () =>
+      scene({ devices: 3 }, async stage => {
+        const since = await began(stage, p => {
+          p.write('f', '\0v1')
+          p.write('g', '\0v1')
+        })
+        const { world, a, b, c } = stage
+        for (const [one, two] of [
+          [a, b],
+          [a, c],
+          [b, c],
+        ] as const)
+          world.network.setLinked(one.id, two.id, false)
+        for (const n of [0, 1]) await stage.act(n, p => p.write('f', `\0by ${n}`))
+        await stage.act(1, p => p.write('g', '\0v2'))
+        await stage.meet()
+        const before = stage.tree()
+        expect(Object.keys(before).length).to.equal(3)
+        expect(await undone(stage, stage.device(at), stage.b, since)).to.deep.equal({ ...before, g: '\0v1' })
+        const { unclear } = await undo(stage, stage.device(at), stage.b, since, true)
+        expect(unclear).to.include('f')
+      }))
+
     it(`moves back what it moved, and nothing that another did: on ${what}`, () =>
       scene({ devices: 3 }, async stage => {
         const since = await began(stage, p => p.write('old', '\0old'))
