@@ -454,10 +454,10 @@ export interface FolderNetwork {
   reportBad(device: DeviceId): void
   /** Asks every linked device that holds the folder: true where any of them knows. Null: not one of them answered. */
   past(queries: readonly PastQuery[], options: Waiting): Promise<readonly boolean[] | null>
-  /** Asks every linked device that holds the folder; those that do not answer in time are left out. */
+  /** Asks every linked device that holds the folder, or those of `devices`; those that do not answer in time are left out. */
   history(
     query: HistoryQuery,
-    options: Waiting,
+    options: Waiting & { readonly devices?: ReadonlySet<DeviceId> },
   ): Promise<readonly { readonly device: DeviceId; readonly entries: readonly JournalEntry[] }[]>
   /** As `history`: who holds which of these contents. Without the asker. */
   holders(contents: readonly ContentId[], options: Waiting): Promise<readonly Holding[]>

@@ -68,13 +68,13 @@ export class PastExchange implements SessionPart {
   async #history(
     folder: FolderId,
     query: HistoryQuery,
-    options: Waiting,
+    options: Parameters<FolderNetwork['history']>[1],
   ): Promise<readonly { readonly device: DeviceId; readonly entries: readonly JournalEntry[] }[]> {
     const asked = {
       path: query.path.length > MAX_PAST_PATH ? '' : query.path,
       nodes: query.nodes.slice(0, MAX_QUERIES),
     }
-    const asking = { ...options, timeoutMs: this.#historyTimeoutMs }
+    const asking = { signal: options.signal, timeoutMs: this.#historyTimeoutMs }
     const answers = await this.#each(folder, options, link => link.history(folder, asked, asking))
     return answers.map(({ device, answer }) => ({ device, entries: answer }))
   }
@@ -94,17 +94,19 @@ export class PastExchange implements SessionPart {
   /** Those that answered. */
   async #each<T>(
     folder: FolderId,
-    options: Waiting,
+    { signal, devices }: Waiting & { readonly devices?: ReadonlySet<DeviceId> },
     ask: (link: PastLink) => Promise<T | null>,
   ): Promise<{ device: DeviceId; answer: T }[]> {
-    options.signal.throwIfAborted()
+    signal.throwIfAborted()
     const byDevice = new Map<DeviceId, PastLink>()
-    for (const link of this.#links)
-      if (this.#deps.sharedWith(folder, link.device) !== undefined) byDevice.set(link.device, link)
+    for (const link of this.#links) {
+      const isAsked = devices === undefined || devices.has(link.device)
+      if (isAsked && this.#deps.sharedWith(folder, link.device) !== undefined) byDevice.set(link.device, link)
+    }
     const answers = await Promise.all(
       [...byDevice].map(async ([device, link]) => ({ device, answer: await ask(link) })),
     )
-    options.signal.throwIfAborted()
+    signal.throwIfAborted()
     return answers.flatMap(({ device, answer }) => (answer === null ? [] : [{ device, answer }]))
   }
 }

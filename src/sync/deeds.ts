@@ -12,6 +12,9 @@ import type { Fate } from './rewind.ts'
 const CHECK_EVERY = 1_000
 /** Asked about at once. */
 const NODES_AT_ONCE = 1_000
+/** So many entries, and so many more for each node asked about, are taken of one device: with more it counts as one that did not answer. */
+const MOST_ENTRIES = 200_000
+const MOST_OF_NODE = 5
 
 export interface Deed {
   readonly entry: JournalEntry
@@ -213,31 +216,43 @@ async function toAskAbout(
   return [...nodes]
 }
 
-/** The journals of those that answered every question. */
+/** The journals of those that answered every question. Whoever did not is not asked again. */
 async function asked(
-  network: Pick<FolderNetwork, 'history'> | null,
+  network: Pick<FolderNetwork, 'history' | 'peers'> | null,
   nodes: readonly NodeId[],
-  options: Waiting,
+  { signal }: Waiting,
 ): Promise<Map<DeviceId, Map<NodeId, JournalEntry[]>>> {
   const told = new Map<DeviceId, Map<NodeId, JournalEntry[]>>()
-  const left: NodeId[][] = []
-  for (let from = 0; from < nodes.length; from += NODES_AT_ONCE) left.push(nodes.slice(from, from + NODES_AT_ONCE))
-  let first = true
-  for (let some = left.pop(); some !== undefined; some = left.pop()) {
-    const answers = (await network?.history({ path: '', nodes: some }, options)) ?? []
-    // A full answer may lack the oldest.
-    if (some.length > 1 && answers.some(({ entries }) => entries.length >= MAX_HISTORY)) {
-      const half = some.length >> 1
-      left.push(some.slice(half), some.slice(0, half))
+  for (const by of network?.peers() ?? []) told.set(by, new Map())
+  const most = MOST_ENTRIES + nodes.length * MOST_OF_NODE
+  const counts = new Map<DeviceId, number>()
+  let size = NODES_AT_ONCE
+  for (let from = 0; network !== null && told.size > 0 && from < nodes.length; ) {
+    const some = nodes.slice(from, from + size)
+    const answers = await network.history({ path: '', nodes: some }, { signal, devices: new Set(told.keys()) })
+    for (const { device, entries } of answers) counts.set(device, (counts.get(device) ?? 0) + entries.length)
+    for (const by of told.keys())
+      if (!answers.some(({ device }) => device === by) || (counts.get(by) ?? 0) > most) told.delete(by)
+    const longest = Math.max(0, ...answers.map(({ device, entries }) => (told.has(device) ? entries.length : 0)))
+    // A full answer may lack some.
+    if (some.length > 1 && longest >= MAX_HISTORY) {
+      size = some.length >> 1
       continue
     }
-    for (const by of told.keys()) if (!answers.some(answer => answer.device === by)) told.delete(by)
-    for (const { device, entries } of answers) {
-      if (first) told.set(device, new Map())
-      const known = told.get(device)
-      for (const entry of entries) known?.set(entry.node, [...(known.get(entry.node) ?? []), entry])
-    }
-    first = false
+    if (longest < MAX_HISTORY / 4) size = Math.min(NODES_AT_ONCE, size * 2)
+    for (const { device, entries } of answers) keep(told.get(device), some, entries)
+    from += some.length
   }
   return told
+}
+
+/** What a device says of other nodes nobody wants to know. */
+function keep(
+  known: Map<NodeId, JournalEntry[]> | undefined,
+  nodes: readonly NodeId[],
+  entries: readonly JournalEntry[],
+): void {
+  for (const node of nodes) known?.set(node, [])
+  const wanted = new Set(nodes)
+  for (const entry of entries) if (wanted.has(entry.node)) known?.get(entry.node)?.push(entry)
 }

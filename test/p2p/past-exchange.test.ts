@@ -192,6 +192,15 @@ describe('the past on a link', () => {
       expect(peer.sent).to.have.length(2)
     })
 
+    it('only those that are to be asked are', async () => {
+      const history = (devices: readonly DeviceId[]): Promise<unknown> =>
+        exchange.share(FOLDER).history({ path: 'a', nodes: [] }, { ...options, devices: new Set(devices) })
+      expect(await history(['another' as DeviceId])).to.deep.equal([])
+      expect(peer.sent).to.deep.equal([])
+      void history([PEER])
+      expect(peer.last().type).to.equal('history')
+    })
+
     it('an entry at a path that is none is left out, the others are not', async () => {
       const bad = ['', '/a', 'a/../b', '.kith/x', 'a//b', 'a/\0', 'x'.repeat(300)].map(path => ({ ...ENTRY, path }))
       const was = { path: '../up', facts }

@@ -232,7 +232,7 @@ export class MemoryNetwork {
   async #history(
     device: DeviceId,
     query: HistoryQuery,
-    options: Waiting,
+    options: Waiting & { readonly devices?: ReadonlySet<DeviceId> },
   ): Promise<readonly { device: DeviceId; entries: readonly JournalEntry[] }[]> {
     const answers = await this.#askAll(device, options, HISTORY_TIMEOUT_MS, folder => folder.history(query, options))
     return answers.map(({ from, answer }) => ({ device: from, entries: answer }))
@@ -246,7 +246,7 @@ export class MemoryNetwork {
   /** Those that answered, and in time. */
   async #askAll<T>(
     device: DeviceId,
-    options: Waiting,
+    options: Waiting & { readonly devices?: ReadonlySet<DeviceId> },
     timeoutMs: number | null,
     ask: (folder: SharedFolder) => Promise<T>,
   ): Promise<{ from: DeviceId; answer: T }[]> {
@@ -265,7 +265,8 @@ export class MemoryNetwork {
         })
         return { from: link.other(device), answer }
       }
-      const answers = await Promise.all(this.#linksOf(device).map(one))
+      const asked = this.#linksOf(device).filter(link => options.devices?.has(link.other(device)) !== false)
+      const answers = await Promise.all(asked.map(one))
       return answers.flatMap(({ from, answer }) => (answer === null ? [] : [{ from, answer }]))
     } finally {
       answered.abort()
