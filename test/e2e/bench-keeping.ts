@@ -4,7 +4,7 @@
 // pair and the median of the ratios; ends with 1 where one is over 1.10. Needs root.
 import { execFileSync, spawn } from 'node:child_process'
 import { randomFillSync } from 'node:crypto'
-import { closeSync, cpSync, mkdtempSync, openSync, rmSync, symlinkSync, writeFileSync, writeSync } from 'node:fs'
+import { closeSync, cpSync, mkdirSync, mkdtempSync, openSync, rmSync, symlinkSync, writeFileSync, writeSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -72,6 +72,7 @@ async function measure(work: Work): Promise<void> {
     const { make } = WORK[work]
     const desk = world.device('desk')
     const lamp = world.device('lamp')
+    mkdirSync(desk.path('files'))
     await desk.start(desk.path('files'))
     make(desk.path('files'))
     await lamp.start()
