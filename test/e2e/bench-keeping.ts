@@ -4,7 +4,17 @@
 // pair and the median of the ratios; ends with 1 where one is over 1.10. Needs root.
 import { execFileSync, spawn } from 'node:child_process'
 import { randomFillSync } from 'node:crypto'
-import { closeSync, cpSync, mkdirSync, mkdtempSync, openSync, rmSync, symlinkSync, writeFileSync, writeSync } from 'node:fs'
+import {
+  closeSync,
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
