@@ -246,7 +246,7 @@ export class SimWorld {
       const isIdle = state.settled && (activity === 'idle' || (activity === 'syncing' && state.needFiles > 0))
       // Its disk may be so slow that it always looks.
       if (!isIdle && !(still && device.clockStands)) return null
-      states.push(state)
+      states.push({ ...state, settled: true })
     }
     const equal = running.every((device, at) =>
       running.every(
