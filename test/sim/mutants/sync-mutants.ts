@@ -320,7 +320,10 @@ const APPLYING: readonly Mutant[] = [
       behind: ['edit', 'create', 'clash', 'moveFile'],
       afterwards: [],
     },
-    edits: [{ file: 'sync/cycle.ts', find: 'this.#rest(planned.directory, pauseMs)', replace: '' }],
+    edits: [
+      { file: 'sync/cycle.ts', find: 'this.#rest(planned.directory, pauseMs)', replace: '' },
+      { file: 'sync/cycle.ts', find: 'if (refused) this.#rest(directory, restMs)', replace: 'if (refused) continue' },
+    ],
   },
 ]
 
