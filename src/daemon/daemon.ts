@@ -194,8 +194,14 @@ async function openFolder(record: FolderRecord, around: FolderSurroundings): Pro
   if (!marked) await disk.accept()
   const engine = createFolderEngine(
     {
-      ...{ disk, store: database.folder(id), clock: systemClock, random: Math.random, emit, log, sweepTurn },
+      disk,
+      store: database.folder(id),
+      clock: systemClock,
+      random: Math.random,
+      emit,
+      log,
       mergeText: merger.merge,
+      sweepTurn,
     },
     { id, name, device, deviceName, foldsCase, pull: taken, rejoin: copied },
   )

@@ -27,6 +27,8 @@ export interface VersionChanged {
   readonly done: readonly ContentId[]
   /** Chunks may have become unneeded. */
   readonly packed: boolean
+  /** Why it ended before all was done, in words, or may not be durable. */
+  readonly failure?: string
 }
 
 const NOTHING: VersionChanged = { done: [], packed: false }
@@ -67,8 +69,9 @@ function drop(area: AreaHandle, contents: readonly ContentId[]): VersionChanged 
     syncDirectory(area.versions)
     if (packed) syncDirectory(area.recipes)
   } catch (error) {
-    // What is gone must be known to be gone; the rest meets the same, and says so, next time.
+    // What is gone must be known to be gone.
     if (done.length === 0) throw error
+    return { done, packed, failure: String(error) }
   }
   return { done, packed }
 }

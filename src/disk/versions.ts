@@ -118,7 +118,7 @@ export class DiskVersions implements Versions {
 
   async #dropNow(batch: readonly ContentId[], { signal, mayGo }: DropOptions): Promise<VersionChanged> {
     signal.throwIfAborted()
-    const { workers, root } = this.#deps
+    const { workers, root, log } = this.#deps
     const contents = batch.filter(content => mayGo(content))
     for (const content of contents) this.#leaving.add(content)
     try {
@@ -128,6 +128,8 @@ export class DiskVersions implements Versions {
         this.#packed.delete(content)
         this.#unreadable.delete(content)
       }
+      const { failure } = changed
+      if (failure !== undefined) log.warn({ failure }, 'not all versions that may go could be dropped durably')
       return changed
     } finally {
       for (const content of contents) this.#leaving.delete(content)

@@ -1,5 +1,5 @@
 // One sweep of kept versions at a time, of all folders of a device: those that share a disk would each give back all the room that it lacks.
-// Nobody waits for its turn, so that a disk that hangs holds up its own folder alone: who does not get it comes again.
+// Nobody waits for its turn: who does not get it comes again. A disk that hangs in its turn keeps the others from sweeping, not from syncing.
 
 export class SweepTurn {
   #isTaken = false
