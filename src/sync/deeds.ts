@@ -6,7 +6,7 @@ import type { DeviceId, NodeId } from '../core/ids.ts'
 import type { JournalEntry, Standing } from '../core/past.ts'
 import type { FolderNetwork, FolderStore, Waiting } from '../core/ports.ts'
 import { MAX_HISTORY } from '../core/ports.ts'
-import { parentPath } from './local-changes.ts'
+import { nameOf, parentPath } from './local-changes.ts'
 import type { Fate } from './rewind.ts'
 
 const CHECK_EVERY = 1_000
@@ -24,6 +24,8 @@ export interface Deed {
 export interface DeedsDeps {
   readonly device: DeviceId
   readonly store: Pick<FolderStore, 'journal'>
+  /** The wall clock. */
+  readonly now: () => number
   readonly network: () => Pick<FolderNetwork, 'history' | 'peers'> | null
   /** Others that have the folder and are not linked now. */
   readonly absent: () => readonly { readonly device: DeviceId }[]
@@ -198,18 +200,14 @@ function pathBefore({ action, path, was }: JournalEntry, here: string): string {
   return above === '' ? nameOf(was.path) : `${above}/${nameOf(was.path)}`
 }
 
-function nameOf(path: string): string {
-  return path.slice(path.lastIndexOf('/') + 1)
-}
-
 async function toAskAbout(
-  { device, store }: DeedsDeps,
+  { device, store, now }: DeedsDeps,
   { since }: Culprit,
   { signal }: Waiting,
 ): Promise<readonly NodeId[]> {
   const nodes = new Set<NodeId>()
   let count = 0
-  for await (const entry of store.journal({ since })) {
+  for await (const entry of store.journal({ since, now: now() })) {
     if (++count % CHECK_EVERY === 0) signal.throwIfAborted()
     if (!isExact(entry, device)) nodes.add(entry.node)
   }

@@ -56,6 +56,11 @@ export function parentPath(path: string): string {
   return at < 0 ? '' : path.slice(0, at)
 }
 
+/** The last part of a path. */
+export function nameOf(path: string): string {
+  return path.slice(path.lastIndexOf('/') + 1)
+}
+
 /** Same object on the disk: the inode was not used again in between (birth time), where the disk has birth times. */
 export function sameObject(a: Stat, b: Stat): boolean {
   return a.ino === b.ino && a.birthUs === b.birthUs

@@ -8,7 +8,7 @@ import type { NodeId, RowId } from '../core/ids.ts'
 import { isWithin } from '../core/names.ts'
 import type { Change, JournalEntry } from '../core/past.ts'
 import type { Row, RowTable } from '../core/rows.ts'
-import { parentPath } from './local-changes.ts'
+import { nameOf, parentPath } from './local-changes.ts'
 import { PastTree, type Place, pathBy, type Thing } from './past-tree.ts'
 
 /** A directory that stands, or one that an earlier step of the same rewind makes. */
@@ -380,10 +380,6 @@ class Steps {
 function stay(thing: Thing): void {
   if (thing.row === null || thing.to.exists) return
   Object.assign(thing.to, { exists: true, place: thing.now, facts: plainFacts(thing.row) })
-}
-
-function nameOf(path: string): string {
-  return path.slice(path.lastIndexOf('/') + 1)
 }
 
 function differs(kind: Kind, a: Facts, b: Facts): boolean {

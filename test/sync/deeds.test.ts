@@ -39,7 +39,7 @@ class Asking {
       for (const node of nodes) yield edit(node, CULPRIT, '1', '3')
     }
     const network = { peers: () => [...this.#answers.keys()], history: this.#history }
-    const deps = { device: OWN, store: { journal }, network: () => network, absent: () => [] }
+    const deps = { device: OWN, now: () => 0, store: { journal }, network: () => network, absent: () => [] }
     const asked = await askForDeeds(deps, { device: CULPRIT, since: 0 }, { signal })
     return node => asked()(edit(node, CULPRIT, '1', '3'))
   }
