@@ -54,10 +54,10 @@ class Planner {
   readonly #tree: TreeView
   readonly #staged: (content: ContentId) => boolean
   readonly #diff: Differences
-  readonly #shadow: Shadow
+  #shadow: Shadow
   readonly #again: Set<NodeId>
   readonly #wants: Want[] = []
-  readonly #structure: PlannedStep[] = []
+  #structure: PlannedStep[] = []
   readonly #puts: PlannedStep[] = []
   readonly #removals: PlannedStep[] = []
   readonly #left: NodeId[] = []
@@ -68,7 +68,11 @@ class Planner {
     this.#staged = input.staged
     this.#diff = new Differences(input)
     this.#again = this.#diff.again
-    this.#shadow = new Shadow(input.rows, name => input.tree.nameKey(name))
+    this.#shadow = this.#shadowOfRows()
+  }
+
+  #shadowOfRows(): Shadow {
+    return new Shadow(this.#rows, name => this.#tree.nameKey(name))
   }
 
   plan(): Plan {
@@ -110,17 +114,33 @@ class Planner {
       if (!this.#emitRemoval(row, this.#removals)) this.#left.push(...row.nodes.map(ref => ref.id))
   }
 
+  /**
+   * What is parked and finds no way on would come back under another name, which is an edit that nobody made: it is planned again with that
+   * left where it is.
+   */
   #arrangeStructure(): void {
     let todo = this.#diff.structural.sort((a, b) => a.depth - b.depth)
+    for (;;) {
+      const left = this.#structureOf(todo)
+      for (const item of left) this.#wait(item.entry)
+      const parked = new Set(left.filter(({ id }) => this.#shadow.place(id)?.parent === PARKED))
+      if (parked.size === 0) return
+      todo = todo.filter(item => !parked.has(item))
+      this.#shadow = this.#shadowOfRows()
+      this.#structure = []
+    }
+  }
+
+  /** Returns what is blocked for good. */
+  #structureOf(items: readonly Structural[]): readonly Structural[] {
+    let todo = items
     while (todo.length > 0) {
       const blocked: Structural[] = []
       for (const item of todo) if (!this.#tryStructural(item)) blocked.push(item)
-      if (blocked.length === todo.length && !this.#makeWay(blocked)) {
-        for (const item of blocked) this.#wait(item.entry)
-        return
-      }
+      if (blocked.length === todo.length && !this.#makeWay(blocked)) return blocked
       todo = blocked
     }
+    return todo
   }
 
   #parentOf(entry: Entry): RowId | undefined {

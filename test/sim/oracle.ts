@@ -379,6 +379,8 @@ export class Oracle implements Words {
     const kith = device.volume.root?.kith ?? null
     if (kith === null) throw new Error(`${device.name} has no .kith`)
     if (kith.parked.size > 0) throw new Error(`${device.name} left ${[...kith.parked.keys()].join(', ')} parked`)
+    if (device.leftParked.length > 0)
+      throw new Error(`a plan of ${device.name} left ${device.leftParked.join(', ')} parked`)
     // Still wanted, and nobody has it (begun), or the other half of what it is to be merged with: kept for the day when somebody does.
     const wanted = new Set(shown.map(({ entry }) => entry.facts.content).filter(content => !held.has(content)))
     const left = [...kith.stage].filter(

@@ -39,6 +39,8 @@ interface Deps {
   readonly watchFaults?: WatchFaults
   /** Told of each step that was tried; `replaced`: the content that it took away. */
   readonly onStep?: (step: DiskStep, result: StepResult, replaced: Uint8Array | null) => void
+  /** A batch of which no step was refused has left these parked: its plan was wrong. */
+  readonly onLeftParked?: (tokens: readonly string[]) => void
 }
 
 export class MemoryDisk implements FolderDisk {
@@ -188,7 +190,11 @@ export class MemoryDisk implements FolderDisk {
       results.push(result)
     }
     await this.#pause('sync')
-    if (!this.#isGone) putBackParked(this.#volume, this.#area())
+    if (!this.#isGone) {
+      const parked = [...this.#area().parked.keys()]
+      if (parked.length > 0 && results.every(result => result.ok)) this.#deps.onLeftParked?.(parked)
+      putBackParked(this.#volume, this.#area())
+    }
     this.#batch = null
     return results
   }

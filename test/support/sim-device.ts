@@ -68,6 +68,8 @@ export class SimDevice {
   /** Told of each content that this device's daemon took off the disk; and of a power cut, after which it may be back. */
   onReplaced: (bytes: Uint8Array) => void = () => undefined
   onPowerCut: () => void = () => undefined
+  /** What plans of which no step was refused left parked. */
+  readonly leftParked: string[] = []
   /** Shares of watcher events that are lost, late, repeated. */
   watcher = { loss: 0, late: 0, repeat: 0 }
   readonly #deps: Deps
@@ -180,6 +182,7 @@ export class SimDevice {
             }`,
           )
         },
+        onLeftParked: tokens => this.leftParked.push(...tokens),
       },
       { root: `/${name}` },
     )
