@@ -5,9 +5,9 @@ import type { DeviceId } from '../core/ids.ts'
 import type { Problem, Waiting } from '../core/ports.ts'
 import type { CopiesStatus } from '../core/status.ts'
 
-const AT_LEAST_MS = 10_000
-/** Counting may take this share of the time. */
-const COST_FACTOR = 100
+const AT_LEAST_MS = 2_000
+/** Of this many parts of the time, counting may take one. */
+const COST_FACTOR = 30
 /** Devices that are linked may have let go of contents without a word. */
 const AGAIN_MS = 6 * 3_600_000
 
@@ -25,6 +25,8 @@ export class CopiesWatch {
   #problem: Problem | null = null
   /** What the last count was made of. */
   #key: string | null = null
+  /** For which setting it was made, or begun. */
+  #wanted: number | null = null
   #countedAt = Number.NEGATIVE_INFINITY
   #restMs = 0
 
@@ -39,7 +41,10 @@ export class CopiesWatch {
 
   /** ms until it is time to count. */
   nextMs(): number {
-    if (this.#deps.minCopies() <= 1) return Number.POSITIVE_INFINITY
+    const wanted = this.#deps.minCopies()
+    if (wanted <= 1) return Number.POSITIVE_INFINITY
+    // Somebody has just asked for it.
+    if (wanted !== this.#wanted) return 0
     const rest = this.#keyNow() === this.#key ? AGAIN_MS : this.#restMs
     return Math.max(0, this.#countedAt + rest - this.#deps.clock.elapsed())
   }
@@ -49,6 +54,7 @@ export class CopiesWatch {
     const { clock, copies, minCopies } = this.#deps
     const key = this.#keyNow()
     const began = clock.elapsed()
+    this.#wanted = minCopies()
     this.#countedAt = began
     this.#restMs = AT_LEAST_MS
     this.#key = null

@@ -41,6 +41,18 @@ describe('sync: min-copies', () => {
       expect(warnings(stage.a)).to.deep.equal([])
     }))
 
+  it('counts at once when another number is set, however soon after the last count', () =>
+    scene({}, async stage => {
+      await onTwo(stage)
+      await stage.act(0, p => p.write('a', 'a1'))
+      stage.a.engine.configure({ ...SETTINGS, minCopies: 3 })
+      await stage.world.pass(1_000)
+      expect(warnings(stage.a)[0]).to.match(/fewer than 3 devices/)
+      stage.a.engine.configure({ ...SETTINGS, minCopies: 4 })
+      await stage.world.pass(100)
+      expect(warnings(stage.a)[0]).to.match(/fewer than 4 devices/)
+    }))
+
   it('a device that was removed does not count', () =>
     scene({}, async stage => {
       await onTwo(stage)
