@@ -248,7 +248,7 @@ export class Operations {
 
   #origin(row: Row, ref: NodeRef, facts: Facts): Pick<Version, 'base' | 'metadataOnly'> {
     if (row.kind === 'directory') return { base: null, metadataOnly: false }
-    const origin = facts.content === row.content ? originOf(ref.versions) : null
+    const origin = facts.content === row.content ? originOf(ref.versions, row.content) : null
     if (origin !== null) return { base: origin, metadataOnly: true }
     return { base: inheritedBase(ref.versions, actor => this.#isOwn(actor)), metadataOnly: false }
   }

@@ -2,7 +2,7 @@
 // conflict copies. And what is known of their descent. Pure functions of the versions alone, so every device shows the same.
 import type { Dot, Facts, Node, Version } from '../core/entry.ts'
 import { sameDot } from '../core/entry.ts'
-import type { ActorId } from '../core/ids.ts'
+import type { ActorId, ContentId } from '../core/ids.ts'
 import { newestFirst } from './join.ts'
 
 /** One shown content of a node. `versions`: all that it stands for, the one that names the content first. */
@@ -74,9 +74,12 @@ export function inheritedBase(versions: readonly Version[], isOwn: (actor: Actor
   return newest
 }
 
-/** The dot that first wrote the content which `versions` show: what a chmod or touch of it names as its base. */
-export function originOf(versions: readonly Version[]): Dot | null {
-  const [lead] = [...versions].sort(newestFirst)
+/**
+ * The dot that first wrote this content: what a chmod or touch of it names as its base. Versions that only lend their mode to it are newer
+ * than it at times, and are of another content: their base would say that whoever changed that one has seen this.
+ */
+export function originOf(versions: readonly Version[], content: ContentId): Dot | null {
+  const [lead] = versions.filter(version => version.content === content).sort(newestFirst)
   if (lead === undefined) return null
   return lead.metadataOnly && lead.base !== null ? lead.base : lead.dot
 }

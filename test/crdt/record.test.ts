@@ -6,7 +6,7 @@ import type { ActorId, ContentId, NodeId } from '../../src/core/ids.ts'
 import { ROOT_NODE } from '../../src/core/ids.ts'
 import { join } from '../../src/crdt/join.ts'
 import { checkRecord, decodeRecord, encodeActor, encodeNode, nodeId, RecordError } from '../../src/crdt/record.ts'
-import { commonBase, groupsOf } from '../../src/crdt/versions.ts'
+import { commonBase, groupsOf, originOf } from '../../src/crdt/versions.ts'
 import { content } from './support/replica.ts'
 
 const actor = fc.constantFrom(1, 2, 3, 2 ** 52 + 9).map(n => n as ActorId)
@@ -202,6 +202,15 @@ describe('siblings', () => {
     const m2 = at(1, 12, 'new', { ...base(2, 7), metadataOnly: true })
     const groups = groupsOf({ versions: [m1, m2] })
     expect(groups.map(g => g.versions)).to.deep.equal([[m2, m1]])
+  })
+
+  it('a chmod names who wrote its content, not what newer ones lend to it', () => {
+    const edit = at(1, 6, 'new', base(3, 5))
+    const touch = at(2, 7, 'old', { ...base(3, 5), metadataOnly: true })
+    const [group] = groupsOf({ versions: [touch, edit] })
+    expect(group?.versions).to.deep.equal([edit, touch])
+    expect(originOf(group?.versions ?? [], edit.content)).to.deep.equal(edit.dot)
+    expect(originOf([touch], touch.content)).to.deep.equal(touch.base)
   })
 
   it('a chmod of what the edit does not build on keeps its content', () => {
