@@ -22,8 +22,8 @@ export interface Special {
   readonly id: NodeId
   readonly kind: Kind
   readonly name: string
-  /** What it would be called if that were free. */
-  readonly wanted: string
+  /** The names that it would have if they were free, the one that it asks for first. */
+  readonly rather: readonly string[]
   readonly clash: boolean
   readonly copy: boolean
   readonly group: Group
@@ -73,10 +73,10 @@ export function listFiles(
   }
   const winners = new Map<NodeId, string>()
   for (const file of losers.sort((a, b) => compareText(a.id, b.id))) {
-    const name = freeName(file.name, file.id, taken)
+    const { name, rather } = freeName(file.name, file.id, taken)
     const [group] = file.groups
     if (group === undefined) continue
-    const special = { id: file.id, kind: file.kind, name, wanted: file.name, clash: true, copy: false, group }
+    const special = { id: file.id, kind: file.kind, name, rather, clash: true, copy: false, group }
     winners.set(file.id, name)
     names.set(key(name), special)
     keys.set(file.id, key(name))
@@ -91,8 +91,8 @@ export function listFiles(
     (a, b) => compareText(a.wanted, b.wanted) || compareText(a.file.id, b.file.id) || leadOrder(a.group, b.group),
   )
   for (const { file, wanted, group } of copies) {
-    const name = taken(wanted) ? freeName(wanted, file.id, taken) : wanted
-    const special = { id: file.id, kind: file.kind, name, wanted, clash: name !== wanted, copy: true, group }
+    const { name, rather } = freeName(wanted, file.id, taken)
+    const special = { id: file.id, kind: file.kind, name, rather, clash: rather.length > 0, copy: true, group }
     names.set(key(name), special)
     specials.push(special)
   }
@@ -109,7 +109,7 @@ function involvedIn(
   for (const special of specials) {
     involved.add(special.id)
     touchy.add(key(special.name))
-    touchy.add(key(special.wanted))
+    for (const name of special.rather) touchy.add(key(name))
     const own = keys.get(special.id)
     if (own !== undefined) touchy.add(own)
   }
@@ -123,17 +123,21 @@ function leadOrder(a: Group, b: Group): number {
   return x.dot.seq - y.dot.seq || x.dot.actor - y.dot.actor
 }
 
-/** `stem (6 hex of the id).ext`, more hex where that is taken too; total: at last it counts. */
-function freeName(name: string, id: NodeId, taken: (name: string) => boolean): string {
+/** The name itself, else `stem (6 hex of the id).ext`, more hex where that is taken too; total: at last it counts. */
+function freeName(name: string, id: NodeId, taken: (name: string) => boolean): Pick<Special, 'name' | 'rather'> {
+  const rather: string[] = []
+  for (const tried of namesFor(name, id)) {
+    if (!taken(tried)) return { name: tried, rather }
+    rather.push(tried)
+  }
+  throw new Error('there is always one more name')
+}
+
+function* namesFor(name: string, id: NodeId): Iterable<string> {
+  yield name
   const hex = hexOf(id)
-  for (let length = FIRST_HEX; length <= ALL_HEX; length += 2) {
-    const tried = withSuffix(name, hex.slice(0, length))
-    if (!taken(tried)) return tried
-  }
-  for (let count = 2; ; count++) {
-    const tried = withSuffix(name, `${hex}~${count}`)
-    if (!taken(tried)) return tried
-  }
+  for (let length = FIRST_HEX; length <= ALL_HEX; length += 2) yield withSuffix(name, hex.slice(0, length))
+  for (let count = 2; ; count++) yield withSuffix(name, `${hex}~${count}`)
 }
 
 /** `stem (conflict YYYY-MM-DD HH-MM-SS LABEL).ext`, UTC of the version's seq. */

@@ -49,7 +49,7 @@ export function settle(batch: Batch, view: View, scope: Scope): Settled[] {
   const settled: Settled[] = []
   for (const [merged, keys] of near.touched) {
     for (const special of [...view.listing(merged).specials]) {
-      const wanted = keys.has(view.key(special.wanted))
+      const wanted = special.rather.some(name => keys.has(view.key(name)))
       if (!special.copy) {
         if (wanted && !gone.has(special.id)) pin(batch, view, special)
       } else if (ids.has(special.id) || (special.clash && wanted)) {
@@ -89,7 +89,7 @@ function neighbourhood(view: View, ids: Iterable<NodeId>, copies: readonly NodeR
   return near
 }
 
-/** A suffix would fall away with the name it was given for: it becomes the name. */
+/** A suffix would fall away, or get shorter, with the name it was given for: it becomes the name. */
 function pin(batch: Batch, view: View, special: Special): void {
   const node = batch.get(special.id)
   const spot = view.spot(special.id)

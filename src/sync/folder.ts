@@ -482,6 +482,8 @@ class Engine implements FolderEngine {
       this.#dirty.addAll()
       this.#deps.emit({ type: 'folder:resumed', folder: this.id })
       await this.#deps.disk.recover()
+      // What was staged before is there again, and nothing else says so.
+      this.#cycle?.onStaged([...this.#cycle.wants.keys()])
     }
     return true
   }
