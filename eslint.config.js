@@ -6,5 +6,12 @@ export default tseslint.config({
   plugins: { '@typescript-eslint': tseslint.plugin },
   languageOptions: { parser: tseslint.parser, parserOptions: { projectService: true } },
   linterOptions: { reportUnusedDisableDirectives: 'off' },
-  rules: { '@typescript-eslint/no-floating-promises': 'error', '@typescript-eslint/no-misused-promises': 'error' },
+  rules: {
+    '@typescript-eslint/no-floating-promises': 'error',
+    '@typescript-eslint/no-misused-promises': 'error',
+    'no-restricted-properties': [
+      'error',
+      { object: 'AbortSignal', property: 'timeout', message: 'See core/timeout.ts.' },
+    ],
+  },
 })

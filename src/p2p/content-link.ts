@@ -1,9 +1,11 @@
 // Contents on one link: our requests to that device and its answers, our answers to its requests. It promises that at most GETS requests
 // for small things and two content streams are open, that what is asked for fits the link's speed, and that everything waiting
 // rejects when the session ends. Who is asked for what is decided in fetch-job.ts.
+
 import type { Clock } from '../core/clock.ts'
 import type { ContentId, DeviceId, FolderId, Hash } from '../core/ids.ts'
 import { bytesOf } from '../core/ids.ts'
+import { timeoutSignal } from '../core/timeout.ts'
 import type { AnswerDesk } from './content-server.ts'
 import type { Lane, Wanted } from './fetch-job.ts'
 import { broken } from './frame.ts'
@@ -211,7 +213,7 @@ export class ContentLink implements PartLink {
 
   async #open(): Promise<PullStream> {
     try {
-      const signal = AbortSignal.any([this.peer.signal, AbortSignal.timeout(OPEN_TIMEOUT_MS)])
+      const signal = AbortSignal.any([this.peer.signal, timeoutSignal(OPEN_TIMEOUT_MS)])
       const stream = new PullStream(
         new SafeStream(await this.peer.openContentStream({ signal }), this.peer.meter),
         this.#deps.clock,
@@ -226,7 +228,7 @@ export class ContentLink implements PartLink {
 
   #ask(folder: FolderId, question: Question, blob: Uint8Array): Promise<{ message: Answer; blobs: Blobs }> {
     const id = ++this.#ids
-    const signal = AbortSignal.timeout(ANSWER_TIMEOUT_MS)
+    const signal = timeoutSignal(ANSWER_TIMEOUT_MS)
     return new Promise((resolve, reject) => {
       if (this.peer.signal.aborted) return reject(this.peer.signal.reason)
       const late = (): void => {

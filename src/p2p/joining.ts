@@ -1,11 +1,13 @@
 // The side that typed the code: finds who shows it, proves it, and keeps its half of the commit. Before its signature leaves, it is
 // stored that the outcome is open; whatever breaks after that, it asks until it knows. It must not make a member of anybody by itself.
+
 import { randomBytes } from 'node:crypto'
 import type { Connection } from '@libp2p/interface'
 import { isKithError, KithError } from '../core/errors.ts'
 import type { DeviceId } from '../core/ids.ts'
 import type { Log } from '../core/log.ts'
 import type { Waiting } from '../core/ports.ts'
+import { timeoutSignal } from '../core/timeout.ts'
 import { idOf } from './gatekeeper.ts'
 import type { Membership } from './membership.ts'
 import { objection, selfRemoved, theyWereRemoved, tooManyTries, twoGroups } from './pairing.ts'
@@ -71,7 +73,7 @@ export class Joining {
 
   /** Asks what became of a pairing that this device signed. True once the answer is known and stored. */
   async resume(connection: Connection, device: DeviceId, options: Waiting): Promise<boolean> {
-    const signal = AbortSignal.any([options.signal, AbortSignal.timeout(PAIRING_EXCHANGE_MS)])
+    const signal = AbortSignal.any([options.signal, timeoutSignal(PAIRING_EXCHANGE_MS)])
     const talk = new PairStream(await connection.newStream(PAIR_PROTOCOL, { signal }))
     try {
       await talk.send('resume', {}, [], { signal })
@@ -153,7 +155,7 @@ export class Joining {
   }
 
   async #talk(invitation: Invitation, candidate: Candidate, options: Waiting): Promise<Joined> {
-    const signal = AbortSignal.any([options.signal, AbortSignal.timeout(PAIRING_EXCHANGE_MS)])
+    const signal = AbortSignal.any([options.signal, timeoutSignal(PAIRING_EXCHANGE_MS)])
     const connection = await this.#deps.call(candidate, { signal })
     const device = idOf(connection.remotePeer)
     const talk = new PairStream(await connection.newStream(PAIR_PROTOCOL, { signal }))

@@ -1,10 +1,12 @@
 // The supervisor of one paired device: while it runs, it keeps exactly one session with it, or goes on trying for ever. The smaller
 // device id opens the session and chooses between connections; both sides dial. It promises to notice a dead link within fifteen
 // seconds and never to kill one that still carries bytes. It must not know what is said on a session.
+
 import type { Connection, Stream } from '@libp2p/interface'
 import type { DeviceId } from '../core/ids.ts'
 import type { Log } from '../core/log.ts'
 import type { Waiting } from '../core/ports.ts'
+import { timeoutSignal } from '../core/timeout.ts'
 import { type Session, SYNC_PROTOCOL } from './session.ts'
 
 const FIRST_RETRY_MS = 1_000
@@ -213,7 +215,7 @@ export class Link {
   }
 
   async #establish(connection: Connection, open: (signal: AbortSignal) => Promise<Session>): Promise<void> {
-    const signal = AbortSignal.any([this.#controller.signal, AbortSignal.timeout(OPEN_TIMEOUT_MS)])
+    const signal = AbortSignal.any([this.#controller.signal, timeoutSignal(OPEN_TIMEOUT_MS)])
     let session: Session
     try {
       session = await open(signal)
@@ -306,7 +308,7 @@ export class Link {
     const asked = this.#deps.elapsed()
     this.#ping(live)
     const answered = (): boolean => this.#lastByteAt(live) >= asked
-    const signal = AbortSignal.any([this.#controller.signal, AbortSignal.timeout(withinMs)])
+    const signal = AbortSignal.any([this.#controller.signal, timeoutSignal(withinMs)])
     await this.#until(() => answered() || this.#live !== live, signal)
     return answered()
   }
@@ -318,7 +320,7 @@ export class Link {
   #ping(live: Live): void {
     if (this.#pinging) return
     this.#pinging = true
-    const signal = AbortSignal.any([this.#controller.signal, AbortSignal.timeout(DEAD_AFTER_MS)])
+    const signal = AbortSignal.any([this.#controller.signal, timeoutSignal(DEAD_AFTER_MS)])
     live.session.ping({ signal }).then(
       () => this.#pinged(),
       () => this.#pinged(),
@@ -379,7 +381,7 @@ export class Link {
 
 async function farewell(connection: Connection, reason: string): Promise<void> {
   try {
-    await connection.close({ signal: AbortSignal.timeout(FAREWELL_MS) })
+    await connection.close({ signal: timeoutSignal(FAREWELL_MS) })
   } catch {
     connection.abort(new Error(reason))
   }

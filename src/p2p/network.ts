@@ -1,5 +1,6 @@
 // The network as the daemon sees it: builds the parts of this folder, in order, and joins them up. It promises that a device which is
 // no member gets no further than a pairing window, and that whoever is removed is cut at once. It holds no rules of its own.
+import { timeoutSignal } from '../core/timeout.ts'
 import './polyfill.ts'
 import type { Connection, Stream } from '@libp2p/interface'
 import type { Libp2p } from 'libp2p'
@@ -401,7 +402,7 @@ class PeerNetwork implements Network {
   }
 
   async #becomesMember(device: DeviceId): Promise<void> {
-    const timeout = AbortSignal.timeout(COMING_MEMBER_MS)
+    const timeout = timeoutSignal(COMING_MEMBER_MS)
     await new Promise<void>(resolve => {
       const stop = this.#membership.onChange(() => this.#membership.isMember(device) && done())
       const done = (): void => {

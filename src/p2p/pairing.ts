@@ -1,6 +1,7 @@
 // The side that shows the code. One window at a time: five minutes, one success, five wrong tries, then nothing is answered.
 // It promises that a device becomes a member only after both proved the code to each other, and that what is stored here and
 // there agrees after a crash at any point: the commit is one durable write on this side, and the other side asks for its outcome.
+
 import { randomBytes } from 'node:crypto'
 import type { Connection, Stream } from '@libp2p/interface'
 import type { Clock } from '../core/clock.ts'
@@ -8,6 +9,7 @@ import { isKithError, KithError } from '../core/errors.ts'
 import type { DeviceId } from '../core/ids.ts'
 import type { Log } from '../core/log.ts'
 import type { PairingOffer, Waiting } from '../core/ports.ts'
+import { timeoutSignal } from '../core/timeout.ts'
 import { idOf } from './gatekeeper.ts'
 import type { Membership } from './membership.ts'
 import { makeCode, makeTicket, makeTicketSecret, showCode } from './pairing-code.ts'
@@ -124,7 +126,7 @@ export class Pairing {
       talk.abort(new Error('no pairing window is open'))
       return
     }
-    const signals = [AbortSignal.timeout(PAIRING_EXCHANGE_MS)]
+    const signals = [timeoutSignal(PAIRING_EXCHANGE_MS)]
     try {
       const signal = AbortSignal.any(signals)
       const first = await talk.receive(['join', 'resume'], { signal })

@@ -8,6 +8,7 @@ import type { Log } from '../core/log.ts'
 import type { HistoryQuery, JournalEntry } from '../core/past.ts'
 import { MAX_HISTORY, type PastQuery, type SharedFolder, type Waiting } from '../core/ports.ts'
 import { Serial } from '../core/serial.ts'
+import { timeoutSignal } from '../core/timeout.ts'
 import { broken } from './frame.ts'
 import { packEntries, packQueries, unpackEntries, unpackQueries } from './past-wire.ts'
 import type { PartLink, Peer } from './peer.ts'
@@ -95,7 +96,7 @@ export class PastLink implements PartLink {
     const isSilent = this.#silent && question.type === 'past'
     if (this.#refused.has(question.type) || isSilent || this.#peer.signal.aborted || options.signal.aborted)
       return Promise.resolve(null)
-    const signal = AbortSignal.any([options.signal, AbortSignal.timeout(options.timeoutMs)])
+    const signal = AbortSignal.any([options.signal, timeoutSignal(options.timeoutMs)])
     return new Promise(resolve => {
       const finish = (result: T | null): void => {
         this.#asked.delete(question.id)

@@ -1,11 +1,13 @@
 // One live link's conversation on `/kith/sync/1`: hello, membership, folder offers, ping and goodbye, and the frames of the parts
 // (replication, content exchange) that ride on it. It promises that whatever a peer sends can end this session and nothing else,
 // and that a device counts as linked only after its hello. It must not decide who may link (the gatekeeper) nor dial (links).
+
 import { setMaxListeners } from 'node:events'
 import type { Stream } from '@libp2p/interface'
 import { isKithError, KithError } from '../core/errors.ts'
 import type { DeviceId, FolderId } from '../core/ids.ts'
 import type { Waiting } from '../core/ports.ts'
+import { timeoutSignal } from '../core/timeout.ts'
 import type { Frame } from './frame.ts'
 import { broken, FrameReader } from './frame.ts'
 import { greeted } from './hello.ts'
@@ -150,7 +152,7 @@ class LinkSession implements Session, Peer {
   }
 
   async open(options: Waiting): Promise<void> {
-    const signal = AbortSignal.any([options.signal, this.signal, AbortSignal.timeout(HELLO_TIMEOUT_MS)])
+    const signal = AbortSignal.any([options.signal, this.signal, timeoutSignal(HELLO_TIMEOUT_MS)])
     const { device, name, version } = this.#self
     this.post({ type: 'hello', protocol: PROTOCOL_VERSION, device, name: short(name), version })
     this.#sending = this.#send()
@@ -216,7 +218,7 @@ class LinkSession implements Session, Peer {
     if (this.signal.aborted) return
     this.post({ type: 'goodbye', reason: reason.slice(0, 512) })
     this.#outbox.finish()
-    const signal = AbortSignal.any([this.signal, AbortSignal.timeout(GOODBYE_TIMEOUT_MS)])
+    const signal = AbortSignal.any([this.signal, timeoutSignal(GOODBYE_TIMEOUT_MS)])
     try {
       await Promise.race([this.#sending, aborted(signal)])
       await this.#stream.close({ signal })

@@ -275,13 +275,14 @@ describe('cli: the past', () => {
     })
 
     describe('where the disk does not follow', () => {
-      const timeout = AbortSignal.timeout.bind(AbortSignal)
+      const timer = globalThis.setTimeout
       beforeEach(() => {
         archive.outcome = { changes: [change('edit', 'a'), change('edit', 'b')], missing: [] }
-        AbortSignal.timeout = ms => timeout(ms === FOLLOW_MS ? 1 : ms)
+        const hurried = (run: () => void, ms?: number): unknown => timer(run, ms === FOLLOW_MS ? 1 : ms)
+        globalThis.setTimeout = hurried as typeof setTimeout
       })
       afterEach(() => {
-        AbortSignal.timeout = timeout
+        globalThis.setTimeout = timer
       })
 
       it('says how many files are still to come, and ends with 4', async () => {

@@ -1,4 +1,5 @@
 // Networks of several devices in one process, on loopback, with addresses given by hand: what the tests of this floor share.
+
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -7,6 +8,7 @@ import type { KithEvent } from '../../src/core/events.ts'
 import type { DeviceId } from '../../src/core/ids.ts'
 import type { Log } from '../../src/core/log.ts'
 import type { Network } from '../../src/core/ports.ts'
+import { timeoutSignal } from '../../src/core/timeout.ts'
 import type { Interfaces } from '../../src/p2p/addresses.ts'
 import { loadIdentity } from '../../src/p2p/identity.ts'
 import { createNetwork } from '../../src/p2p/network.ts'
@@ -136,7 +138,7 @@ export function linked(one: Device, other: Device): boolean {
 }
 
 export function waiting(ms = DEADLINE_MS): { signal: AbortSignal } {
-  return { signal: AbortSignal.timeout(ms) }
+  return { signal: timeoutSignal(ms) }
 }
 
 /** `joiner` types the code that `offerer` shows. */

@@ -5,6 +5,7 @@ import { encode } from 'cborg'
 import { expect } from 'chai'
 import { isKithError } from '../../src/core/errors.ts'
 import type { DeviceId, FolderId } from '../../src/core/ids.ts'
+import { timeoutSignal } from '../../src/core/timeout.ts'
 import type { Frame } from '../../src/p2p/frame.ts'
 import { encodeFrame, FrameReader } from '../../src/p2p/frame.ts'
 import { Meter, SafeStream } from '../../src/p2p/safe-stream.ts'
@@ -238,7 +239,7 @@ async function attack(connection: Connection, self: DeviceId, random: (below: nu
     if (random(2) === 0)
       await raw.send('digests', { folder: FOLDER, docs: [], ask: true, fresh: true }, [new Uint8Array(0)])
     for (const bytes of hostile) await raw.stream.write([bytes], { signal })
-    await raw.stream.close({ signal: AbortSignal.timeout(5_000) })
+    await raw.stream.close({ signal: timeoutSignal(5_000) })
     await raw.ended()
   } catch (error) {
     // The other side may have ended it while we were still writing.
