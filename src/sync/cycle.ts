@@ -45,6 +45,8 @@ export interface CycleDeps {
   /** Is the root still the one this folder was added with? Asked again before anything is called gone. */
   readonly rootIsGood: () => Promise<boolean>
   readonly restored: Pick<Restored, 'has'>
+  /** The nodes of what was stored last, in earlier runs. */
+  readonly lastStored: ReadonlySet<NodeId>
   /** What the journals of this device and of those linked know; null where nobody else could be asked. */
   readonly past: (queries: readonly PastQuery[], options: Waiting) => Promise<readonly boolean[] | null>
 }
@@ -162,7 +164,7 @@ export class Cycle {
       },
       emit,
     })
-    this.#observer.suspectNewest(rows)
+    this.#observer.suspectNewest(rows, deps.lastStored)
     this.compareAll()
   }
 

@@ -37,6 +37,7 @@ import { Fetcher } from './fetcher.ts'
 import { FolderPast } from './folder-past.ts'
 import { JournalKeeper } from './journal-keeper.ts'
 import { parentPath } from './local-changes.ts'
+import { lastStored } from './observer.ts'
 import { Everybody, isCurrent, Past } from './past.ts'
 import { Peers } from './peers.ts'
 import { PUBLISH_LIMITS, type PublishLimits } from './publisher.ts'
@@ -267,6 +268,7 @@ class Engine implements FolderEngine {
         watch: () => this.#watch,
         rootIsGood: () => this.#rootIsGood(),
         restored: this.#ages.restored,
+        lastStored: await lastStored(store.journal({})),
         past: (queries, options) => this.#everybody.ask(queries, options),
       },
       replica,
@@ -331,6 +333,8 @@ class Engine implements FolderEngine {
       deaf()
       this.#stop.signal.removeEventListener('abort', end)
       end()
+      // Whatever it was, the next cycle sees to it. Remembered still, it would end every later piece before it began.
+      this.#wake.forget()
     }
   }
 

@@ -1,6 +1,8 @@
 // Reads the directories that are dirty, and those that must be read with them, until what a person did can be told. Directories that are
 // exactly as their rows say are not kept. Problems are remembered by directory until it is read again.
+import type { NodeId } from '../core/ids.ts'
 import { isLegalName } from '../core/names.ts'
+import type { JournalEntry } from '../core/past.ts'
 import type { FolderDisk, Listing, Problem, Stat, Waiting, Watch } from '../core/ports.ts'
 import type { RowTable } from '../core/rows.ts'
 import type { DirtyBatch } from './dirty.ts'
@@ -18,6 +20,8 @@ import {
 
 /** A scan that keeps finding more to read (a tree being renamed under us) starts over later. */
 const MOST_ROUNDS = 32
+/** More than one process stores in the time in which a write may hide, and few enough to be hashed at every start. */
+const MOST_LAST = 1_000
 /** Longer than a file that was just written is in doubt on any clock that goes. */
 const MOST_UNSURE_MS = 2 * RACY_MS
 
@@ -61,11 +65,13 @@ export class Observer {
    * What was written last before a crash was perhaps about to be hashed once more: nothing remembers it, so what the rows show as
    * newest is suspected again.
    */
-  suspectNewest(rows: RowTable): void {
+  suspectNewest(rows: RowTable, lastStored: ReadonlySet<NodeId>): void {
     let newest = 0
     for (const { stat } of rows.all()) if (stat.ctimeUs > newest) newest = stat.ctimeUs
-    for (const { kind, stat } of rows.all())
-      if (kind !== 'directory' && stat.ctimeUs > newest - RACY_MS * 1000) this.#suspect(stat.ino)
+    for (const { kind, stat, nodes } of rows.all()) {
+      const isLast = stat.ctimeUs > newest - RACY_MS * 1000 || nodes.some(({ id }) => lastStored.has(id))
+      if (kind !== 'directory' && isLast) this.#suspect(stat.ino)
+    }
   }
 
   /** The daemon itself just wrote this: where the disk's times are coarse, a person's write right after it would not show. */
@@ -181,6 +187,21 @@ export class Observer {
       if (racy) this.#deps.lookLater(listing.path, RACY_MS, { quiet: true })
     }
   }
+}
+
+/**
+ * The nodes of what was stored last, of a journal that is read newest first: where a clock was set back, what was written last is not what
+ * has the newest time.
+ */
+export async function lastStored(journal: AsyncIterable<JournalEntry>): Promise<ReadonlySet<NodeId>> {
+  const nodes = new Set<NodeId>()
+  let last: number | null = null
+  for await (const { node, time } of journal) {
+    last ??= time
+    if (Math.abs(last - time) > RACY_MS || nodes.size >= MOST_LAST) break
+    nodes.add(node)
+  }
+  return nodes
 }
 
 function isPassing({ code }: Problem): boolean {

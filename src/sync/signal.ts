@@ -21,6 +21,11 @@ export class Signal {
     return () => this.#waiters.delete(listener)
   }
 
+  /** What was remembered is answered by what is done next. */
+  forget(): void {
+    this.#fired = false
+  }
+
   fire(): void {
     this.#fired = this.#sticky
     for (const waiter of [...this.#waiters]) waiter()

@@ -165,4 +165,17 @@ describe('sync/keep-all', () => {
       expect(codes()).to.deep.equal([])
       expect(areaOf(a.volume).versions.size).to.equal(1)
     }))
+
+  it('begins though the folder was woken while it was at work', () =>
+    scene({ devices: 1, settings: { slownessMs: 100 } }, async stage => {
+      const { world, a } = stage
+      await stage.begin(person => person.write('f', 'all of it'))
+      await a.stop()
+      a.start()
+      while (!a.started) await world.pass(1)
+      a.engine.configure({ ...DEFAULT_SETTINGS, versions: 'all', minCopies: 2 })
+      await world.pass(5_000)
+      expect(areaOf(a.volume).versions.size).to.equal(1)
+      expect(a.engine.status().problems.map(({ code }) => code)).to.deep.equal(['few-copies'])
+    }))
 })
