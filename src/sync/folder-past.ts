@@ -97,6 +97,7 @@ export class FolderPast {
       ...{ store, versions: disk.versions, clock: deps.clock, log },
       uses: usesOf({ rows, tree: () => replica().tree, isWanted, breathe }),
       held: () => rowContents(rows()),
+      lost: () => this.#upkeep.lost,
       files: () => rows().size,
       space: () => disk.space(),
     })
@@ -230,6 +231,8 @@ export class FolderPast {
     if (!this.#sweep.due || cycle.replica.rejoining || cycle.replica.pulling) return
     const run = () => this.#sweep.run({ signal: stopped, settings: this.#settings })
     const outcome = await sweepTurn.take(run)
-    if (outcome !== null) this.#sweepProblem = outcome.problem
+    if (outcome === null) return
+    this.#sweepProblem = outcome.problem
+    await this.#upkeep.forgetLost([...outcome.dropped, ...outcome.forgotten])
   }
 }

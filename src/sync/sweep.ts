@@ -48,6 +48,8 @@ export interface SweepDeps {
   readonly uses: Uses
   /** All that a row or the stage has: what the store's housekeeping leaves alone. */
   readonly held: () => Iterable<ContentId>
+  /** Versions that were damaged and that nobody had yet. */
+  readonly lost: () => Iterable<Pick<KeptVersion, 'content' | 'size'>>
   /** How many the folder has, about. */
   readonly files: () => number
   /** Bytes of the disk; null: unknown. */
@@ -73,6 +75,8 @@ export interface SweepOutcome {
   readonly bytes: number
   readonly marked: number
   readonly dropped: readonly ContentId[]
+  /** Of what is lost, that which would have been dropped by now. */
+  readonly forgotten: readonly ContentId[]
   /** Versions go before their time: for the folder's status, until the next run. */
   readonly problem: Problem | null
 }
@@ -106,21 +110,31 @@ export class Sweep {
   }
 
   async run(options: SweepOptions): Promise<SweepOutcome> {
-    const versions: KeptVersion[] = []
-    for await (const some of this.#deps.versions.all(options)) versions.push(...some)
+    const kept: KeptVersion[] = []
+    for await (const some of this.#deps.versions.all(options)) kept.push(...some)
+    const lost = this.#lostBut(kept)
+    const versions = [...kept, ...lost]
     const uses = await this.#deps.uses.of(new Set(versions.map(({ content }) => content)), options)
     const note = await this.#remember(versions, uses)
     const bounds = await this.#bounds(versions, options)
     const keepAll = options.settings.versions === 'all'
-    const kept = versions.flatMap(version => keptAs(version, note.seen.get(version.content), uses))
-    const verdicts = retain(kept, { now: note.clock, ...bounds, keepAll })
-    const ripe = this.#mark(verdicts)
-    const dropped = await this.#drop(ripe, options)
+    const judged = versions.flatMap(version => keptAs(version, note.seen.get(version.content), uses))
+    const verdicts = retain(judged, { now: note.clock, ...bounds, keepAll })
+    const ripe = new Set(this.#mark(verdicts))
+    const forgotten = lost.flatMap(({ content }) => (ripe.delete(content) ? [content] : []))
+    const dropped = await this.#drop([...ripe], options)
     await this.#tidy(versions, dropped)
     const gone = new Set(dropped)
-    const bytes = versions.reduce((sum, { content, occupies }) => sum + (gone.has(content) ? 0 : occupies), 0)
+    const bytes = kept.reduce((sum, { content, occupies }) => sum + (gone.has(content) ? 0 : occupies), 0)
     const problem = problemOf(verdicts, bounds)
-    return { kept: versions.length - dropped.length, bytes, marked: this.#marks.size, dropped, problem }
+    return { kept: kept.length - dropped.length, bytes, marked: this.#marks.size, dropped, forgotten, problem }
+  }
+
+  /** What is lost ages as if it were kept, and takes no room: it is told for as long as it would have been there. */
+  #lostBut(kept: readonly KeptVersion[]): KeptVersion[] {
+    const there = new Set(kept.map(({ content }) => content))
+    const lost = [...this.#deps.lost()].filter(({ content }) => !there.has(content))
+    return lost.map(each => ({ ...each, occupies: 0, packed: false }))
   }
 
   /** Brings the clock and what was seen up to date, durably. What is in use has no age: it counts from when it is not any more. */

@@ -9,7 +9,7 @@ import type { VerifyOutcome } from '../core/status.ts'
 import type { KnownDamage } from './damage.ts'
 import { type Checked, isChecked, Mender, type MenderDeps, type Report, type Work } from './mender.ts'
 import { readsWhole } from './read-whole.ts'
-import { type Drill, VerifyState } from './verify-state.ts'
+import { type Drill, type LostVersion, VerifyState } from './verify-state.ts'
 
 const MONTH_MS = 30 * 24 * 60 * 60_000
 /** What a file costs beside its bytes. */
@@ -61,6 +61,18 @@ export class Verifier {
     return this.#state.load()
   }
 
+  /** Kept versions that were damaged and that nobody had yet. */
+  get lost(): readonly LostVersion[] {
+    return this.#state.note.lost
+  }
+
+  /** Retention has no use for them any more: had they been sound, they would have gone. */
+  async forgetLost(contents: readonly ContentId[]): Promise<void> {
+    const gone = new Set(contents)
+    const lost = this.lost.filter(({ content }) => !gone.has(content))
+    if (lost.length < this.lost.length) await this.#state.save({ lost })
+  }
+
   get drill(): Drill | null {
     const { drill } = this.#state.note
     return drill.checked === 0 ? null : drill
@@ -87,6 +99,7 @@ export class Verifier {
         options.onProgress(report.checked, report.bytes)
       }
     }
+    this.#tellLost(report)
     await this.#state.save({})
     const damaged = await this.#withPaths(report.damaged)
     this.#tell({ checked: report.checked, damaged: report.damaged.length })
@@ -265,6 +278,13 @@ export class Verifier {
 
   #tell(found: { readonly checked: number; readonly damaged: number }): void {
     this.#deps.emit({ type: 'folder:verified', folder: this.#deps.folder, ...found })
+  }
+
+  /** What was found before and is as lost as it was is told every time. */
+  #tellLost({ damaged }: Report): void {
+    const told = new Set(damaged.filter(({ version }) => version).map(({ content }) => content))
+    for (const { content } of this.lost)
+      if (!told.has(content)) damaged.push({ path: '', version: true, content, repaired: false })
   }
 
   /** A damaged version is told by the newest path that the journal has of it. */

@@ -7,6 +7,7 @@ import { RowTable } from '../../src/core/rows.ts'
 import { usesOf } from '../../src/sync/sweep.ts'
 import { SweepTurn } from '../../src/sync/sweep-turn.ts'
 import { fileRow } from '../store/samples.ts'
+import { areaOf } from '../support/memory-volume.ts'
 import { seeded } from '../support/random.ts'
 import { DAY, HOUR, SweepWorld } from './sweep-world.ts'
 
@@ -130,6 +131,28 @@ describe('the sweep of versions', () => {
     expect(await world.quiet()).to.deep.equal([])
     world.pass(1)
     expect(await world.quiet()).to.deep.equal([old])
+  })
+
+  it('what is lost is told as long as it would have been kept, and no longer', async () => {
+    const { world, old } = await aged()
+    const lost = async (): Promise<ContentId[]> => {
+      const outcome = await world.past.archive.verify({
+        signal: new AbortController().signal,
+        onProgress: () => undefined,
+      })
+      return outcome.damaged.filter(({ repaired }) => !repaired).map(({ content }) => content)
+    }
+    areaOf(world.volume).versions.set(old, Buffer.from('rotten'))
+    expect(await lost()).to.deep.equal([old])
+    world.ledger.gone(old)
+    await next(world)
+    world.pass(365 * DAY - 3 * HOUR)
+    await world.quiet()
+    expect(await lost()).to.deep.equal([old])
+    for (let hour = 0; hour < 4; hour++) await next(world)
+    expect(await lost()).to.deep.equal([])
+    await world.restart()
+    expect(await lost()).to.deep.equal([])
   })
 
   it('a clock that jumped lets nothing go', async () => {
