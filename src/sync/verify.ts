@@ -7,7 +7,7 @@ import type { DamagedFile } from '../core/past.ts'
 import type { KeptVersion, Waiting } from '../core/ports.ts'
 import type { VerifyOutcome } from '../core/status.ts'
 import type { KnownDamage } from './damage.ts'
-import { type Checked, isChecked, Mender, type MenderDeps, type Report, type Work } from './mender.ts'
+import { type Checked, isChecked, Mender, type MenderDeps, nothingYet, type Report, type Work } from './mender.ts'
 import { readsWhole } from './read-whole.ts'
 import { type Drill, type LostVersion, VerifyState } from './verify-state.ts'
 
@@ -86,14 +86,14 @@ export class Verifier {
 
   async run(options: Waiting & { onProgress(checked: number, bytes: number): void }): Promise<VerifyOutcome> {
     await this.load()
-    const report: Report = { checked: 0, bytes: 0, damaged: [] }
+    const report = nothingYet()
     const work = { signal: options.signal, alone: this.#deps.alone }
     await this.#mender.mendKnown(report, work)
     for (const batch of batchesOf(this.#allRows(), RUN_BATCH_FILES, RUN_BATCH_BYTES)) {
       await this.#mender.checkFiles(batch, report, work)
       options.onProgress(report.checked, report.bytes)
     }
-    for await (const some of this.#deps.disk.versions.all(options)) {
+    for await (const some of this.#deps.disk.versions.all({ ...options, late: true })) {
       for (const version of some) {
         await this.#mender.checkVersion(version, report, work)
         options.onProgress(report.checked, report.bytes)
@@ -103,7 +103,8 @@ export class Verifier {
     await this.#state.save({})
     const damaged = await this.#withPaths(report.damaged)
     this.#tell({ checked: report.checked, damaged: report.damaged.length })
-    return { checked: report.checked, bytes: report.bytes, damaged, drill: this.drill }
+    const { checked, bytes, unverified } = report
+    return { checked, bytes, unverified, damaged, drill: this.drill }
   }
 
   /** One piece of background work, between two cycles, if its time has come; returns ms until the next. The signal ends it without an error. */
@@ -116,7 +117,7 @@ export class Verifier {
       await this.#mendAgain(options)
       const wait = this.#nextAt - clock.elapsed()
       if (wait > 0) return wait
-      const report: Report = { checked: 0, bytes: 0, damaged: [] }
+      const report = nothingYet()
       const drilled = await this.#drillOn(options)
       const isThrough = !drilled && (await this.#slice(report, options))
       this.#round.checked += report.checked
@@ -149,7 +150,7 @@ export class Verifier {
     const again = (): KnownDamage[] => damage.all().filter(({ found }) => isLinked || found === null)
     if (!isLinked && again().length === 0) return
     this.#mendAt = clock.elapsed() + MEND_AGAIN_MS
-    const report: Report = { checked: 0, bytes: 0, damaged: [] }
+    const report = nothingYet()
     await this.#mender.mendKnown(report, options)
     const known = again().flatMap(({ row }) => rows().get(row) ?? [])
     await this.#mender.checkFiles(known.filter(isChecked), report, options)
@@ -161,7 +162,7 @@ export class Verifier {
     // Taken before they are read: what is suspected meanwhile is for the next time.
     this.#suspects.clear()
     const rows = suspects.flatMap(id => this.#deps.rows().get(id) ?? []).filter(isChecked)
-    const report: Report = { checked: 0, bytes: 0, damaged: [] }
+    const report = nothingYet()
     try {
       await this.#mender.checkFiles(rows, report, options)
     } catch (error) {
@@ -259,7 +260,7 @@ export class Verifier {
 
   /** Reads it as a restore would. What turns out wrong is then verified like anything else, and mended. */
   async #rehearse(item: Checked | KeptVersion, options: Work): Promise<boolean> {
-    const report: Report = { checked: 0, bytes: 0, damaged: [] }
+    const report = nothingYet()
     if ('packed' in item) {
       const place = { at: 'version', content: item.content } as const
       if (await readsWhole(this.#deps, item, place, options)) return true
