@@ -63,7 +63,7 @@ export class FolderPast {
   readonly #upkeep: Upkeep
   readonly #sweep: Sweep
   readonly #copies: CopiesWatch
-  #sweepProblem: Problem | null = null
+  #sweepProblems: readonly Problem[] = []
   #idling = false
   readonly #alones = new Serial()
   #settings: FolderSettings = DEFAULT_SETTINGS
@@ -155,7 +155,8 @@ export class FolderPast {
 
   /** For the folder's status. */
   problems(): readonly Problem[] {
-    return [this.#sweepProblem, this.#copies.problem, this.#upkeep.keepAll.problem].filter(problem => problem !== null)
+    const own = [this.#copies.problem, this.#upkeep.keepAll.problem].filter(problem => problem !== null)
+    return [...this.#sweepProblems, ...own]
   }
 
   /** What was to be sent to a peer is not what it should be. */
@@ -232,7 +233,7 @@ export class FolderPast {
     const run = () => this.#sweep.run({ signal: stopped, settings: this.#settings })
     const outcome = await sweepTurn.take(run)
     if (outcome === null) return
-    this.#sweepProblem = outcome.problem
+    this.#sweepProblems = outcome.problems
     await this.#upkeep.forgetLost([...outcome.dropped, ...outcome.forgotten])
   }
 }
