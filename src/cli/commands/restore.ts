@@ -185,6 +185,8 @@ export async function verify(context: Context, [folder]: Arguments): Promise<num
     )
   if (lost.length > 0)
     out.note(`${count(lost.length, 'damaged file')} could not be repaired: switch on a device that has them.`)
+  if (lost.some(({ version }) => version))
+    out.note('What is left of damaged versions lies in .kith/damaged of the folder, until you remove it.')
   if (unreadable.length > 0)
     out.note(
       `${count(unreadable.length, 'file')} could not be read: check permissions and the disk, then verify again.`,
