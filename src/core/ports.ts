@@ -20,6 +20,7 @@ export interface Problem {
 
 export type ProblemCode =
   | 'versions-full' // kept versions go before their time
+  | 'mass-change' // many files were changed or deleted at once: what they were is kept for a while
   | 'versions-missed' // every version is to be kept here, and some could not be
   | 'few-copies' // fewer devices than asked for are known to hold it
   | 'unreadable' // EACCES, EIO, …: what stands there is unknown, it and all below it is left alone
@@ -210,8 +211,8 @@ export interface DropOptions extends Waiting {
 }
 
 export interface Versions {
-  /** Each content once, some at a time, in no order. */
-  all(options: Waiting): AsyncIterable<readonly KeptVersion[]>
+  /** Each content once, some at a time, in no order. `late`: those too that a program may still write to. */
+  all(options: Waiting & { readonly late?: boolean }): AsyncIterable<readonly KeptVersion[]>
   /** Says which went, durably. A content that is being read stays readable for who reads it. */
   drop(contents: readonly ContentId[], options: DropOptions): Promise<readonly ContentId[]>
   /** Keeps a copy (clone ranges where the disk can) of what stands at the path, verified; false: it is not that any more. */
@@ -220,12 +221,12 @@ export interface Versions {
   keepStaged(content: ContentId, options: Waiting): Promise<boolean>
   /**
    * Reads it again. What is damaged is moved to `.kith/damaged` and kept no longer under its content. 'mended': only the recipe of a packed
-   * one was damaged, and the list had it.
+   * one was damaged, and the list had it. 'busy': it is not what it was, and a program may have written that: it is not known yet.
    */
   verify(
     content: ContentId,
     options: Waiting & { readonly list?: () => Promise<ContentList | null> },
-  ): Promise<'sound' | 'mended' | 'damaged' | 'gone'>
+  ): Promise<'sound' | 'mended' | 'damaged' | 'busy' | 'gone'>
   /** Keeps it as shared chunks from now on; resumable, verified before the whole file goes. */
   pack(content: ContentId, list: ContentList, options: Waiting): Promise<void>
 }

@@ -125,6 +125,8 @@ export interface CopiesStatus {
 export interface VerifyOutcome {
   readonly checked: number
   readonly bytes: number
+  /** Kept versions that are not what they were, and that a program may still write to: it is known in a minute or two. */
+  readonly unverified: number
   readonly damaged: readonly DamagedFile[]
   /** The last monthly rehearsal of a restore; null: none yet. */
   readonly drill: { readonly time: number; readonly checked: number; readonly damaged: number } | null

@@ -148,14 +148,16 @@ export class Past {
     options: Waiting & { onProgress(checked: number, bytes: number): void },
   ): Promise<VerifyBody> {
     const { folders } = this.#deps
-    const total: VerifyBody = { checked: 0, bytes: 0, damaged: [], drills: [] }
+    const total: VerifyBody = { checked: 0, bytes: 0, unverified: 0, damaged: [], drills: [] }
     for (const engine of name === undefined ? folders.engines() : [folders.engine(name)]) {
       const onProgress = (checked: number, bytes: number): void =>
         options.onProgress(total.checked + checked, total.bytes + bytes)
-      const { checked, bytes, damaged, drill } = await engine.archive.verify({ signal: options.signal, onProgress })
+      const found = await engine.archive.verify({ signal: options.signal, onProgress })
+      const { checked, bytes, unverified, damaged, drill } = found
       if (drill !== null) total.drills.push({ folder: engine.name, ...drill, time: timeText(drill.time) })
       total.checked += checked
       total.bytes += bytes
+      total.unverified += unverified
       total.damaged.push(...damaged.map(file => damagedBody(engine, file)))
     }
     return total

@@ -29,7 +29,12 @@ interface OfContent {
 export type VersionTask =
   | (OfContent & { readonly do: 'version-keep'; readonly bytes: Uint8Array })
   | (OfContent & { readonly do: 'version-copy'; readonly path: string; readonly stat: Stat })
-  | { readonly do: 'version-stat'; readonly root: Root; readonly contents: readonly ContentId[] }
+  | {
+      readonly do: 'version-stat'
+      readonly root: Root
+      readonly contents: readonly ContentId[]
+      readonly late: boolean
+    }
   | { readonly do: 'version-shares'; readonly root: Root }
   | (OfContent & { readonly do: 'version-verify' })
 
@@ -43,7 +48,7 @@ export interface Verdict {
 export interface VersionReplies {
   'version-keep': boolean
   'version-copy': boolean
-  /** Of those that lie whole and that nobody may still write to. */
+  /** Of those that lie whole; those that somebody may still write to only where they are asked for. */
   'version-stat': readonly KeptVersion[]
   /** Of all packed ones: what they share is counted in equal parts. */
   'version-shares': readonly KeptVersion[]
@@ -57,7 +62,7 @@ export function versionWork(task: VersionTask): VersionReplies[VersionTask['do']
     case 'version-copy':
       return inVersions(task.root, versions => copy(versions, task))
     case 'version-stat':
-      return stat(task.root, task.contents)
+      return stat(task)
     case 'version-shares':
       return shares(task.root)
     case 'version-verify':
@@ -138,10 +143,10 @@ function nameIt(versions: Directory, path: string, content: ContentId): void {
   syncDirectory(versions)
 }
 
-function stat(root: Root, contents: readonly ContentId[]): KeptVersion[] {
+function stat({ root, contents, late: alsoLate }: VersionTask & { do: 'version-stat' }): KeptVersion[] {
   const area = new AreaHandle(root)
   try {
-    const late = lateNames(area)
+    const late = alsoLate ? new Set<string>() : lateNames(area)
     return contents.flatMap(content => {
       const name = contentName(content)
       const stats = lstatSync(`${area.versions.base}/${name}`, { bigint: true, throwIfNoEntry: false })

@@ -84,7 +84,7 @@ export class DiskVersions implements Versions {
     this.#whole.add(content)
   }
 
-  async *all(options: Waiting): AsyncIterable<readonly KeptVersion[]> {
+  async *all(options: Waiting & { readonly late?: boolean }): AsyncIterable<readonly KeptVersion[]> {
     options.signal.throwIfAborted()
     const root = this.#deps.root()
     const whole = [...this.#whole]
@@ -96,7 +96,8 @@ export class DiskVersions implements Versions {
         : await abortable(this.#deps.workers.hash(task), options.signal)
     for (let at = 0; at < whole.length; at += BATCH) {
       const contents = whole.slice(at, at + BATCH)
-      yield await abortable(this.#deps.workers.hash({ do: 'version-stat', root, contents }), options.signal)
+      const stat = { do: 'version-stat', root, contents, late: options.late === true } as const
+      yield await abortable(this.#deps.workers.hash(stat), options.signal)
     }
     // What is whole and packed at once was told as whole.
     const rest = packed.filter(({ content }) => !this.#whole.has(content) && isPacked(content))
@@ -166,7 +167,7 @@ export class DiskVersions implements Versions {
   async verify(
     content: ContentId,
     options: Waiting & { readonly list?: () => Promise<ContentList | null> },
-  ): Promise<'sound' | 'mended' | 'damaged' | 'gone'> {
+  ): Promise<'sound' | 'mended' | 'damaged' | 'busy' | 'gone'> {
     let wasDamaged = false
     let mended = false
     for (;;) {
@@ -190,7 +191,8 @@ export class DiskVersions implements Versions {
       }
       wasDamaged = true
       const { done } = await this.#change({ do: 'set-aside', content, seal })
-      if (done.length === 0) return 'gone'
+      // It changed since it was read, or may change yet.
+      if (done.length === 0) return 'busy'
       if (seal === null) this.#packed.delete(content)
       else this.#whole.delete(content)
     }

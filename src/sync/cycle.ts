@@ -260,7 +260,7 @@ export class Cycle {
       const wasJudged = this.replica.rejoining
       const outdated = (): boolean => !wasJudged && this.replica.rejoining
       const { again } = await this.#publisher.publish(left, { ...options, looked: seen.looked, outdated })
-      for (const { path, afterMs } of again) dirty.addLater(path, afterMs)
+      for (const { path, afterMs, ...how } of again) dirty.addLater(path, afterMs, how)
       for (const node of this.#doubted) this.#nodes.add(node)
       this.#doubted.clear()
       return true

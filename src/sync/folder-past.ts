@@ -63,7 +63,7 @@ export class FolderPast {
   readonly #upkeep: Upkeep
   readonly #sweep: Sweep
   readonly #copies: CopiesWatch
-  #sweepProblem: Problem | null = null
+  #sweepProblems: readonly Problem[] = []
   #idling = false
   readonly #alones = new Serial()
   #settings: FolderSettings = DEFAULT_SETTINGS
@@ -97,6 +97,7 @@ export class FolderPast {
       ...{ store, versions: disk.versions, clock: deps.clock, log },
       uses: usesOf({ rows, tree: () => replica().tree, isWanted, breathe }),
       held: () => rowContents(rows()),
+      lost: () => this.#upkeep.lost,
       files: () => rows().size,
       space: () => disk.space(),
     })
@@ -154,7 +155,8 @@ export class FolderPast {
 
   /** For the folder's status. */
   problems(): readonly Problem[] {
-    return [this.#sweepProblem, this.#copies.problem, this.#upkeep.keepAll.problem].filter(problem => problem !== null)
+    const own = [this.#copies.problem, this.#upkeep.keepAll.problem].filter(problem => problem !== null)
+    return [...this.#sweepProblems, ...own]
   }
 
   /** What was to be sent to a peer is not what it should be. */
@@ -230,6 +232,8 @@ export class FolderPast {
     if (!this.#sweep.due || cycle.replica.rejoining || cycle.replica.pulling) return
     const run = () => this.#sweep.run({ signal: stopped, settings: this.#settings })
     const outcome = await sweepTurn.take(run)
-    if (outcome !== null) this.#sweepProblem = outcome.problem
+    if (outcome === null) return
+    this.#sweepProblems = outcome.problems
+    await this.#upkeep.forgetLost([...outcome.dropped, ...outcome.forgotten])
   }
 }

@@ -8,8 +8,14 @@ export const WINDOW_MS = 10 * 60_000
 const SHARE = 0.2
 const AT_LEAST = 20
 
+/** What a file was before, and when the mass change came to it, by the clock of whoever did it. */
+export interface Replaced {
+  readonly content: ContentId
+  readonly time: number
+}
+
 /** `entries`: newest first. `files`: how many the folder has. */
-export function massReplaced(entries: readonly JournalEntry[], files: number): ReadonlyMap<NodeId, ContentId> {
+export function massReplaced(entries: readonly JournalEntry[], files: number): ReadonlyMap<NodeId, Replaced> {
   const byDevice = new Map<DeviceId, JournalEntry[]>()
   for (const entry of entries) {
     if (!replaces(entry)) continue
@@ -18,9 +24,10 @@ export function massReplaced(entries: readonly JournalEntry[], files: number): R
     byDevice.set(entry.device, some)
   }
   const most = Math.max(AT_LEAST, files * SHARE)
-  const found = new Map<NodeId, ContentId>()
+  const found = new Map<NodeId, Replaced>()
   for (const some of byDevice.values())
-    for (const { node, was } of inMasses(some, most)) if (was !== null) found.set(node, was.facts.content)
+    for (const { node, was, time } of inMasses(some, most))
+      if (was !== null) found.set(node, { content: was.facts.content, time })
   return found
 }
 

@@ -42,7 +42,13 @@ export interface Work extends Waiting {
 export interface Report {
   checked: number
   bytes: number
+  /** Kept versions that are not what they were, and that a program may still write to: whether that is damage is not known yet. */
+  unverified: number
   readonly damaged: DamagedFile[]
+}
+
+export function nothingYet(): Report {
+  return { checked: 0, bytes: 0, unverified: 0, damaged: [] }
 }
 
 export class Mender {
@@ -155,7 +161,8 @@ export class Mender {
     const { content, packed } = version
     const list = (): Promise<ContentList | null> => this.#deps.store.list(content)
     const verdict = await disk.versions.verify(content, { ...options, list })
-    if (verdict === 'gone') return
+    if (verdict === 'busy') report.unverified++
+    if (verdict === 'gone' || verdict === 'busy') return
     report.checked++
     report.bytes += version.size
     if (verdict === 'sound') return

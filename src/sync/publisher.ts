@@ -15,6 +15,8 @@ import type { Tree } from './tree.ts'
 
 /** A gone entry is believed after a second look this much later. */
 export const SECOND_LOOK_MS = 500
+/** What cannot be read may be readable again without anything that tells of it. */
+const UNREADABLE_MS = 10_000
 /** One cycle hashes at most this much before the other half of the engine gets its turn. */
 export const CYCLE_FILES = 4_000
 export const CYCLE_BYTES = 1024 * 1024 * 1024
@@ -68,8 +70,8 @@ export interface PublishOptions extends Waiting {
 
 export interface PublishOutcome {
   readonly published: number
-  /** Directories to look at again, and when (ms from now; 0 = at once). */
-  readonly again: readonly { path: string; afterMs: number }[]
+  /** Directories to look at again, and when (ms from now; 0 = at once). `quiet`: nothing waits for it. */
+  readonly again: readonly { path: string; afterMs: number; quiet?: boolean }[]
 }
 
 type Hashed = Extract<HashResult, { ok: true }>
@@ -120,6 +122,8 @@ class PublishRun {
   /** Where the directories that were read stand now: their rows may still say where they were. */
   readonly #standsAt: ReadonlyMap<RowId, string>
   readonly #again = new Map<string, number>()
+  /** Directories in which something cannot be read. */
+  readonly #unreadable = new Set<string>()
   /** Names (as `#nameOf` has them) of what is not seen any more but not believed gone yet: nothing new is said there before it is. */
   readonly #heldNames = new Set<string>()
   #lists: ContentList[] = []
@@ -154,7 +158,9 @@ class PublishRun {
     if (complete && !this.#options.outdated()) this.#remove([...lost.values()].filter(row => confirmed.has(row.id)))
     else this.#lookAgain([...lost.values()])
     await this.#flush()
-    return { published: this.#published, again: [...this.#again].map(([path, afterMs]) => ({ path, afterMs })) }
+    const again = [...this.#again].map(([path, afterMs]) => ({ path, afterMs }))
+    const quiet = [...this.#unreadable].map(path => ({ path, afterMs: UNREADABLE_MS, quiet: true }))
+    return { published: this.#published, again: [...again, ...quiet] }
   }
 
   /** Which of the rows not seen are believed gone: those whose second look, ≥ SECOND_LOOK_MS after the first, agrees. */
@@ -401,7 +407,9 @@ class PublishRun {
       }
       if (!result.ok) {
         this.#deps.onProblem(result.problem)
-        this.#askAgain(found.parent, SECOND_LOOK_MS)
+        // What cannot be read may never be: nothing waits for it.
+        if (result.problem.code === 'unreadable') this.#unreadable.add(found.parent)
+        else this.#askAgain(found.parent, SECOND_LOOK_MS)
         continue
       }
       this.#deps.onHashed(found.observed.stat)

@@ -73,6 +73,8 @@ export function retain(versions: readonly Kept[], options: RetentionOptions): Ve
     if (bytes <= limit && all <= room) break
     const version = versions[at]
     if (version === undefined || isHeld(version, options) || verdicts[at]?.keep !== true) continue
+    // It gives nothing back.
+    if (version.occupies === 0) continue
     const most = bytes > limit ? limit : room
     bytes -= version.occupies
     all -= version.occupies

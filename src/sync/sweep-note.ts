@@ -4,7 +4,7 @@
 import type { ContentId, NodeId } from '../core/ids.ts'
 import type { JournalEntry } from '../core/past.ts'
 
-const FORMAT = 2
+const FORMAT = 3
 const HEAD_BYTES = 19
 const FILE_BYTES = 8
 
@@ -19,8 +19,15 @@ export interface Seen {
   /** By the sweep's clock. */
   readonly since: number
   readonly of: readonly OfFile[]
-  /** It went in a mass change. */
-  readonly pinned: boolean
+  readonly pinned: Pin | null
+}
+
+/** It went in a mass change. */
+export interface Pin {
+  /** When that was noticed, by the sweep's clock. */
+  readonly at: number
+  /** When that was, by a wall clock. */
+  readonly time: number
 }
 
 export interface SweepNote {
@@ -50,11 +57,12 @@ export function encodeSweepNote({ clock, wall, newest, seen }: SweepNote): Uint8
   head.writeUInt16BE(newest.length, 17)
   const parts = [head, Buffer.from(newest, 'latin1')]
   for (const [content, { since, of, pinned }] of seen) {
-    const part = Buffer.alloc(1 + content.length + 13 + of.length * (FILE_BYTES + 8))
+    const part = Buffer.alloc(1 + content.length + 13 + (pinned === null ? 0 : 16) + of.length * (FILE_BYTES + 8))
     let at = part.writeUInt8(content.length, 0)
     at += part.write(content, at, 'latin1')
     at = part.writeDoubleBE(since, at)
-    at = part.writeUInt8(pinned ? 1 : 0, at)
+    at = part.writeUInt8(pinned === null ? 0 : 1, at)
+    if (pinned !== null) at = part.writeDoubleBE(pinned.time, part.writeDoubleBE(pinned.at, at))
     at = part.writeUInt32BE(of.length, at)
     for (const { file, order } of of) {
       at += part.write(file, at, 'latin1')
@@ -97,7 +105,7 @@ function decode(bytes: Buffer): SweepNote {
     const content = text(bytes.readUInt8(at - 1)) as ContentId
     const since = double()
     at += 1
-    const pinned = bytes.readUInt8(at - 1) === 1
+    const pinned = bytes.readUInt8(at - 1) === 1 ? { at: double(), time: double() } : null
     at += 4
     const count = bytes.readUInt32BE(at - 4)
     const of: OfFile[] = []

@@ -48,6 +48,8 @@ export interface SweepDeps {
   readonly uses: Uses
   /** All that a row or the stage has: what the store's housekeeping leaves alone. */
   readonly held: () => Iterable<ContentId>
+  /** Versions that were damaged and that nobody had yet. */
+  readonly lost: () => Iterable<Pick<KeptVersion, 'content' | 'size'>>
   /** How many the folder has, about. */
   readonly files: () => number
   /** Bytes of the disk; null: unknown. */
@@ -73,8 +75,10 @@ export interface SweepOutcome {
   readonly bytes: number
   readonly marked: number
   readonly dropped: readonly ContentId[]
-  /** Versions go before their time: for the folder's status, until the next run. */
-  readonly problem: Problem | null
+  /** Of what is lost, that which would have been dropped by now. */
+  readonly forgotten: readonly ContentId[]
+  /** Versions go before their time, many went at once: for the folder's status, until the next run. */
+  readonly problems: readonly Problem[]
 }
 
 /**
@@ -106,21 +110,31 @@ export class Sweep {
   }
 
   async run(options: SweepOptions): Promise<SweepOutcome> {
-    const versions: KeptVersion[] = []
-    for await (const some of this.#deps.versions.all(options)) versions.push(...some)
+    const kept: KeptVersion[] = []
+    for await (const some of this.#deps.versions.all(options)) kept.push(...some)
+    const lost = this.#lostBut(kept)
+    const versions = [...kept, ...lost]
     const uses = await this.#deps.uses.of(new Set(versions.map(({ content }) => content)), options)
     const note = await this.#remember(versions, uses)
     const bounds = await this.#bounds(versions, options)
     const keepAll = options.settings.versions === 'all'
-    const kept = versions.flatMap(version => keptAs(version, note.seen.get(version.content), uses))
-    const verdicts = retain(kept, { now: note.clock, ...bounds, keepAll })
-    const ripe = this.#mark(verdicts)
-    const dropped = await this.#drop(ripe, options)
+    const judged = versions.flatMap(version => keptAs(version, note, uses))
+    const verdicts = retain(judged, { now: note.clock, ...bounds, keepAll })
+    const ripe = new Set(this.#mark(verdicts))
+    const forgotten = lost.flatMap(({ content }) => (ripe.delete(content) ? [content] : []))
+    const dropped = await this.#drop([...ripe], options)
     await this.#tidy(versions, dropped)
     const gone = new Set(dropped)
-    const bytes = versions.reduce((sum, { content, occupies }) => sum + (gone.has(content) ? 0 : occupies), 0)
-    const problem = problemOf(verdicts, bounds)
-    return { kept: versions.length - dropped.length, bytes, marked: this.#marks.size, dropped, problem }
+    const bytes = kept.reduce((sum, { content, occupies }) => sum + (gone.has(content) ? 0 : occupies), 0)
+    const problems = [massProblem(note), problemOf(verdicts, bounds)].filter(problem => problem !== null)
+    return { kept: kept.length - dropped.length, bytes, marked: this.#marks.size, dropped, forgotten, problems }
+  }
+
+  /** What is lost ages as if it were kept, and takes no room: it is told for as long as it would have been there. */
+  #lostBut(kept: readonly KeptVersion[]): KeptVersion[] {
+    const there = new Set(kept.map(({ content }) => content))
+    const lost = [...this.#deps.lost()].filter(({ content }) => !there.has(content))
+    return lost.map(each => ({ ...each, occupies: 0, packed: false }))
   }
 
   /** Brings the clock and what was seen up to date, durably. What is in use has no age: it counts from when it is not any more. */
@@ -145,7 +159,9 @@ export class Sweep {
       if (known !== undefined && !again.has(content)) seen.set(content, known)
     }
     for (const [content, of] of files) {
-      const pinned = stored.seen.get(content)?.pinned ?? false
+      const known = stored.seen.get(content)
+      // What comes back and goes again is not pinned for longer.
+      const pinned = known !== undefined && isPinned(known, now) ? known.pinned : null
       seen.set(content, { since: now, of, pinned })
     }
     this.#pin(seen, entries, now)
@@ -182,11 +198,13 @@ export class Sweep {
 
   /** What files were before a mass change: as long as that of a file is pinned, what follows pins nothing more of it. */
   #pin(seen: Map<ContentId, Seen>, entries: readonly JournalEntry[], now: number): void {
-    const pinned = [...seen.values()].filter(each => each.pinned && now - each.since < PIN_MS)
+    const pinned = [...seen.values()].filter(each => isPinned(each, now))
     const files = new Set(pinned.flatMap(({ of }) => of.map(({ file }) => file)))
-    for (const [node, content] of massReplaced(entries, this.#deps.files())) {
+    for (const [node, { content, time }] of massReplaced(entries, this.#deps.files())) {
       const known = seen.get(content)
-      if (known !== undefined && !files.has(fileOf(node))) seen.set(content, { ...known, pinned: true })
+      // A mass change is looked at again as long as it is the newest in the journal.
+      if (known?.pinned !== null || files.has(fileOf(node))) continue
+      seen.set(content, { ...known, pinned: { at: known.since, time } })
     }
   }
 
@@ -289,12 +307,36 @@ interface Changed {
 
 function keptAs(
   { content, occupies }: KeptVersion,
-  seen: Seen | undefined,
+  { clock, seen: allSeen }: SweepNote,
   uses: ReadonlyMap<ContentId, string>,
 ): Kept[] {
+  const seen = allSeen.get(content)
   const inUse = uses.get(content) ?? null
   if (seen === undefined) return [{ content, occupies, since: 0, of: [], pinned: false, inUse: inUse ?? 'it is new' }]
-  return [{ content, occupies, ...seen, inUse }]
+  return [{ content, occupies, ...seen, pinned: isPinned(seen, clock), inUse }]
+}
+
+function isPinned({ pinned }: Seen, now: number): boolean {
+  return pinned !== null && now - pinned.at < PIN_MS
+}
+
+/** Something may have happened that nobody wanted: told for as long as it is sure to be undone. */
+function massProblem({ clock, wall, seen }: SweepNote): Problem | null {
+  const pins = [...seen.values()].filter(each => isPinned(each, clock))
+  if (pins.length === 0) return null
+  const files = new Set(pins.flatMap(({ of }) => of.map(({ file }) => file))).size
+  const began = Math.min(...pins.flatMap(({ pinned }) => pinned?.time ?? []))
+  const until = wall - clock + PIN_MS + Math.min(...pins.flatMap(({ pinned }) => pinned?.at ?? []))
+  const message = `Many files (${files}) were changed or deleted at once, at ${minuteOf(began)}. What they were is kept until ${minuteOf(until)} at least. If nobody meant that: kith undo --device NAME --since "${minuteOf(began)}" takes it back (kith history PATH says which device it was).`
+  return { code: 'mass-change', path: '', message }
+}
+
+/** As people here write it, and may type it. */
+function minuteOf(time: number): string {
+  const date = new Date(time)
+  const two = (part: number): string => String(part).padStart(2, '0')
+  const day = `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`
+  return `${day} ${two(date.getHours())}:${two(date.getMinutes())}`
 }
 
 function problemOf(verdicts: readonly Verdict[], { limit, room }: Bounds): Problem | null {

@@ -1,6 +1,7 @@
 // What a folder does for its past in quiet moments: versions of everything where that is set, packing, verification. In small pieces, each
 // ended at once by its signal, with long rests between; it begins only after a while of rest.
 import type { Clock } from '../core/clock.ts'
+import type { ContentId } from '../core/ids.ts'
 import type { Waiting } from '../core/ports.ts'
 import type { VerifyOutcome } from '../core/status.ts'
 import { Damage } from './damage.ts'
@@ -38,6 +39,15 @@ export class Upkeep {
 
   verify(options: Waiting & { onProgress(checked: number, bytes: number): void }): Promise<VerifyOutcome> {
     return this.#verifier.run(options)
+  }
+
+  /** Kept versions that were damaged and that nobody had yet. */
+  get lost(): Verifier['lost'] {
+    return this.#verifier.lost
+  }
+
+  forgetLost(contents: readonly ContentId[]): Promise<void> {
+    return this.#verifier.forgetLost(contents)
   }
 
   /** A row's bytes are not what they should be: looked at in the next quiet moment. */

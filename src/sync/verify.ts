@@ -7,9 +7,9 @@ import type { DamagedFile } from '../core/past.ts'
 import type { KeptVersion, Waiting } from '../core/ports.ts'
 import type { VerifyOutcome } from '../core/status.ts'
 import type { KnownDamage } from './damage.ts'
-import { type Checked, isChecked, Mender, type MenderDeps, type Report, type Work } from './mender.ts'
+import { type Checked, isChecked, Mender, type MenderDeps, nothingYet, type Report, type Work } from './mender.ts'
 import { readsWhole } from './read-whole.ts'
-import { type Drill, VerifyState } from './verify-state.ts'
+import { type Drill, type LostVersion, VerifyState } from './verify-state.ts'
 
 const MONTH_MS = 30 * 24 * 60 * 60_000
 /** What a file costs beside its bytes. */
@@ -61,6 +61,18 @@ export class Verifier {
     return this.#state.load()
   }
 
+  /** Kept versions that were damaged and that nobody had yet. */
+  get lost(): readonly LostVersion[] {
+    return this.#state.note.lost
+  }
+
+  /** Retention has no use for them any more: had they been sound, they would have gone. */
+  async forgetLost(contents: readonly ContentId[]): Promise<void> {
+    const gone = new Set(contents)
+    const lost = this.lost.filter(({ content }) => !gone.has(content))
+    if (lost.length < this.lost.length) await this.#state.save({ lost })
+  }
+
   get drill(): Drill | null {
     const { drill } = this.#state.note
     return drill.checked === 0 ? null : drill
@@ -74,23 +86,25 @@ export class Verifier {
 
   async run(options: Waiting & { onProgress(checked: number, bytes: number): void }): Promise<VerifyOutcome> {
     await this.load()
-    const report: Report = { checked: 0, bytes: 0, damaged: [] }
+    const report = nothingYet()
     const work = { signal: options.signal, alone: this.#deps.alone }
     await this.#mender.mendKnown(report, work)
     for (const batch of batchesOf(this.#allRows(), RUN_BATCH_FILES, RUN_BATCH_BYTES)) {
       await this.#mender.checkFiles(batch, report, work)
       options.onProgress(report.checked, report.bytes)
     }
-    for await (const some of this.#deps.disk.versions.all(options)) {
+    for await (const some of this.#deps.disk.versions.all({ ...options, late: true })) {
       for (const version of some) {
         await this.#mender.checkVersion(version, report, work)
         options.onProgress(report.checked, report.bytes)
       }
     }
+    this.#tellLost(report)
     await this.#state.save({})
     const damaged = await this.#withPaths(report.damaged)
     this.#tell({ checked: report.checked, damaged: report.damaged.length })
-    return { checked: report.checked, bytes: report.bytes, damaged, drill: this.drill }
+    const { checked, bytes, unverified } = report
+    return { checked, bytes, unverified, damaged, drill: this.drill }
   }
 
   /** One piece of background work, between two cycles, if its time has come; returns ms until the next. The signal ends it without an error. */
@@ -103,7 +117,7 @@ export class Verifier {
       await this.#mendAgain(options)
       const wait = this.#nextAt - clock.elapsed()
       if (wait > 0) return wait
-      const report: Report = { checked: 0, bytes: 0, damaged: [] }
+      const report = nothingYet()
       const drilled = await this.#drillOn(options)
       const isThrough = !drilled && (await this.#slice(report, options))
       this.#round.checked += report.checked
@@ -136,7 +150,7 @@ export class Verifier {
     const again = (): KnownDamage[] => damage.all().filter(({ found }) => isLinked || found === null)
     if (!isLinked && again().length === 0) return
     this.#mendAt = clock.elapsed() + MEND_AGAIN_MS
-    const report: Report = { checked: 0, bytes: 0, damaged: [] }
+    const report = nothingYet()
     await this.#mender.mendKnown(report, options)
     const known = again().flatMap(({ row }) => rows().get(row) ?? [])
     await this.#mender.checkFiles(known.filter(isChecked), report, options)
@@ -148,7 +162,7 @@ export class Verifier {
     // Taken before they are read: what is suspected meanwhile is for the next time.
     this.#suspects.clear()
     const rows = suspects.flatMap(id => this.#deps.rows().get(id) ?? []).filter(isChecked)
-    const report: Report = { checked: 0, bytes: 0, damaged: [] }
+    const report = nothingYet()
     try {
       await this.#mender.checkFiles(rows, report, options)
     } catch (error) {
@@ -246,7 +260,7 @@ export class Verifier {
 
   /** Reads it as a restore would. What turns out wrong is then verified like anything else, and mended. */
   async #rehearse(item: Checked | KeptVersion, options: Work): Promise<boolean> {
-    const report: Report = { checked: 0, bytes: 0, damaged: [] }
+    const report = nothingYet()
     if ('packed' in item) {
       const place = { at: 'version', content: item.content } as const
       if (await readsWhole(this.#deps, item, place, options)) return true
@@ -265,6 +279,13 @@ export class Verifier {
 
   #tell(found: { readonly checked: number; readonly damaged: number }): void {
     this.#deps.emit({ type: 'folder:verified', folder: this.#deps.folder, ...found })
+  }
+
+  /** What was found before and is as lost as it was is told every time. */
+  #tellLost({ damaged }: Report): void {
+    const told = new Set(damaged.filter(({ version }) => version).map(({ content }) => content))
+    for (const { content } of this.lost)
+      if (!told.has(content)) damaged.push({ path: '', version: true, content, repaired: false })
   }
 
   /** A damaged version is told by the newest path that the journal has of it. */

@@ -519,10 +519,11 @@ describe('cli: the past', () => {
 
   it('verify: all or one folder; 1 where something could not be repaired', async () => {
     const drill = { time: AT_MS, checked: 9, damaged: 0 }
-    archive.verified = { checked: 5, bytes: 50, damaged: [], drill }
+    archive.verified = { checked: 5, bytes: 50, unverified: 0, damaged: [], drill }
     expect(await json(shapes.verifySchema, 'verify')).to.deep.equal({
       checked: 5,
       bytes: 50,
+      unverified: 0,
       damaged: [],
       drills: [{ folder: 'notes', time: '2026-11-20T14:00:00.000Z', checked: 9, damaged: 0 }],
     })
@@ -533,6 +534,7 @@ describe('cli: the past', () => {
     archive.verified = {
       checked: 5,
       bytes: 50,
+      unverified: 0,
       damaged: [{ path: 'a', version: true, content, repaired: true }],
       drill: null,
     }
@@ -542,6 +544,7 @@ describe('cli: the past', () => {
     archive.verified = {
       checked: 5,
       bytes: 50,
+      unverified: 0,
       damaged: [{ path: HOSTILE, version: false, content, repaired: false }],
       drill: null,
     }
@@ -552,6 +555,7 @@ describe('cli: the past', () => {
     archive.verified = {
       checked: 5,
       bytes: 50,
+      unverified: 0,
       damaged: [{ path: 'locked', version: false, content, repaired: false, unreadable: true }],
       drill: null,
     }
@@ -559,6 +563,11 @@ describe('cli: the past', () => {
     expect(locked.code).to.equal(1)
     expect(locked.stdout).to.contain('unreadable: locked in notes').and.not.contain('sound')
     expect(locked.stderr).to.contain('1 file could not be read').and.not.contain('repaired')
+    archive.verified = { checked: 5, bytes: 50, unverified: 2, damaged: [], drill: null }
+    const early = await run('verify')
+    expect(early.code).to.equal(0)
+    expect(early.stdout).to.contain('The rest is sound')
+    expect(early.stderr).to.contain('2 versions not verified yet').and.contain('again in two minutes')
     await fails(1, /no folder "none"/, 'verify', 'none')
     archive.working = async () => {
       throw new KithError('folder-halted', 'It stands still.')

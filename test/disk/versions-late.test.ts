@@ -3,9 +3,11 @@ import { rmSync } from 'node:fs'
 import { expect } from 'chai'
 import { contentOf } from '../../src/core/content-list.ts'
 import type { FolderDisk, KeptVersion } from '../../src/core/ports.ts'
+import { areaPath, contentName, VERSIONS } from '../../src/disk/area.ts'
 import { openFolderDisk } from '../../src/disk/folder-disk.ts'
 import { noise } from '../contract/versions-contract.ts'
 import { DEVICE, FOLDER, RealPerson, silent, temporaryRoot } from './real-person.ts'
+import { rotAt } from './rot.ts'
 
 const waiting = { signal: new AbortController().signal }
 
@@ -39,8 +41,15 @@ describe('disk/versions: late writers', () => {
     expect(dropped).to.deep.equal([])
     await disk.versions.pack(old.content, old, waiting)
     expect(disk.hasVersion(old.content)).to.equal(true)
+    const late: KeptVersion[] = []
+    for await (const some of disk.versions.all({ ...waiting, late: true })) late.push(...some)
+    expect(late.map(({ content }) => content)).to.deep.equal([old.content])
     expect(await disk.versions.verify(old.content, waiting)).to.equal('sound')
     const bytes = await disk.read({ at: 'version', content: old.content }, 0, 100, waiting)
     expect(Buffer.from(bytes ?? []).equals(noise(1).subarray(0, 100))).to.equal(true)
+    // Written by that program, or rot: it is not known yet.
+    rotAt(areaPath(root, VERSIONS, contentName(old.content)), 10)
+    expect(await disk.versions.verify(old.content, waiting)).to.equal('busy')
+    expect(disk.hasVersion(old.content)).to.equal(true)
   })
 })

@@ -73,7 +73,7 @@ export class MemoryVersions implements Versions {
     return true
   }
 
-  async verify(content: ContentId, options: Waiting): Promise<'sound' | 'damaged' | 'gone'> {
+  async verify(content: ContentId, options: Waiting): Promise<'sound' | 'damaged' | 'busy' | 'gone'> {
     await this.#wait('verify version', options)
     const area = this.#deps.area()
     const bytes = area.versions.get(content)

@@ -126,6 +126,29 @@ describe('a root that went away', () => {
       }
     }))
 
+  it('a file that cannot be read is told, and the folder rests; it is synced when it can be read', () =>
+    scene({}, async stage => {
+      const { world, a, b } = stage
+      await stage.begin(base)
+      a.person.write('new', 'for me alone')
+      a.person.setUnreadable('new', true)
+      for (let seconds = 0; seconds < 60; seconds++) {
+        await world.pass(1_000)
+        if (seconds < 5) continue
+        const { state, problems } = a.engine.status()
+        expect(state).to.equal('idle')
+        expect(problems.map(({ code, path }) => [code, path])).to.deep.equal([['unreadable', 'new']])
+      }
+      expect(a.engine.state().settled).to.equal(true)
+      const inode = a.volume.at('new')
+      if (inode === null) throw new Error('it was just written')
+      // As an error of the disk that passes: nothing tells of it.
+      inode.unreadable = false
+      await world.pass(15_000)
+      expect(world.tree(b)).to.include({ new: 'for me alone' })
+      expect(a.engine.status().problems).to.deep.equal([])
+    }))
+
   it('an unreadable directory is no deletion', () =>
     scene({}, async stage => {
       await stage.begin(base)

@@ -45,7 +45,7 @@ describe('sync/mass-change', () => {
 
   it('pins what was there before all of it', () => {
     const twice = [...entries(30, { was: 'between' }), ...entries(30, { was: 'before', now: 'between' })]
-    const pinned = [...massReplaced(twice, 30).values()]
+    const pinned = [...massReplaced(twice, 30).values()].map(({ content }) => content)
     expect(pinned).to.have.members(Array.from({ length: 30 }, (_, at) => `before ${at}`))
   })
 })

@@ -7,6 +7,7 @@ import { RowTable } from '../../src/core/rows.ts'
 import { usesOf } from '../../src/sync/sweep.ts'
 import { SweepTurn } from '../../src/sync/sweep-turn.ts'
 import { fileRow } from '../store/samples.ts'
+import { areaOf } from '../support/memory-volume.ts'
 import { seeded } from '../support/random.ts'
 import { DAY, HOUR, SweepWorld } from './sweep-world.ts'
 
@@ -130,6 +131,28 @@ describe('the sweep of versions', () => {
     expect(await world.quiet()).to.deep.equal([])
     world.pass(1)
     expect(await world.quiet()).to.deep.equal([old])
+  })
+
+  it('what is lost is told as long as it would have been kept, and no longer', async () => {
+    const { world, old } = await aged()
+    const lost = async (): Promise<ContentId[]> => {
+      const outcome = await world.past.archive.verify({
+        signal: new AbortController().signal,
+        onProgress: () => undefined,
+      })
+      return outcome.damaged.filter(({ repaired }) => !repaired).map(({ content }) => content)
+    }
+    areaOf(world.volume).versions.set(old, Buffer.from('rotten'))
+    expect(await lost()).to.deep.equal([old])
+    world.ledger.gone(old)
+    await next(world)
+    world.pass(365 * DAY - 3 * HOUR)
+    await world.quiet()
+    expect(await lost()).to.deep.equal([old])
+    for (let hour = 0; hour < 4; hour++) await next(world)
+    expect(await lost()).to.deep.equal([])
+    await world.restart()
+    expect(await lost()).to.deep.equal([])
   })
 
   it('a clock that jumped lets nothing go', async () => {
@@ -455,6 +478,49 @@ describe('the sweep of versions', () => {
       expect(await hours(world, 2)).to.have.members(before)
       world.pass(7 * DAY - 9 * HOUR)
       expect(await hours(world, 2)).to.have.members(before)
+      world.ledger.pinned.clear()
+      expect(await hours(world, 3)).to.deep.equal([])
+    })
+
+    it('is told while what was there before it is kept: when it was, of how many files, until when, and how to undo it', async () => {
+      const world = await forty()
+      const told = () => world.past.problems().filter(({ code }) => code === 'mass-change')
+      const at = new Date(world.wall)
+      const before = await writeOver(world, 0, 21)
+      pin(world, before)
+      expect(told()).to.deep.equal([])
+      await hours(world, 3)
+      const words = (time: Date): string => time.toLocaleString('sv-SE').slice(0, 16)
+      const [problem] = told()
+      expect(problem?.path).to.equal('')
+      expect(problem?.message)
+        .to.contain('(21)')
+        .and.contain(`at ${words(at)}.`)
+        .and.contain(`kept until ${words(new Date(at.getTime() + HOUR + 7 * DAY))} at least`)
+        .and.contain(`kith undo --device NAME --since "${words(at)}"`)
+      await world.restart()
+      await hours(world, 2)
+      expect(told()).to.deep.equal([problem])
+      world.pass(7 * DAY)
+      world.ledger.pinned.clear()
+      await hours(world, 1)
+      expect(told()).to.deep.equal([])
+    })
+
+    it('what came back and goes again is not pinned for longer', async () => {
+      const world = await forty()
+      const before = await writeOver(world, 0, 21)
+      pin(world, before)
+      await hours(world, 3)
+      world.pass(6 * DAY)
+      const again = async (): Promise<void> => {
+        for (const [at, content] of before.entries()) await world.show(names[at] ?? '', content)
+        world.pass(HOUR / 2)
+        for (const name of names.slice(0, 21)) await world.write(name, 10, `${name} ${world.elapsed}`)
+      }
+      await again()
+      expect(await hours(world, 3)).to.include.members(before)
+      world.pass(DAY)
       world.ledger.pinned.clear()
       expect(await hours(world, 3)).to.deep.equal([])
     })

@@ -429,6 +429,12 @@ describe('sync/verify', () => {
       expect(outcome.damaged).to.have.length(4)
     })
 
+    it('what is not known yet, as neither sound nor damaged', async () => {
+      world.version('kept a moment ago')
+      world.disk.versions.verify = async () => 'busy'
+      expect(await world.run()).to.deep.include({ checked: 0, unverified: 1, damaged: [] })
+    })
+
     it('the same of a whole round of quiet moments', async () => {
       for (let at = 0; at < 3; at++) world.file(`f${at}`, `text ${at}`)
       for (let at = 0; at < 4; at++) world.version(`version ${at}`)

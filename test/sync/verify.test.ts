@@ -218,9 +218,16 @@ describe('verification', () => {
       expect(Buffer.from(versions.get(first) ?? []).toString()).to.equal('\0first')
       expect(versions.has(second)).to.equal(false)
       expect(areaOf(b.volume).damaged).to.have.length(2)
+      const stillLost = [{ path: 'd', version: true, content: second, repaired: false }]
+      expect((await verify(world, b)).damaged, 'it is as lost as it was').to.deep.equal(stillLost)
+      await b.stop()
+      b.start()
+      await world.pass(10_000)
+      expect((await verify(world, b)).damaged, 'after a restart too').to.deep.equal(stillLost)
       areaOf(a.volume).versions.set(second, Buffer.from('\0second'))
       expect((await verify(world, b)).damaged.map(({ repaired }) => repaired)).to.deep.equal([true])
-      expect(Buffer.from(versions.get(second) ?? []).toString()).to.equal('\0second')
+      expect(Buffer.from(areaOf(b.volume).versions.get(second) ?? []).toString()).to.equal('\0second')
+      expect((await verify(world, b)).damaged).to.deep.equal([])
     }))
 
   it('does the same by and by, and rehearses a restore once a month', () =>

@@ -170,7 +170,7 @@ export async function verify(context: Context, [folder]: Arguments): Promise<num
       const state = each.repaired ? out.paint.green('repaired') : out.paint.red(bad)
       out.text(`  ${each.unreadable ? 'unreadable' : 'damaged'}: ${which} in ${name(each.folder)}: ${state}`)
     }
-    if (body.damaged.length === 0) out.text('All of it is sound.')
+    if (body.damaged.length === 0) out.text(body.unverified === 0 ? 'All of it is sound.' : 'The rest is sound.')
     for (const drill of body.drills) {
       const found = drill.damaged === 0 ? 'all sound' : `${drill.damaged} damaged`
       const read = `${count(drill.checked, 'file')} and versions read as a restore reads them, ${found}`
@@ -179,8 +179,14 @@ export async function verify(context: Context, [folder]: Arguments): Promise<num
       )
     }
   }
+  if (body.unverified > 0)
+    out.note(
+      `${count(body.unverified, 'version')} not verified yet: kept a moment ago and changed since, perhaps by a program that still has the file open. Verify again in two minutes.`,
+    )
   if (lost.length > 0)
     out.note(`${count(lost.length, 'damaged file')} could not be repaired: switch on a device that has them.`)
+  if (lost.some(({ version }) => version))
+    out.note('What is left of damaged versions lies in .kith/damaged of the folder, until you remove it.')
   if (unreadable.length > 0)
     out.note(
       `${count(unreadable.length, 'file')} could not be read: check permissions and the disk, then verify again.`,

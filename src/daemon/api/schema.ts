@@ -237,6 +237,8 @@ export const verifySchema = z
   .object({
     checked: z.int().min(0),
     bytes: bytesSchema,
+    /** Kept a moment ago and not what they were: whether that is damage is known in a minute or two. */
+    unverified: z.int().min(0),
     damaged: z.array(
       z.object({
         folder: z.string(),

@@ -26,7 +26,7 @@ export class FakeArchive implements FolderArchive {
   outcome: Pick<RewindOutcome, 'changes' | 'missing'> & Partial<RewindOutcome> = { changes: [], missing: [] }
   only: readonly { path: string; size: number }[] = []
   held: CopiesStatus = { files: [], atRisk: { files: 0, bytes: 0 }, stale: [] }
-  verified: VerifyOutcome = { checked: 0, bytes: 0, damaged: [], drill: null }
+  verified: VerifyOutcome = { checked: 0, bytes: 0, unverified: 0, damaged: [], drill: null }
   /** Awaited by what takes long. */
   working: (options: Waiting) => Promise<unknown> = async () => undefined
   readonly #contents = new Map<ContentId, Uint8Array>()
