@@ -201,7 +201,10 @@ export class Past {
       const left = outcome.done && outcome.changes.length > 0 ? await followDisk(engine, options) : null
       if (left !== null) pending.push({ folder: engine.name, ...left })
     }
-    return { ...outcomeBody(outcomes), pending }
+    const kept = outcomes.flatMap(({ engine, outcome }) =>
+      outcome.kept.map(({ path, by }) => ({ folder: engine.name, path, by: by === null ? null : this.#name(by) })),
+    )
+    return { ...outcomeBody(outcomes), kept, pending }
   }
 
   // -- what a restore to elsewhere copies
@@ -314,7 +317,7 @@ const ROOT_FACTS = { content: '' as CopyItem['facts']['content'], size: 0, mtime
 
 function outcomeBody(
   outcomes: readonly { engine: FolderEngine; outcome: RewindOutcome }[],
-): Omit<OutcomeBody, 'pending'> {
+): Omit<OutcomeBody, 'kept' | 'pending'> {
   const all = (pick: (outcome: RewindOutcome) => readonly Change[]): ChangeBody[] =>
     outcomes.flatMap(({ engine, outcome }) => pick(outcome).map(change => changeBody(engine, change)))
   return {

@@ -81,15 +81,15 @@ export class Archive implements FolderArchive {
   async undo({ device, since, dryRun, signal }: UndoRequest): Promise<RewindOutcome> {
     const { store, now } = this.#deps
     const asked = await askForDeeds(this.#deps, { device, since }, { signal })
-    let unclear: readonly string[] = []
+    let told: Pick<RewindOutcome, 'unclear' | 'kept'> = { unclear: [], kept: [] }
     const plan = async (rows: RowTable): Promise<readonly RewindStep[]> => {
-      const found = await planUndo({ rows, store, now: now() }, { since, deedsOf: asked() }, { signal })
-      unclear = found.unclear
-      return found.steps
+      const { steps, ...rest } = await planUndo({ rows, store, now: now() }, { since, deedsOf: asked() }, { signal })
+      told = rest
+      return steps
     }
     const outcome = await this.#deps.restore.run(plan, { dryRun, signal })
     if (outcome.done) this.#deps.onRevised()
-    return { ...outcome, unclear }
+    return { ...outcome, ...told }
   }
 
   async resolve(path: string, keep: string, options: Waiting): Promise<void> {

@@ -93,6 +93,7 @@ export class Restore {
       changes,
       missing: missing.map((step): Change => step.change),
       unclear: [],
+      kept: [],
       done: isDone,
     })
     if (!dryRun && done.length > 0) await live.commit(restored.add(tree.revise(done.map(revisionOf(rows)))))

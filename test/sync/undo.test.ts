@@ -183,6 +183,17 @@ describe('sync: undo of one device', () => {
       }))
   }
 
+  it('names what it keeps because another wrote to it later, and who that was', () =>
+    scene({ devices: 3 }, async stage => {
+      const { a, b } = stage
+      const since = await began(stage, p => p.write('f', '\0v1'))
+      await withoutThird(stage, [1, p => p.write('f', '\0v2')], [0, p => p.write('f', '\0v3')])
+      for (const on of stage.world.devices) {
+        const { changes, kept } = await undo(stage, on, b, since, true)
+        expect([changes, kept]).to.deep.equal([[], [{ path: 'f', by: a.id }]])
+      }
+    }))
+
   it('goes by what that device says, whoever else is off', () =>
     scene({ devices: 3 }, async stage => {
       const { a, b, c } = stage
