@@ -80,6 +80,8 @@ export interface RewindOutcome {
   readonly missing: readonly Change[]
   /** Of an undo: paths left as they are, since nobody can tell what that device did to them from what others did. */
   readonly unclear: readonly string[]
+  /** Who could tell more of what is unclear, and did not answer. */
+  readonly silent: readonly DeviceId[]
   /** Of an undo: what others changed later than that device, and what stays for that. */
   readonly kept: readonly KeptFile[]
   /** False for a dry run. */

@@ -94,6 +94,7 @@ export class Restore {
       missing: missing.map((step): Change => step.change),
       unclear: [],
       kept: [],
+      silent: [],
       done: isDone,
     })
     if (!dryRun && done.length > 0) await live.commit(restored.add(tree.revise(done.map(revisionOf(rows)))))

@@ -40,10 +40,11 @@ class Asking {
     const journal = async function* (): AsyncIterable<JournalEntry> {
       for (const node of nodes) yield edit(node, CULPRIT, '1', '3')
     }
+    const replica = () => ({ tree: { node: () => undefined, actors: () => new Map() } })
     const network = { peers: () => [...this.#answers.keys()], history: this.#history }
-    const deps = { device: OWN, now: () => 0, store: { journal }, network: () => network, absent: () => [] }
+    const deps = { device: OWN, now: () => 0, store: { journal, contentOfDot: () => null }, replica, network: () => network, absent: () => [] }
     const asked = await askForDeeds(deps, { device: CULPRIT, since: 0 }, { signal })
-    return node => asked()(edit(node, CULPRIT, '1', '3'))
+    return node => asked.begin()(edit(node, CULPRIT, '1', '3'))
   }
 
   readonly #history = async (

@@ -238,6 +238,88 @@ describe('sync: undo of one device', () => {
       expect(stage.tree()).to.deep.equal({ f: '\0v2' })
     }))
 
+  describe('while its device and another one are off', () => {
+    /** The fourth was lost before; the second, which did it, is off by the time that the third is asked. */
+    async function lost(base: (p: SimDevice['person']) => void, play: (stage: Scene) => Promise<void>): Promise<string[]> {
+      let lines: readonly string[] = []
+      await scene({ devices: 4 }, async stage => {
+        const since = await began(stage, base)
+        const [b, c, d] = [stage.b, stage.c, stage.device(3)]
+        await play(stage)
+        for (const off of [b, d]) if (off.running) await stopped(stage, off)
+        const outcome = await undo(stage, c, b, since, true)
+        lines = [...said(outcome), ...outcome.silent.map(id => `silent ${id === b.id ? 'b' : id === d.id ? 'd' : id}`)]
+        for (const on of [b, d]) on.start()
+        await stage.meet()
+      })
+      return [...lines]
+    }
+    const v1 = contentOf(Buffer.from('\0v1')).content
+
+    it('takes back what the tree shows to be written by nobody but those that answer', async () => {
+      const act: Parameters<Scene['act']>[1] = p => {
+        p.write('f', '\0v2')
+        p.write('new', '\0new')
+      }
+      const made = contentOf(Buffer.from('\0new')).content
+      const lines = await lost(
+        p => p.write('f', '\0v1'),
+        async stage => {
+          await stage.act(1, act)
+          await stage.meet()
+        },
+      )
+      expect(lines).to.deep.equal([`delete new  ${made}`, `edit f  ${v1}`].sort())
+    })
+
+    it('takes back what it did to a text after the last word of the absent one was seen', async () => {
+      const lines = await lost(
+        p => p.write('f', '1\n'),
+        async stage => {
+          await stage.act(3, p => p.write('f', '2\n'))
+          await stage.meet()
+          await stage.act(1, p => p.write('f', '3\n'))
+          await stage.meet()
+        },
+      )
+      expect(lines).to.deep.equal([`edit f  ${contentOf(Buffer.from('2\n')).content}`])
+    })
+
+    it('leaves what is gone, since nothing tells of that any more', async () => {
+      const lines = await lost(
+        p => {
+          p.write('f', '\0v1')
+          p.write('other', '\0other')
+        },
+        async stage => {
+          await stage.act(1, p => p.remove('f'))
+          await stage.meet()
+        },
+      )
+      expect(lines).to.deep.equal(['unclear f', 'silent b', 'silent d'])
+    })
+
+    it('leaves what the absent one wrote to as well, and says who could tell', async () => {
+      const lines = await lost(
+        p => p.write('f', '\0v1'),
+        async stage => {
+          // The two are among themselves.
+          const { world, a, b, c } = stage
+          for (const one of [a, c])
+            for (const other of [b, stage.device(3)]) world.network.setLinked(one.id, other.id, false)
+          await stage.act(3, p => p.write('f', '\0v2'))
+          await world.pass(10_000)
+          await stage.act(1, p => p.write('f', '\0v3'))
+          await world.pass(10_000)
+          await stopped(stage, stage.device(3))
+          for (const one of [a, c]) world.network.setLinked(one.id, b.id, true)
+          await world.pass(30_000)
+        },
+      )
+      expect(lines).to.deep.equal(['unclear f', 'silent b', 'silent d'])
+    })
+  })
+
   it('leaves what it cannot tell apart while those who could say are off, and names it', () =>
     scene({ devices: 3 }, async stage => {
       const { a, b, c } = stage
