@@ -83,7 +83,11 @@ export class Archive implements FolderArchive {
     const asked = await askForDeeds(this.#deps, { device, since }, { signal })
     let told: Omit<UndoPlan, 'steps'> = { unclear: [], kept: [] }
     const plan = async (rows: RowTable): Promise<readonly RewindStep[]> => {
-      const { steps, ...rest } = await planUndo({ rows, store, now: now() }, { since, deedsOf: asked.begin() }, { signal })
+      const { steps, ...rest } = await planUndo(
+        { rows, store, now: now() },
+        { since, deedsOf: asked.begin() },
+        { signal },
+      )
       told = rest
       return steps
     }

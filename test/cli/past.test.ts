@@ -402,6 +402,9 @@ describe('cli: the past', () => {
     expect(unclear).to.include({ code: 1, stdout: '' })
     expect(unclear.stderr).to.contain('what desktop did to them').and.contain(': mixed, evil')
     expect(unclear.stderr).not.to.match(RAW)
+    archive.outcome = { changes: [], missing: [], unclear: ['mixed'], silent: [OTHER] }
+    const silent = await run('undo', '--device', 'desktop', '--since', AT)
+    expect(silent.stderr).to.contain('while desktop is linked').and.contain('device remove NAME')
     archive.outcome = {
       changes: [],
       missing: [],

@@ -42,7 +42,14 @@ class Asking {
     }
     const replica = () => ({ tree: { node: () => undefined, actors: () => new Map() } })
     const network = { peers: () => [...this.#answers.keys()], history: this.#history }
-    const deps = { device: OWN, now: () => 0, store: { journal, contentOfDot: () => null }, replica, network: () => network, absent: () => [] }
+    const deps = {
+      device: OWN,
+      now: () => 0,
+      store: { journal, contentOfDot: () => null },
+      replica,
+      network: () => network,
+      absent: () => [],
+    }
     const asked = await askForDeeds(deps, { device: CULPRIT, since: 0 }, { signal })
     return node => asked.begin()(edit(node, CULPRIT, '1', '3'))
   }

@@ -240,7 +240,10 @@ describe('sync: undo of one device', () => {
 
   describe('while its device and another one are off', () => {
     /** The fourth was lost before; the second, which did it, is off by the time that the third is asked. */
-    async function lost(base: (p: SimDevice['person']) => void, play: (stage: Scene) => Promise<void>): Promise<string[]> {
+    async function lost(
+      base: (p: SimDevice['person']) => void,
+      play: (stage: Scene) => Promise<void>,
+    ): Promise<string[]> {
       let lines: readonly string[] = []
       await scene({ devices: 4 }, async stage => {
         const since = await began(stage, base)
@@ -308,6 +311,28 @@ describe('sync: undo of one device', () => {
           for (const one of [a, c])
             for (const other of [b, stage.device(3)]) world.network.setLinked(one.id, other.id, false)
           await stage.act(3, p => p.write('f', '\0v2'))
+          await world.pass(10_000)
+          await stage.act(1, p => p.write('f', '\0v3'))
+          await world.pass(10_000)
+          await stopped(stage, stage.device(3))
+          for (const one of [a, c]) world.network.setLinked(one.id, b.id, true)
+          await world.pass(30_000)
+        },
+      )
+      expect(lines).to.deep.equal(['unclear f', 'silent b', 'silent d'])
+    })
+
+    it('leaves what came in the place of what the absent one wrote', async () => {
+      const lines = await lost(
+        p => p.write('f', '\0v1'),
+        async stage => {
+          // The two are among themselves.
+          const { world, a, b, c } = stage
+          for (const one of [a, c])
+            for (const other of [b, stage.device(3)]) world.network.setLinked(one.id, other.id, false)
+          await stage.act(3, p => p.write('f', '\0v2'))
+          await world.pass(10_000)
+          await stage.act(1, p => p.remove('f'))
           await world.pass(10_000)
           await stage.act(1, p => p.write('f', '\0v3'))
           await world.pass(10_000)

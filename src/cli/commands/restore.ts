@@ -73,8 +73,16 @@ export async function undo(context: Context, _: Arguments, options: UndoOptions)
     )
   if (body.unclear.length === 0) return code
   const paths = body.unclear.map(each => each.path)
+  const { command } = context.place
+  const silent = body.silent.map(each => each.name)
+  const linked = silent.length === 0 ? 'all devices are' : `${some(silent)} ${silent.length === 1 ? 'is' : 'are'}`
+  // One that was lost would be waited for without end.
+  const lost =
+    silent.length === 0
+      ? ''
+      : ` (one that is lost is not asked any more once it is removed: "${command} device remove NAME")`
   context.out.note(
-    `Left as they are, since what ${name(device)} did to them cannot be told from what others did: ${some(paths)}. Try it again while all devices are linked, or bring back one of their versions: "${context.place.command} history PATH".`,
+    `Left as they are, since what ${name(device)} did to them cannot be told from what others did: ${some(paths)}. Try it again while ${linked} linked${lost}, or bring back one of their versions: "${command} history PATH".`,
   )
   return FAILED
 }
