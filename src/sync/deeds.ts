@@ -2,11 +2,10 @@
 // where A made v2 of it first. What is to be taken back of one device goes by the journal of that device where it answers; else by those of
 // all others. What nobody can tell apart is said to be unclear. Deeds of an entry lead from what it says to what it says was there before.
 
-import type { ActorId, DeviceId, NodeId } from '../core/ids.ts'
+import type { DeviceId, NodeId } from '../core/ids.ts'
 import type { JournalEntry, Standing } from '../core/past.ts'
 import type { FolderNetwork, FolderStore, Waiting } from '../core/ports.ts'
 import { MAX_HISTORY } from '../core/ports.ts'
-import type { SharedTree } from '../crdt/shared-tree.ts'
 import { nameOf, parentPath } from './local-changes.ts'
 import type { Fate } from './rewind.ts'
 
@@ -24,8 +23,7 @@ export interface Deed {
 
 export interface DeedsDeps {
   readonly device: DeviceId
-  readonly store: Pick<FolderStore, 'journal' | 'contentOfDot'>
-  readonly replica: () => { readonly tree: Pick<SharedTree, 'node' | 'actors'> }
+  readonly store: Pick<FolderStore, 'journal'>
   /** The wall clock. */
   readonly now: () => number
   readonly network: () => Pick<FolderNetwork, 'history' | 'peers'> | null
@@ -58,61 +56,22 @@ export async function askForDeeds(deps: DeedsDeps, culprit: Culprit, options: Wa
   const told = await asked(network(), nodes, options)
   const witnesses = [...(network()?.peers() ?? []), ...absent().map(each => each.device)]
   const silent = [...new Set(witnesses)].filter(each => !told.has(each))
+  const complete = silent.every(each => each === culprit.device)
   const begin = (): DeedsOf => {
-    const away = new Away(deps, new Set(silent.filter(each => each !== culprit.device)))
     const tellers = new Map([...told].map(([by, entries]) => [by, new Teller(entries)]))
     const doer = tellers.get(culprit.device)
     const others = [...tellers.values()]
     return entry => {
-      const hasPart = away.mayHavePartIn(entry)
       if (isExact(entry, device)) return [{ entry, fate: 'stays' }]
       if (doer !== undefined) return byDoer(doer, entry, culprit) ?? [untold(entry, culprit)]
       // Only the doer could say whether it had a part in a merge.
-      if (hasPart || entry.action === 'merged') return [untold(entry, culprit)]
+      if (!complete || entry.action === 'merged') return [untold(entry, culprit)]
       const chains = others.flatMap(teller => teller.account(entry) ?? []).filter(account => account.whole)
       chains.sort((a, b) => b.steps.length - a.steps.length)
       return (chains[0]?.steps ?? [entry]).map(step => deedOf(step, culprit))
     }
   }
   return { begin, silent: told.has(culprit.device) ? [] : silent }
-}
-
-/**
- * Those whose journals cannot be asked. Only they might know that they had a part in what an entry sums up, and one that was lost will never
- * say; but who ever wrote to a file stands in the shared tree. Nothing does so of who moved it, or of what is gone.
- */
-class Away {
-  readonly #deps: Pick<DeedsDeps, 'store' | 'replica'>
-  readonly #devices: ReadonlySet<DeviceId>
-  /** What one of them did last is newer than the entries that are still to come. */
-  readonly #acted = new Set<NodeId>()
-
-  constructor(deps: Pick<DeedsDeps, 'store' | 'replica'>, devices: ReadonlySet<DeviceId>) {
-    this.#deps = deps
-    this.#devices = devices
-  }
-
-  /** Asked of each entry, newest first. */
-  mayHavePartIn(entry: JournalEntry): boolean {
-    const { node, action, device, was } = entry
-    if (this.#devices.size === 0) return false
-    if (this.#devices.has(device)) this.#acted.add(node)
-    const found = this.#deps.replica().tree.node(node)
-    if (found === undefined || action === 'deleted') return true
-    const wrote = [...found.context].filter(([actor, seq]) => this.#mayHaveWritten(entry, actor, seq)).length > 0
-    return wrote || (was === null ? found.placement !== null : was.path !== entry.path)
-  }
-
-  /** Where their last word on it was seen by itself, what came since is without them. */
-  #mayHaveWritten({ node, facts }: JournalEntry, actor: ActorId, seq: number): boolean {
-    const { store, replica } = this.#deps
-    const device = replica().tree.actors().get(actor)?.device
-    if (device !== undefined && !this.#devices.has(device)) return false
-    const last = store.contentOfDot(node, actor, seq)
-    // Two may have written the same, and the journal names one of them.
-    if (last === null || last === facts.content) this.#acted.add(node)
-    return this.#acted.has(node)
-  }
 }
 
 /** What this device did itself its own journal says step by step; but what it merged others wrote. */

@@ -40,13 +40,12 @@ class Asking {
     const journal = async function* (): AsyncIterable<JournalEntry> {
       for (const node of nodes) yield edit(node, CULPRIT, '1', '3')
     }
-    const replica = () => ({ tree: { node: () => undefined, actors: () => new Map() } })
     const network = { peers: () => [...this.#answers.keys()], history: this.#history }
     const deps = {
       device: OWN,
       now: () => 0,
-      store: { journal, contentOfDot: () => null },
-      replica,
+      store: { journal },
+
       network: () => network,
       absent: () => [],
     }

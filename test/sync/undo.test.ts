@@ -257,51 +257,6 @@ describe('sync: undo of one device', () => {
       })
       return [...lines]
     }
-    const v1 = contentOf(Buffer.from('\0v1')).content
-
-    it('takes back what the tree shows to be written by nobody but those that answer', async () => {
-      const act: Parameters<Scene['act']>[1] = p => {
-        p.write('f', '\0v2')
-        p.write('new', '\0new')
-      }
-      const made = contentOf(Buffer.from('\0new')).content
-      const lines = await lost(
-        p => p.write('f', '\0v1'),
-        async stage => {
-          await stage.act(1, act)
-          await stage.meet()
-        },
-      )
-      expect(lines).to.deep.equal([`delete new  ${made}`, `edit f  ${v1}`].sort())
-    })
-
-    it('takes back what it did to a text after the last word of the absent one was seen', async () => {
-      const lines = await lost(
-        p => p.write('f', '1\n'),
-        async stage => {
-          await stage.act(3, p => p.write('f', '2\n'))
-          await stage.meet()
-          await stage.act(1, p => p.write('f', '3\n'))
-          await stage.meet()
-        },
-      )
-      expect(lines).to.deep.equal([`edit f  ${contentOf(Buffer.from('2\n')).content}`])
-    })
-
-    it('leaves what is gone, since nothing tells of that any more', async () => {
-      const lines = await lost(
-        p => {
-          p.write('f', '\0v1')
-          p.write('other', '\0other')
-        },
-        async stage => {
-          await stage.act(1, p => p.remove('f'))
-          await stage.meet()
-        },
-      )
-      expect(lines).to.deep.equal(['unclear f', 'silent b', 'silent d'])
-    })
-
     it('leaves what the absent one wrote to as well, and says who could tell', async () => {
       const lines = await lost(
         p => p.write('f', '\0v1'),
