@@ -67,12 +67,23 @@ export interface Stood extends Change {
   readonly device: DeviceId | null
 }
 
+/** A file that a device changed and another one later. */
+export interface KeptFile {
+  readonly path: string
+  /** Who that was. */
+  readonly by: DeviceId | null
+}
+
 export interface RewindOutcome {
   readonly changes: readonly Change[]
   /** Left as they are: no device that answered holds what they were. */
   readonly missing: readonly Change[]
   /** Of an undo: paths left as they are, since nobody can tell what that device did to them from what others did. */
   readonly unclear: readonly string[]
+  /** Who could tell more of what is unclear, and did not answer. */
+  readonly silent: readonly DeviceId[]
+  /** Of an undo: what others changed later than that device, and what stays for that. */
+  readonly kept: readonly KeptFile[]
   /** False for a dry run. */
   readonly done: boolean
 }

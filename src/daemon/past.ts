@@ -203,7 +203,11 @@ export class Past {
       const left = outcome.done && outcome.changes.length > 0 ? await followDisk(engine, options) : null
       if (left !== null) pending.push({ folder: engine.name, ...left })
     }
-    return { ...outcomeBody(outcomes), pending }
+    const kept = outcomes.flatMap(({ engine, outcome }) =>
+      outcome.kept.map(({ path, by }) => ({ folder: engine.name, path, by: by === null ? null : this.#name(by) })),
+    )
+    const silent = [...new Set(outcomes.flatMap(({ outcome }) => outcome.silent))]
+    return { ...outcomeBody(outcomes), silent: silent.map(id => ({ id, name: this.#name(id) })), kept, pending }
   }
 
   // -- what a restore to elsewhere copies
@@ -316,7 +320,7 @@ const ROOT_FACTS = { content: '' as CopyItem['facts']['content'], size: 0, mtime
 
 function outcomeBody(
   outcomes: readonly { engine: FolderEngine; outcome: RewindOutcome }[],
-): Omit<OutcomeBody, 'pending'> {
+): Omit<OutcomeBody, 'silent' | 'kept' | 'pending'> {
   const all = (pick: (outcome: RewindOutcome) => readonly Change[]): ChangeBody[] =>
     outcomes.flatMap(({ engine, outcome }) => pick(outcome).map(change => changeBody(engine, change)))
   return {

@@ -17,7 +17,7 @@ import { type ReaderDeps, readContent } from './reader.ts'
 import type { Replica } from './replica.ts'
 import type { Restore } from './restore.ts'
 import type { RewindStep } from './rewind.ts'
-import { type PlanDeps, planGone, planMoment, planUndo, planVersion, treeThen } from './rewind-plans.ts'
+import { type PlanDeps, planGone, planMoment, planUndo, planVersion, treeThen, type UndoPlan } from './rewind-plans.ts'
 import type { Refusal, Turns } from './turns.ts'
 
 export interface ArchiveDeps extends Omit<ReaderDeps, 'rows'> {
@@ -81,15 +81,19 @@ export class Archive implements FolderArchive {
   async undo({ device, since, dryRun, signal }: UndoRequest): Promise<RewindOutcome> {
     const { store, now } = this.#deps
     const asked = await askForDeeds(this.#deps, { device, since }, { signal })
-    let unclear: readonly string[] = []
+    let told: Omit<UndoPlan, 'steps'> = { unclear: [], kept: [] }
     const plan = async (rows: RowTable): Promise<readonly RewindStep[]> => {
-      const found = await planUndo({ rows, store, now: now() }, { since, deedsOf: asked() }, { signal })
-      unclear = found.unclear
-      return found.steps
+      const { steps, ...rest } = await planUndo(
+        { rows, store, now: now() },
+        { since, deedsOf: asked.begin() },
+        { signal },
+      )
+      told = rest
+      return steps
     }
     const outcome = await this.#deps.restore.run(plan, { dryRun, signal })
     if (outcome.done) this.#deps.onRevised()
-    return { ...outcome, unclear }
+    return { ...outcome, ...told, silent: told.unclear.length > 0 ? asked.silent : [] }
   }
 
   async resolve(path: string, keep: string, options: Waiting): Promise<void> {

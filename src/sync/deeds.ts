@@ -40,16 +40,24 @@ export interface Culprit {
 /** Newest first, what becomes of each part of an entry where this is undone of one device. */
 export type DeedsOf = (entry: JournalEntry) => readonly Deed[]
 
-/** Asks the linked devices; what is stored later than that is unclear where it is the culprit's. Each use is for one walk back. */
-export async function askForDeeds(deps: DeedsDeps, culprit: Culprit, options: Waiting): Promise<() => DeedsOf> {
+export interface Asked {
+  /** For one walk back. */
+  begin(): DeedsOf
+  /** Who could say more, and did not answer. */
+  readonly silent: readonly DeviceId[]
+}
+
+/** Asks the linked devices; what is stored later than that is unclear where it is the culprit's. */
+export async function askForDeeds(deps: DeedsDeps, culprit: Culprit, options: Waiting): Promise<Asked> {
   const { device, network, absent } = deps
   // Its own journal says all that it did itself.
-  if (culprit.device === device) return () => entry => [deedOf(entry, culprit)]
+  if (culprit.device === device) return { begin: () => entry => [deedOf(entry, culprit)], silent: [] }
   const nodes = await toAskAbout(deps, culprit, options)
   const told = await asked(network(), nodes, options)
   const witnesses = [...(network()?.peers() ?? []), ...absent().map(each => each.device)]
-  const complete = witnesses.every(each => each === culprit.device || told.has(each))
-  return () => {
+  const silent = [...new Set(witnesses)].filter(each => !told.has(each))
+  const complete = silent.every(each => each === culprit.device)
+  const begin = (): DeedsOf => {
     const tellers = new Map([...told].map(([by, entries]) => [by, new Teller(entries)]))
     const doer = tellers.get(culprit.device)
     const others = [...tellers.values()]
@@ -63,6 +71,7 @@ export async function askForDeeds(deps: DeedsDeps, culprit: Culprit, options: Wa
       return (chains[0]?.steps ?? [entry]).map(step => deedOf(step, culprit))
     }
   }
+  return { begin, silent: told.has(culprit.device) ? [] : silent }
 }
 
 /** What this device did itself its own journal says step by step; but what it merged others wrote. */

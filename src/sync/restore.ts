@@ -93,6 +93,8 @@ export class Restore {
       changes,
       missing: missing.map((step): Change => step.change),
       unclear: [],
+      kept: [],
+      silent: [],
       done: isDone,
     })
     if (!dryRun && done.length > 0) await live.commit(restored.add(tree.revise(done.map(revisionOf(rows)))))

@@ -6,7 +6,7 @@ import type { Facts, Kind } from '../core/entry.ts'
 import { KithError } from '../core/errors.ts'
 import type { DeviceId, NodeId } from '../core/ids.ts'
 import { isWithin } from '../core/names.ts'
-import type { JournalEntry, Stood } from '../core/past.ts'
+import type { JournalEntry, KeptFile, Stood } from '../core/past.ts'
 import type { FolderStore, Waiting } from '../core/ports.ts'
 import type { RowTable } from '../core/rows.ts'
 import type { DeedsOf } from './deeds.ts'
@@ -54,12 +54,20 @@ export async function treeThen(
   })
 }
 
-/** Without what one device did since then, keeping what others did; and what is left as it is because nobody can tell whose it was. */
+export interface UndoPlan {
+  readonly steps: RewindStep[]
+  /** Left as it is, because nobody can tell whose it was. */
+  readonly unclear: readonly string[]
+  /** What others changed later. */
+  readonly kept: readonly KeptFile[]
+}
+
+/** Without what one device did since then, keeping what others did. */
 export async function planUndo(
   deps: PlanDeps,
   { since, deedsOf }: { readonly since: number; readonly deedsOf: DeedsOf },
   options: Waiting,
-): Promise<{ readonly steps: RewindStep[]; readonly unclear: readonly string[] }> {
+): Promise<UndoPlan> {
   const rewind = await rewound(deps, since - 1, options, entry => {
     const deeds = deedsOf(entry)
     // Which of the versions is whose, and which stays, is for a person to settle first.
@@ -67,7 +75,8 @@ export async function planUndo(
     return deeds.map(deed => (deed.fate === 'back' ? { ...deed, fate: 'unclear' } : deed))
   })
   const unclear = rewind.unclear()
-  return { steps: rewind.steps({ path: '', keepNew: false, yields: true }), unclear }
+  const steps = rewind.steps({ path: '', keepNew: false, yields: true })
+  return { steps, unclear, kept: rewind.kept(steps) }
 }
 
 /** One file as a version of it has it, at that path. */

@@ -4,9 +4,9 @@
 
 import type { Facts, Kind } from '../core/entry.ts'
 import { plainFacts } from '../core/entry.ts'
-import type { NodeId, RowId } from '../core/ids.ts'
+import type { ContentId, DeviceId, NodeId, RowId } from '../core/ids.ts'
 import { isWithin } from '../core/names.ts'
-import type { Change, JournalEntry } from '../core/past.ts'
+import type { Change, JournalEntry, KeptFile } from '../core/past.ts'
 import type { Row, RowTable } from '../core/rows.ts'
 import { nameOf, parentPath } from './local-changes.ts'
 import { PastTree, type Place, pathBy, type Thing } from './past-tree.ts'
@@ -46,9 +46,21 @@ export interface Shown {
 /** What becomes of a change: it is undone, it was somebody else's and stays, or it cannot be told whose it was and stays too. */
 export type Fate = 'back' | 'stays' | 'unclear'
 
+/** What the one whose changes are undone found, of what it changed. */
+interface Found {
+  exists?: boolean
+  content?: ContentId
+  mode?: number
+  place?: Place
+}
+
 export class Rewind {
   /** Entries that were gone back over. */
   undone = 0
+  /** As it was before the oldest change that is to be undone. */
+  readonly #found = new Map<Thing, Found>()
+  /** Who else changed it last; who wrote it goes before who moved it. */
+  readonly #later = new Map<NodeId, DeviceId>()
   readonly #tree: PastTree
   readonly #rows: RowTable
 
@@ -72,6 +84,29 @@ export class Rewind {
       return pathBy(thing, each => each.now ?? each.to.place) ?? []
     })
     return [...new Set(paths)].sort()
+  }
+
+  /** Files that are not again what was found there, since others changed them later. */
+  kept(steps: readonly RewindStep[]): KeptFile[] {
+    const after = new Map(steps.map(({ change }) => [change.path, change.facts.content]))
+    const kept = new Map<string, DeviceId | null>()
+    for (const [thing, found] of this.#found) {
+      const path = pathBy(thing, each => each.now ?? each.to.place)
+      if (thing.kind === 'directory' || thing.unclear || path === undefined) continue
+      if (thing.to.exists ? isAsFound(thing, found) : found.exists === false) continue
+      const there = thing.to.exists ? undefined : this.#rows.at(path)
+      // Made anew, by a restore for example, it is there again all the same.
+      const content = after.get(pathBy(thing, each => each.to.place) ?? path) ?? there?.content
+      if (!thing.to.exists && content === found.content) continue
+      const nodes = [...thing.nodes, ...(there?.nodes ?? []).map(({ id }) => id), ...this.#inPlaceOf(found)]
+      kept.set(path, nodes.map(node => this.#later.get(node)).find(by => by !== undefined) ?? null)
+    }
+    return [...kept].map(([path, by]) => ({ path, by })).sort((a, b) => (a.path < b.path ? -1 : 1))
+  }
+
+  /** What has the place that something was found in. */
+  #inPlaceOf({ place }: Found): Iterable<NodeId> {
+    return (place && this.#tree.standing(place.parent, place.name)?.nodes) ?? []
   }
 
   /** What the folder showed at the time that the walk has come to, below and with the path, parents before children. */
@@ -103,6 +138,7 @@ export class Rewind {
     thing.facts = facts
     if (fate === 'back') Object.assign(thing.to, { exists: true, place, facts })
     else thing.pinned.exists = true
+    this.#note(thing, entry, fate, { exists: true, content: facts.content })
     if (fate === 'unclear') thing.unclear = true
   }
 
@@ -110,6 +146,7 @@ export class Rewind {
     const thing = this.#tree.find(entry.path, entry.kind, entry.node)
     if (thing === undefined) return
     this.#tree.move(thing, null)
+    this.#note(thing, entry, fate, { exists: false })
     const { exists, content, place } = thing.pinned
     if (exists || content || place) return
     if (fate === 'back') thing.to.exists = false
@@ -127,6 +164,10 @@ export class Rewind {
     const content = facts.content !== entry.facts.content
     const mode = facts.mode !== entry.facts.mode
     const moved = was.path !== path
+    this.#note(thing, entry, fate, {
+      ...(content && { content: facts.content }),
+      ...(mode && { mode: facts.mode }),
+    })
     const counts =
       !pinned.exists && ((content && !pinned.content) || (mode && !pinned.mode) || (moved && !pinned.place))
     if (fate === 'unclear' && counts) thing.unclear = true
@@ -145,8 +186,15 @@ export class Rewind {
     if (!moved) return
     const place = { parent: this.#tree.directory(parentPath(was.path)), name: nameOf(was.path) }
     this.#tree.move(thing, place)
+    this.#note(thing, entry, fate, { place })
     if (!take) pinned.place = true
     else if (!pinned.place && !pinned.exists) to.place = place
+  }
+
+  #note(thing: Thing, { node, device }: JournalEntry, fate: Fate, was: Found): void {
+    if (fate !== 'stays') this.#found.set(thing, { ...this.#found.get(thing), ...was })
+    else if (!this.#later.has(node) || (was.content !== undefined && !thing.pinned.content))
+      this.#later.set(node, device)
   }
 
   #lost({ path, kind, node, facts }: JournalEntry, take: boolean): Thing {
@@ -380,6 +428,12 @@ class Steps {
 function stay(thing: Thing): void {
   if (thing.row === null || thing.to.exists) return
   Object.assign(thing.to, { exists: true, place: thing.now, facts: plainFacts(thing.row) })
+}
+
+function isAsFound({ to }: Thing, found: Found): boolean {
+  const { content = to.facts.content, mode = to.facts.mode, place = to.place, exists = true } = found
+  const isInPlace = place?.parent === to.place?.parent && place?.name === to.place?.name
+  return exists && content === to.facts.content && mode === to.facts.mode && isInPlace
 }
 
 function differs(kind: Kind, a: Facts, b: Facts): boolean {

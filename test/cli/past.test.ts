@@ -403,6 +403,22 @@ describe('cli: the past', () => {
     expect(unclear).to.include({ code: 1, stdout: '' })
     expect(unclear.stderr).to.contain('what desktop did to them').and.contain(': mixed, evil')
     expect(unclear.stderr).not.to.match(RAW)
+    archive.outcome = { changes: [], missing: [], unclear: ['mixed'], silent: [OTHER] }
+    const silent = await run('undo', '--device', 'desktop', '--since', AT)
+    expect(silent.stderr).to.contain('while desktop is linked').and.contain('device remove NAME')
+    archive.outcome = {
+      changes: [],
+      missing: [],
+      kept: [
+        { path: 'theirs', by: OWN_ID },
+        { path: HOSTILE, by: null },
+      ],
+    }
+    const kept = await run('undo', '--device', 'desktop', '--since', AT)
+    expect(kept).to.include({ code: 0, stderr: '' })
+    expect(kept.stdout).to.contain('2 files that others changed later: theirs (laptop), evil').and.not.to.match(RAW)
+    const told = await json(shapes.outcomeSchema, 'undo', '--device', 'desktop', '--since', AT, '--folder', 'notes')
+    expect(told.kept[0]).to.deep.equal({ folder: 'notes', path: 'theirs', by: 'laptop' })
     await fails(1, /No device "tablet"/, 'undo', '--device', 'tablet', '--since', AT)
     await fails(2, /required option '--since/, 'undo', '--device', 'desktop')
     // One that was removed is known by its whole id alone.

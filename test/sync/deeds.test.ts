@@ -2,8 +2,10 @@
 import { expect } from 'chai'
 import type { ContentId, DeviceId, NodeId } from '../../src/core/ids.ts'
 import type { HistoryQuery, JournalEntry, Standing } from '../../src/core/past.ts'
-import { MAX_HISTORY } from '../../src/core/ports.ts'
+import { type JournalFilter, MAX_HISTORY } from '../../src/core/ports.ts'
 import { askForDeeds, type Deed } from '../../src/sync/deeds.ts'
+import { History } from '../../src/sync/history.ts'
+import type { Holdings } from '../../src/sync/holdings.ts'
 import { journalEntry } from '../store/samples.ts'
 
 const signal = new AbortController().signal
@@ -39,9 +41,16 @@ class Asking {
       for (const node of nodes) yield edit(node, CULPRIT, '1', '3')
     }
     const network = { peers: () => [...this.#answers.keys()], history: this.#history }
-    const deps = { device: OWN, now: () => 0, store: { journal }, network: () => network, absent: () => [] }
+    const deps = {
+      device: OWN,
+      now: () => 0,
+      store: { journal },
+
+      network: () => network,
+      absent: () => [],
+    }
     const asked = await askForDeeds(deps, { device: CULPRIT, since: 0 }, { signal })
-    return node => asked()(edit(node, CULPRIT, '1', '3'))
+    return node => asked.begin()(edit(node, CULPRIT, '1', '3'))
   }
 
   readonly #history = async (
@@ -105,6 +114,26 @@ describe('sync: deeds', () => {
     for (const node of asking.nodes) expect(fates(deeds(node))).to.deep.equal(TOLD)
     expect(asking.questions.filter(({ devices }) => devices.includes(WITNESS)).length).to.be.lessThan(30)
     expect(asking.questions.length).to.be.lessThan(50)
+  })
+
+  it('whoever is asked reads of its journal what was asked about, not all of it', async () => {
+    const [first, second] = nodesOf(2) as [NodeId, NodeId]
+    const read: JournalFilter[] = []
+    const journal = async function* (filter: JournalFilter): AsyncIterable<JournalEntry> {
+      read.push(filter)
+      if (filter.node !== undefined) yield edit(filter.node, WITNESS, '1', '2')
+    }
+    const holdings = {} as Holdings
+    const history = new History({
+      device: OWN,
+      store: { journal },
+      holdings,
+      network: () => null,
+      nameKey: path => path,
+    })
+    const told = await history.answer({ path: '', nodes: [first, second] }, { signal })
+    expect(told.map(({ node }) => node)).to.deep.equal([first, second])
+    expect(read).to.deep.equal([{ node: first }, { node: second }])
   })
 
   it('of what nobody asked about nothing is taken', async () => {

@@ -138,6 +138,12 @@ class Model {
     return this.#after(this.rewind(since, entry => entry.device === device).steps(UNDO))
   }
 
+  /** What an undo says that it leaves to those who came later. */
+  kept(device: string): string[] {
+    const rewind = this.rewind(0, entry => entry.device === device)
+    return rewind.kept(rewind.steps(UNDO)).map(({ path, by }) => `${path} ${by}`)
+  }
+
   #after(steps: readonly RewindStep[]): string[] {
     return apply(this.rows, steps)
   }
@@ -363,12 +369,19 @@ describe('rewind', () => {
       )
     })
 
-    const table: readonly { name: string; play: (m: Model) => void; after: readonly string[] }[] = [
+    const table: readonly {
+      name: string
+      play: (m: Model) => void
+      after: readonly string[]
+      /** And who changed it later. */
+      kept?: readonly string[]
+    }[] = [
       { name: 'an edit', play: m => m.by('bad').write('f', 'x'), after: ['f=1 1 644'] },
       {
         name: 'an edit that another edited: it stays',
         play: m => m.by('bad').write('f', 'x').by('me').write('f', 'mine'),
         after: ['f=mine 4 644'],
+        kept: ['f me'],
       },
       {
         name: 'an edit that another only made private',
@@ -389,23 +402,27 @@ describe('rewind', () => {
         name: 'a move that another moved on',
         play: m => m.by('bad').move('f', 'g').by('me').move('g', 'h'),
         after: ['h=1 1 644'],
+        kept: ['h me'],
       },
       { name: 'a deletion', play: m => m.by('bad').remove('f'), after: ['f=1 1 644'] },
       {
         name: 'a deletion where another made a new one',
         play: m => m.by('bad').remove('f').by('me').file('f', 'mine'),
         after: ['f=mine 4 644'],
+        kept: ['f me'],
       },
       {
         name: 'an edit, then a deletion by another',
         play: m => m.by('bad').write('f', 'x').by('me').remove('f'),
         after: [],
+        kept: ['f me'],
       },
       { name: 'what it made', play: m => m.by('bad').file('n', 'x').mkdir('d').file('d/n', 'x'), after: ['f=1 1 644'] },
       {
         name: 'what it made and another edited',
         play: m => m.by('bad').file('n', 'x').by('me').write('n', 'mine'),
         after: ['f=1 1 644', 'n=mine 4 644'],
+        kept: ['n me'],
       },
       {
         name: 'a directory that it made, with something of another in it',
@@ -426,18 +443,40 @@ describe('rewind', () => {
         name: "a move to a name that is another's now",
         play: m => m.by('bad').move('f', 'g').by('me').file('f', 'mine'),
         after: ['f=mine 4 644', 'g=1 1 644'],
+        kept: ['g me'],
       },
       {
         name: 'an edit after one of another: only its own',
         play: m => m.by('bad').write('f', 'x').by('me').write('f', 'mine').by('bad').write('f', 'y'),
         after: ['f=mine 4 644'],
+        kept: ['f me'],
       },
     ]
-    for (const { name, play, after } of table)
+    for (const { name, play, after, kept = [] } of table)
       it(name, () => {
         const model = new Model().by('me').file('f', '1')
         play(model)
         expect(model.undone('bad')).to.deep.equal(after)
+        expect(model.kept('bad')).to.deep.equal(kept)
+      })
+
+    const again: readonly { name: string; play: (m: Model) => void }[] = [
+      { name: 'an edit', play: m => m.by('bad').write('f', 'x').by('me').write('f', '1') },
+      { name: 'two edits', play: m => m.by('bad').write('f', 'x').write('f', 'y').by('me').write('f', '1') },
+      { name: 'a move', play: m => m.by('bad').move('f', 'g').by('me').move('g', 'f') },
+      { name: 'a deletion', play: m => m.by('bad').remove('f').by('me').file('f', '1') },
+      { name: 'what it made', play: m => m.by('bad').file('n', 'x').by('me').remove('n') },
+      {
+        name: 'an edit, through a deletion',
+        play: m => m.by('bad').write('f', 'x').by('me').remove('f').file('f', '1'),
+      },
+    ]
+    for (const { name, play } of again)
+      it(`says nothing of what was put right already: ${name}`, () => {
+        const model = new Model().by('me').file('f', '1')
+        play(model)
+        expect(model.undone('bad')).to.deep.equal(['f=1 1 644'])
+        expect(model.kept('bad')).to.deep.equal([])
       })
   })
 })

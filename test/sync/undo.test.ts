@@ -183,6 +183,17 @@ describe('sync: undo of one device', () => {
       }))
   }
 
+  it('names what it keeps because another wrote to it later, and who that was', () =>
+    scene({ devices: 3 }, async stage => {
+      const { a, b } = stage
+      const since = await began(stage, p => p.write('f', '\0v1'))
+      await withoutThird(stage, [1, p => p.write('f', '\0v2')], [0, p => p.write('f', '\0v3')])
+      for (const on of stage.world.devices) {
+        const { changes, kept } = await undo(stage, on, b, since, true)
+        expect([changes, kept]).to.deep.equal([[], [{ path: 'f', by: a.id }]])
+      }
+    }))
+
   it('goes by what that device says, whoever else is off', () =>
     scene({ devices: 3 }, async stage => {
       const { a, b, c } = stage
@@ -226,6 +237,68 @@ describe('sync: undo of one device', () => {
       await stage.meet()
       expect(stage.tree()).to.deep.equal({ f: '\0v2' })
     }))
+
+  describe('while its device and another one are off', () => {
+    /** The fourth was lost before; the second, which did it, is off by the time that the third is asked. */
+    async function lost(
+      base: (p: SimDevice['person']) => void,
+      play: (stage: Scene) => Promise<void>,
+    ): Promise<string[]> {
+      let lines: readonly string[] = []
+      await scene({ devices: 4 }, async stage => {
+        const since = await began(stage, base)
+        const [b, c, d] = [stage.b, stage.c, stage.device(3)]
+        await play(stage)
+        for (const off of [b, d]) if (off.running) await stopped(stage, off)
+        const outcome = await undo(stage, c, b, since, true)
+        lines = [...said(outcome), ...outcome.silent.map(id => `silent ${id === b.id ? 'b' : id === d.id ? 'd' : id}`)]
+        for (const on of [b, d]) on.start()
+        await stage.meet()
+      })
+      return [...lines]
+    }
+    it('leaves what the absent one wrote to as well, and says who could tell', async () => {
+      const lines = await lost(
+        p => p.write('f', '\0v1'),
+        async stage => {
+          // The two are among themselves.
+          const { world, a, b, c } = stage
+          for (const one of [a, c])
+            for (const other of [b, stage.device(3)]) world.network.setLinked(one.id, other.id, false)
+          await stage.act(3, p => p.write('f', '\0v2'))
+          await world.pass(10_000)
+          await stage.act(1, p => p.write('f', '\0v3'))
+          await world.pass(10_000)
+          await stopped(stage, stage.device(3))
+          for (const one of [a, c]) world.network.setLinked(one.id, b.id, true)
+          await world.pass(30_000)
+        },
+      )
+      expect(lines).to.deep.equal(['unclear f', 'silent b', 'silent d'])
+    })
+
+    it('leaves what came in the place of what the absent one wrote', async () => {
+      const lines = await lost(
+        p => p.write('f', '\0v1'),
+        async stage => {
+          // The two are among themselves.
+          const { world, a, b, c } = stage
+          for (const one of [a, c])
+            for (const other of [b, stage.device(3)]) world.network.setLinked(one.id, other.id, false)
+          await stage.act(3, p => p.write('f', '\0v2'))
+          await world.pass(10_000)
+          await stage.act(1, p => p.remove('f'))
+          await world.pass(10_000)
+          await stage.act(1, p => p.write('f', '\0v3'))
+          await world.pass(10_000)
+          await stopped(stage, stage.device(3))
+          for (const one of [a, c]) world.network.setLinked(one.id, b.id, true)
+          await world.pass(30_000)
+        },
+      )
+      expect(lines).to.deep.equal(['unclear f', 'silent b', 'silent d'])
+    })
+  })
 
   it('leaves what it cannot tell apart while those who could say are off, and names it', () =>
     scene({ devices: 3 }, async stage => {

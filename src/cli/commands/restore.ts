@@ -67,10 +67,22 @@ export async function undo(context: Context, _: Arguments, options: UndoOptions)
   const request = { device, since: since.toISOString(), dryRun, ...(folder === undefined ? {} : { folder }) }
   const body = await whileShowing(context, folder, () => context.client.post<OutcomeBody>('/undo', request))
   const code = tell(context, body, `${name(device)} changed nothing since then that is still so: nothing to do.`)
+  if (body.kept.length > 0 && !context.out.json)
+    context.out.text(
+      `Kept as they are: ${count(body.kept.length, 'file')} that others changed later: ${keptBy(body.kept)}.`,
+    )
   if (body.unclear.length === 0) return code
   const paths = body.unclear.map(each => each.path)
+  const { command } = context.place
+  const silent = body.silent.map(each => each.name)
+  const linked = silent.length === 0 ? 'all devices are' : `${some(silent)} ${silent.length === 1 ? 'is' : 'are'}`
+  // One that was lost would be waited for without end.
+  const lost =
+    silent.length === 0
+      ? ''
+      : ` (one that is lost is not asked any more once it is removed: "${command} device remove NAME")`
   context.out.note(
-    `Left as they are, since what ${name(device)} did to them cannot be told from what others did: ${some(paths)}. Try it again while all devices are linked, or bring back one of their versions: "${context.place.command} history PATH".`,
+    `Left as they are, since what ${name(device)} did to them cannot be told from what others did: ${some(paths)}. Try it again while ${linked} linked${lost}, or bring back one of their versions: "${command} history PATH".`,
   )
   return FAILED
 }
@@ -90,7 +102,7 @@ function tell({ out, place }: Context, body: OutcomeBody, nothing: string): numb
   const { changes, missing, done, pending } = body
   const state = !done ? 'That is what would change' : pending.length > 0 ? 'Under way' : 'Done'
   if (out.json) out.document(body)
-  else if (changes.length + missing.length + body.unclear.length === 0) out.text(nothing)
+  else if (changes.length + missing.length + body.unclear.length + body.kept.length === 0) out.text(nothing)
   else {
     const several = new Set(changes.map(change => change.folder)).size > 1
     for (const change of changes.slice(0, MAX_LINES)) out.text(lineOf(change, several))
@@ -114,8 +126,16 @@ function stillToCome({ files, stopped }: OutcomeBody['pending'][number], command
 }
 
 function some(paths: readonly string[]): string {
-  const more = paths.length > MAX_NAMED ? ` and ${paths.length - MAX_NAMED} more` : ''
-  return paths.slice(0, MAX_NAMED).map(name).join(', ') + more
+  return listed(paths.map(name))
+}
+
+function keptBy(files: OutcomeBody['kept']): string {
+  return listed(files.map(({ path, by }) => (by === null ? name(path) : `${name(path)} (${name(by)})`)))
+}
+
+function listed(names: readonly string[]): string {
+  const more = names.length > MAX_NAMED ? ` and ${names.length - MAX_NAMED} more` : ''
+  return names.slice(0, MAX_NAMED).join(', ') + more
 }
 
 /** As `diff` and `undo` and `restore` list changes. */

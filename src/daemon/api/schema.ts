@@ -192,6 +192,10 @@ export const outcomeSchema = z
     missing: z.array(changeSchema),
     /** Of an undo, left as they are: what that device did to them cannot be told from what others did. */
     unclear: z.array(z.object({ folder: z.string(), path: z.string() })),
+    /** Devices that could tell more of what is unclear, and did not answer. */
+    silent: z.array(namedDeviceSchema),
+    /** Of an undo: what others changed later than that device did, and what stays for that; by whom, where it is known. */
+    kept: z.array(z.object({ folder: z.string(), path: z.string(), by: z.string().nullable() })),
     /** Stored, but not to be seen on this disk yet: `files` are to come from other devices, or the folder stands still. */
     pending: z.array(z.object({ folder: z.string(), files: z.number().int(), stopped: z.string().nullable() })),
   })

@@ -79,12 +79,12 @@ export class FakeArchive implements FolderArchive {
 
   async restore({ signal: _, ...request }: RewindRequest): Promise<RewindOutcome> {
     this.asked.push(request)
-    return { unclear: [], ...this.outcome, done: !request.dryRun }
+    return { unclear: [], kept: [], silent: [], ...this.outcome, done: !request.dryRun }
   }
 
   async undo({ signal: _, ...request }: UndoRequest): Promise<RewindOutcome> {
     this.asked.push(request)
-    return { unclear: [], ...this.outcome, done: !request.dryRun }
+    return { unclear: [], kept: [], silent: [], ...this.outcome, done: !request.dryRun }
   }
 
   async resolve(path: string, keep: string): Promise<void> {
