@@ -5,7 +5,7 @@ import { printable } from '../core/display.ts'
 import { isKithError, KithError } from '../core/errors.ts'
 import { type DeviceId, hexOf } from '../core/ids.ts'
 import { isWithin } from '../core/names.ts'
-import type { Change, DamagedFile, FileVersion, RewindOutcome } from '../core/past.ts'
+import type { Change, DamagedFile, FileVersion, RewindOutcome, Whereabouts } from '../core/past.ts'
 import type { Network, Waiting } from '../core/ports.ts'
 import type { FolderEngine } from '../core/status.ts'
 import { type CopyItem, copyOut } from '../disk/copy-out.ts'
@@ -53,7 +53,13 @@ export class Past {
   async history(given: string, options: Waiting): Promise<HistoryBody> {
     const { engine, path } = await this.#spot(given)
     const versions = await engine.archive.history(path, options)
-    return { folder: engine.name, path, versions: versions.map(version => this.#version(version)) }
+    const now = engine.archive.whereabouts(path, versions)
+    return {
+      folder: engine.name,
+      path,
+      versions: versions.map(version => this.#version(version)),
+      now: now === null ? null : await this.#standing(engine, now, versions, options),
+    }
   }
 
   /** The tree as it is, or was. */
@@ -274,6 +280,19 @@ export class Past {
     const { folders } = this.#deps
     const { record, path } = await locate(given, folders.records())
     return { engine: folders.engine(record.id), path }
+  }
+
+  async #standing(
+    { archive }: FolderEngine,
+    { path, kind, facts, copyOf }: Whereabouts,
+    versions: readonly FileVersion[],
+    options: Waiting,
+  ): Promise<NonNullable<HistoryBody['now']>> {
+    const { content, size } = facts
+    // Those that told of it were asked already.
+    const told = kind === 'directory' ? [] : versions.find(version => version.facts.content === content)?.holders
+    const holders = told ?? (await archive.holders([content], options)).get(content) ?? []
+    return { path, kind, size, hash: hexOf(content), devices: holders.map(id => this.#name(id)), copyOf }
   }
 
   #version(version: FileVersion): VersionBody {

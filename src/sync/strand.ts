@@ -76,8 +76,10 @@ function onceEach(told: readonly ToldVersion[], twins: ReadonlySet<NodeId>): rea
   return told.filter(each => all.has(each))
 }
 
-function standingFirst(told: readonly ToldVersion[], { stands }: Spot): readonly ToldVersion[] {
+function standingFirst(told: readonly ToldVersion[], { path, stands }: Spot): readonly ToldVersion[] {
   if (stands === null) return told
-  const now = told.find(({ entry }) => stands.nodes.includes(entry.node) && wrote(entry, stands.content))
+  const isNow = ({ entry }: ToldVersion): boolean =>
+    stands.nodes.includes(entry.node) && wrote(entry, stands.content) && (!isConflictName(path) || entry.path === path)
+  const now = told.find(isNow)
   return now === undefined ? told : [now, ...told.filter(each => each !== now)]
 }

@@ -141,6 +141,30 @@ describe('cli: the past', () => {
     expect(now).to.deep.equal(['It is there, 3 B, on laptop.'])
   })
 
+  it('history and explain say where it is now, by what stands there and not by who told last', async () => {
+    const facts = archive.put('one')
+    const told = async (path: string): Promise<string[]> =>
+      (JSON.parse((await run('explain', path, '--json')).stdout) as { now: string[] }).now
+    archive.version('d/f', facts)
+    archive.now.set('d/f', { path: 'e/f', kind: 'file', facts, copyOf: null })
+    expect(await told('notes/d/f')).to.deep.equal(['It is "e/f" now.'])
+    expect((await run('history', 'notes/d/f')).stdout).to.contain('It is e/f now.')
+    archive.now.set('d/f', { path: 'd/f', kind: 'file', facts: archive.put('two!'), copyOf: null })
+    expect(await told('notes/d/f')).to.deep.equal(['It is there, 4 B, on laptop.'])
+    archive.now.set('d/f', null)
+    expect(await told('notes/d/f')).to.deep.equal(['It is gone.', 'To bring it back:  kith restore notes/d/f'])
+    archive.version('c', facts)
+    archive.now.set('c', { path: 'c', kind: 'file', facts, copyOf: 'w' })
+    expect(await told('notes/c')).to.deep.equal(['It is there, 3 B, on laptop.', 'It is a conflict copy of "w".'])
+    expect((await run('history', 'notes/c')).stdout).to.contain('It is a conflict copy of w.')
+    archive.version('g', facts, { path: 'h' })
+    archive.version('g', facts, { path: 'g', from: 'h', action: 'moved' })
+    archive.version('g', facts, { path: 'h', from: 'g', action: 'restored', device: OTHER })
+    expect((await run('explain', 'notes/g')).stdout).to.match(
+      /desktop moved it back from "g" to "h".\n\nIt is "h" now.\n$/,
+    )
+  })
+
   describe('ls', () => {
     it('shows the tree now: size, time, device, copies', async () => {
       const facts = archive.put('text')

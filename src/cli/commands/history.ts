@@ -29,13 +29,14 @@ export async function history({ client, out, place, surroundings }: Context, [pa
     version.kind === 'directory' ? '' : where(version) || dim('nowhere'),
   ])
   await out.table(['VERSION', 'WHEN', 'DEVICE', 'WHAT', 'SIZE', 'LIES ON'], rows)
-  const [newest] = body.versions
-  if (newest === undefined) return
+  const { now } = body
   const line = `${place.command} restore ${quote(path)}`
   out.text()
-  if (newest.action === 'deleted') out.text(`It is gone. To bring it back:  ${name(line)}`)
-  else if (newest.kind === 'directory') out.text(`To bring back what it was:  ${name(line)} --at TIME`)
+  if (now === null) out.text(`It is gone. To bring it back:  ${name(line)}`)
+  else if (now.kind === 'directory') out.text(`To bring back what it was:  ${name(line)} --at TIME`)
   else out.text(`To bring one back:  ${name(line)} --version VERSION`)
+  if (now !== null && now.path !== body.path) out.text(`It is ${name(now.path)} now.`)
+  if (now !== null && now.copyOf !== null) out.text(`It is a conflict copy of ${name(now.copyOf)}.`)
 }
 
 /** As many characters as tell all of them apart. */

@@ -148,7 +148,23 @@ const versionSchema = z
   .openapi('Version')
 
 export const historySchema = z
-  .object({ folder: z.string(), path: z.string(), versions: z.array(versionSchema) })
+  .object({
+    folder: z.string(),
+    path: z.string(),
+    versions: z.array(versionSchema),
+    /** What stands there, or, elsewhere, what stood there; null: it is gone. */
+    now: z
+      .object({
+        path: z.string(),
+        kind: kindSchema,
+        size: bytesSchema,
+        hash: z.string(),
+        devices: z.array(z.string()),
+        /** It is a conflict copy: of this path. */
+        copyOf: z.string().nullable(),
+      })
+      .nullable(),
+  })
   .openapi('History')
 
 export const treeSchema = z
