@@ -462,6 +462,23 @@ describe('cli: the past', () => {
       expect(body.from.id).to.equal('ccc')
     })
 
+    it('of a file in conflict: what came of the text before, not what another device made of it', async () => {
+      archive.version('a.txt', archive.put('base\n'))
+      const theirs = archive.version('a.txt', archive.put('theirs\n'), { device: OTHER })
+      const mine = archive.version('a.txt', archive.put('mine\n'))
+      const side = (path: string, { id, device, time, facts }: typeof mine) => ({
+        id,
+        device,
+        time,
+        path,
+        content: facts.content,
+      })
+      engine.found = [{ path: 'a.txt', versions: [side('a.txt', mine), side('a (conflict).txt', theirs)] }]
+      expect(await diffOf('notes/a.txt')).to.contain('\n-base\n+mine\n')
+      engine.found = []
+      expect(await diffOf('notes/a.txt')).to.contain('\n-theirs\n+mine\n')
+    })
+
     it('of a file that was made, or is gone, and what is no text', async () => {
       archive.version('new', archive.put('x\n'))
       expect(await diffOf('notes/new'))
