@@ -116,7 +116,7 @@ export interface UndoRequest extends Waiting {
 
 export interface CopiesStatus {
   readonly files: readonly { readonly path: string; readonly size: number; readonly holders: readonly DeviceId[] }[]
-  /** Of which no other device is known to hold the newest content. */
+  /** Of which this device alone is known to hold the newest content. */
   readonly atRisk: Need
   /** Not linked now: what they hold is what they held then (ms). */
   readonly stale: readonly { readonly device: DeviceId; readonly asOf: number | null }[]

@@ -180,10 +180,11 @@ export class Past {
     const stale = new Map<DeviceId, number | null>()
     for (const { engine, path } of spots) {
       const copies = await engine.archive.copies(path, options)
-      if (copies.files.length === 0 && path !== '') throw nothingAt(path, engine, null)
+      if (copies.files.length === 0 && path !== '' && !isShown(engine, path)) throw nothingAt(path, engine, null)
       for (const file of copies.files) {
         const holders = file.holders.map(id => this.#name(id))
-        all.files.push({ folder: engine.name, path: file.path, size: file.size, holders })
+        const here = file.holders.includes(this.#deps.network.device)
+        all.files.push({ folder: engine.name, path: file.path, size: file.size, holders, here })
       }
       all.atRisk.files += copies.atRisk.files
       all.atRisk.bytes += copies.atRisk.bytes
@@ -360,6 +361,12 @@ async function fileVersion(engine: FolderEngine, path: string, start: string, op
   const found = byStart(start, await engine.archive.history(path, options), 'kith history')
   if (found.kind !== 'directory') return found
   throw new KithError('bad-usage', `"${printable(path)}" is a directory: say with --at as of when.`)
+}
+
+/** A directory may have no file in it. */
+function isShown(engine: FolderEngine, path: string): boolean {
+  for (const shown of engine.entries()) if (isWithin(shown.path, path)) return true
+  return false
 }
 
 function nothingAt(path: string, engine: FolderEngine, at: number | null): KithError {

@@ -7,6 +7,7 @@ import { KithError } from '../../src/core/errors.ts'
 import type { ContentId, DeviceId, NodeId } from '../../src/core/ids.ts'
 import { NO_CONTENT } from '../../src/core/ids.ts'
 import type { Change } from '../../src/core/past.ts'
+import type { Shown } from '../../src/core/status.ts'
 import * as shapes from '../../src/daemon/api/schema.ts'
 import type { FakeArchive } from '../daemon/support/fake-archive.ts'
 import { FakeDaemon, makeDirectory } from '../daemon/support/fake-daemon.ts'
@@ -618,8 +619,8 @@ describe('cli: the past', () => {
     expect(await json(shapes.copiesSchema, 'copies')).to.deep.equal({
       devices: 2,
       files: [
-        { folder: 'notes', path: 'a', size: 10, holders: ['laptop', 'desktop'] },
-        { folder: 'notes', path: 'sub/b', size: 5, holders: ['laptop'] },
+        { folder: 'notes', path: 'a', size: 10, holders: ['laptop', 'desktop'], here: true },
+        { folder: 'notes', path: 'sub/b', size: 5, holders: ['laptop'], here: true },
       ],
       atRisk: { files: 1, bytes: 5 },
       stale: [{ id: OTHER, name: 'desktop', asOf: '2026-11-20T14:00:00.000Z' }],
@@ -630,6 +631,30 @@ describe('cli: the past', () => {
     expect(stdout).to.contain('desktop is not here')
     expect((await run('copies', 'notes/sub')).stdout).to.match(/^2 devices: 1 file \(5 B\) on 1 device\n\n/)
     await fails(1, /There is nothing at "none"/, 'copies', 'notes/none')
+    const facts = { content: NO_CONTENT, size: 0, mtime: 0, mode: 0o755 }
+    const entry = { kind: 'directory', name: 'empty', facts, directory: '', nodes: [], dots: [], copy: false }
+    engine.shown = [{ path: 'empty', entry: entry as unknown as Shown['entry'], device: null }]
+    expect(await run('copies', 'notes/empty')).to.include({ code: 0, stdout: 'There is no file in it.\n' })
+  })
+
+  it('copies: a file that did not come yet is no loss, and says where it is', async () => {
+    const none = { files: 0, bytes: 0 }
+    archive.held = {
+      files: [
+        { path: 'lost', size: 7, holders: [] },
+        { path: 'coming', size: 5, holders: [OTHER] },
+      ],
+      atRisk: none,
+      stale: [],
+    }
+    const { stdout } = await run('copies', 'notes/lost')
+    expect(stdout).to.match(/^2 devices: 1 file \(7 B\) on no device\n/)
+    expect(stdout).to.contain(
+      'Not held here, nor by any device that answers: 1 file (7 B). Switch on the device that wrote it.',
+    )
+    expect(stdout).not.to.contain('With this device')
+    const coming = await run('copies', 'notes/coming')
+    expect(coming.stdout).to.contain('desktop').and.contain('Still to come here: 1 file (5 B).')
   })
 
   it('folder set: at once, kept over a restart, and nothing that is no setting', async () => {

@@ -273,7 +273,16 @@ export const verifySchema = z
 export const copiesSchema = z
   .object({
     devices: z.int().min(1),
-    files: z.array(z.object({ folder: z.string(), path: z.string(), size: bytesSchema, holders: z.array(z.string()) })),
+    files: z.array(
+      z.object({
+        folder: z.string(),
+        path: z.string(),
+        size: bytesSchema,
+        holders: z.array(z.string()),
+        /** Is it on this device? */
+        here: z.boolean(),
+      }),
+    ),
     /** Of which no other device is known to hold the newest content. */
     atRisk: needSchema,
     /** Not here now: what they hold is what they held then. */
