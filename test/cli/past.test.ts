@@ -253,6 +253,10 @@ describe('cli: the past', () => {
       await fails(2, /do not go together/, 'restore', 'notes/a', '--version', 'a', '--at', AT)
       await fails(2, /--to makes a copy/, 'restore', 'notes/a', '--to', 'x', '--dry-run')
       await fails(2, /TIME is like "2h ago"/, 'restore', 'notes/a', '--at', 'soon')
+      const ahead = new Date(Date.now() + 3_600_000).toISOString()
+      for (const command of ['restore', 'ls', 'diff'])
+        await fails(2, /is still to come: say a time that was/, command, 'notes/a', '--at', ahead)
+      await fails(2, /is still to come/, 'undo', '--device', 'desktop', '--since', ahead)
       await fails(2, /empty/, 'restore', 'notes/a', '--version', '')
     })
 
