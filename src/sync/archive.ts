@@ -12,6 +12,7 @@ import type { CopiesStatus, FolderArchive, RewindRequest, UndoRequest, VerifyOut
 import { entryAt, entryPath, listConflicts, resolutionOf } from './conflicts.ts'
 import { type Absent, type CopiesDeps, copiesOf, heldOnlyBy } from './copies.ts'
 import { askForDeeds } from './deeds.ts'
+import { refuseStanding } from './gone-from.ts'
 import type { History } from './history.ts'
 import type { Holdings } from './holdings.ts'
 import { type ReaderDeps, readContent } from './reader.ts'
@@ -89,7 +90,11 @@ export class Archive implements FolderArchive {
       async rows => {
         const deps = { rows, store, now: now() }
         if (wanted !== null) return planVersion(deps, { ...wanted, path })
-        return at === null ? planGone(deps, path, { signal }) : planMoment(deps, { path, at, keepNew }, { signal })
+        if (at === null) {
+          await refuseStanding(rows, store, path, { signal })
+          return planGone(deps, path, { signal })
+        }
+        return planMoment(deps, { path, at, keepNew }, { signal })
       },
       { dryRun, signal },
     )

@@ -372,6 +372,50 @@ describe('the archive', () => {
         expect(stage.tree()['f']).to.equal('f2')
       }))
 
+    it('of a directory that is there: says what is gone from it, and the time that brings it back', () =>
+      scene({}, async stage => {
+        await stage.begin(p => {
+          p.mkdirs('d/sub')
+          for (const name of ['a', 'b', 'sub/x', 'sub/y']) p.write(`d/${name}`, name)
+        })
+        const says = (path: string): Promise<string> =>
+          restore(stage, 0, { path }).then(
+            () => '',
+            (error: Error) => error.message,
+          )
+        expect(await says('d')).to.match(/^"d" is there, and nothing .* say as of when \(--at/)
+        expect(await says('')).to.match(/^The whole folder is there, and nothing/)
+        expect(await says('d/a')).to.match(/^"d\/a" is there: .*--version.*--at/)
+        await later(stage)
+        await stage.act(1, p => {
+          p.remove('d/a')
+          p.rmrf('d/sub')
+        })
+        await stage.meet()
+        const said = await says('d')
+        expect(said).to.match(/^"d" is there\. Gone from it since .*Z: (d\/a, d\/sub|d\/sub, d\/a)\. /)
+        expect(await says('')).to.contain('d/sub')
+        const at = Date.parse(/--at "([^"]+)"/.exec(said)?.[1] ?? '')
+        await restore(stage, 0, { path: 'd', at })
+        await stage.meet()
+        expect(Object.keys(stage.tree())).to.deep.equal(['d/', 'd/a', 'd/b', 'd/sub/', 'd/sub/x', 'd/sub/y'])
+        expect(await says('d'), 'it is there again').to.contain('nothing')
+      }))
+
+    it('of a directory that is there: a conflict copy that was given up is nothing that is gone from it', () =>
+      scene({}, async stage => {
+        await stage.begin(p => p.write('h', new Uint8Array([0])))
+        await stage.apart(
+          [0, p => p.write('h', new Uint8Array([0, 1]))],
+          [1, p => p.write('h', new Uint8Array([0, 2]))],
+        )
+        const id = stage.a.engine.conflicts()[0]?.versions[0]?.id ?? ''
+        await done(stage, archive(stage.a).resolve('h', id, { signal }))
+        await stage.meet()
+        const said = await restore(stage, 0, {}).catch((error: Error) => error.message)
+        expect(said).to.contain('nothing in it is known to have been deleted')
+      }))
+
     it('refuses what cannot be, and says why', () =>
       scene({}, async stage => {
         await stage.begin(p => p.write('f', 'f1'))
