@@ -558,6 +558,14 @@ describe('the archive', () => {
             expect(await now(stage, at, 'h')).to.deep.equal(there('h', 2))
             expect(await now(stage, at, copy)).to.deep.equal(there(copy, 1, 'h'))
           }
+          // The next edit makes the copy a file with a node of its own.
+          await stage.act(0, p => p.write('h', bytes(3)))
+          await stage.meet()
+          for (const at of [0, 1]) {
+            expect(await told(stage, at, 'h')).to.deep.equal(['h 3', 'h 2', 'h 1', 'h 0'])
+            expect((await told(stage, at, copy))[0]).to.equal('copy 1')
+            expect(await now(stage, at, copy)).to.deep.equal(there(copy, 1, 'h'))
+          }
         }))
 
       it('whatever the clocks say', () =>
@@ -627,7 +635,7 @@ describe('the archive', () => {
         })
         const now = async (path: string): Promise<string | null> => {
           const found = archive(stage.b).whereabouts(path, await history(stage, 1, path))
-          return found && found.path
+          return found?.path ?? null
         }
         await stage.act(0, p => p.rename('d', 'e'))
         await stage.meet()
