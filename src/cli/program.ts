@@ -7,7 +7,7 @@ import { Client } from './client.ts'
 import type { Context, Surroundings } from './context.ts'
 import { Output } from './output.ts'
 import { findHome } from './place.ts'
-import { parseTime } from './time.ts'
+import { parsePast, TimeAhead } from './time.ts'
 import { ownVersion } from './version.ts'
 
 const FAILED = 1
@@ -327,9 +327,14 @@ function addOtherCommands(program: Command, run: Runner): void {
 }
 
 function pastTime(text: string): Date {
-  const time = parseTime(text, new Date())
-  if (time === null) throw new InvalidArgumentError(TIME_HELP)
-  return time
+  try {
+    const time = parsePast(text, new Date())
+    if (time !== null) return time
+  } catch (error) {
+    if (!(error instanceof TimeAhead)) throw error
+    throw new InvalidArgumentError('That is still to come: say a time that was.')
+  }
+  throw new InvalidArgumentError(TIME_HELP)
 }
 
 function pastTimes(text: string, before: readonly Date[] | undefined): readonly Date[] {

@@ -52,6 +52,8 @@ function sentence(version: VersionBody, earlier: readonly VersionBody[]): string
     case 'merged':
       return `${device} put the edits of two devices together in ${it}${size}.`
     case 'restored':
+      // What stands elsewhere is taken back to where it was.
+      if (from !== null) return `${device} moved it back from "${from}" to "${path}".`
       return `${device} brought back ${it}${asOf(version, earlier)}${size}.`
   }
 }
@@ -71,18 +73,19 @@ function asOf(version: VersionBody, earlier: readonly VersionBody[]): string {
   return same === undefined ? '' : ` as it was on ${localTime(same.time)}`
 }
 
-function howItStands({ path, versions }: HistoryBody, { others, restore }: Telling): string[] {
+function howItStands({ path, versions, now }: HistoryBody, { others, restore }: Telling): string[] {
   const [newest] = versions
   if (newest === undefined) return ['Nothing is known of it.']
-  if (newest.action === 'deleted') {
+  if (now === null) {
     const held = newest.kind === 'directory' || newest.devices.length > 0
     const last = held ? `To bring it back:  ${restore}` : 'What it was lies on no device that answers.'
-    return [`It is gone since ${localTime(newest.time)}.`, last]
+    return [newest.action === 'deleted' ? `It is gone since ${localTime(newest.time)}.` : 'It is gone.', last]
   }
   const lines: string[] = []
-  if (newest.path !== path) lines.push(`It is "${newest.path}" now.`)
-  else if (newest.kind === 'directory') lines.push('It is there.')
-  else lines.push(`It is there, ${bytes(newest.size)}, ${held(newest)}.`)
+  if (now.path !== path) lines.push(`It is "${now.path}" now.`)
+  else if (now.kind === 'directory') lines.push('It is there.')
+  else lines.push(`It is there, ${bytes(now.size)}, ${held(now)}.`)
+  if (now.copyOf !== null) lines.push(`It is a conflict copy of "${now.copyOf}".`)
   if (others.length > 1) {
     const all = others.map(each => `"${each}"`).join(' and ')
     lines.push(`Two devices edited it at once, and both versions are kept: ${all}. Settle it with "kith resolve".`)
@@ -90,7 +93,7 @@ function howItStands({ path, versions }: HistoryBody, { others, restore }: Telli
   return lines
 }
 
-function held({ devices }: VersionBody): string {
+function held({ devices }: { readonly devices: readonly string[] }): string {
   if (devices.length === 0) return 'and its content is still on its way'
   return `on ${devices.length === 1 ? (devices[0] ?? '') : `${devices.slice(0, -1).join(', ')} and ${devices.at(-1) ?? ''}`}`
 }

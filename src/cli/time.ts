@@ -20,6 +20,9 @@ const DAYS: readonly (readonly [names: RegExp, days: number])[] = [
 ]
 const WEEKDAYS = ['sunday', 'monday', 'tuesday', 'wednesday', 'thursday', 'friday', 'saturday']
 
+/** A time that another device noted may be ahead of this one's clock by so much. */
+const CLOCKS_DIFFER_MS = 60_000
+
 interface TimeOfDay {
   readonly hours: number
   readonly minutes: number
@@ -35,6 +38,16 @@ export function parseTime(text: string, now: Date): Date | null {
   const lower = words.toLowerCase()
   if (lower === 'now') return now
   return zoned(words) ?? local(words) ?? timeOfDay(lower, now) ?? named(lower, now) ?? ago(lower, now)
+}
+
+export class TimeAhead extends Error {}
+
+/** A time that was: nobody can go back to what is still to come. Null where it is no time; throws TimeAhead. */
+export function parsePast(text: string, now: Date): Date | null {
+  const time = parseTime(text, now)
+  if (time === null || time <= now) return time
+  if (time.getTime() - now.getTime() > CLOCKS_DIFFER_MS) throw new TimeAhead(text)
+  return now
 }
 
 function zoned(text: string): Date | null {

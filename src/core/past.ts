@@ -39,6 +39,7 @@ export interface FileVersion {
   readonly time: number
   readonly device: DeviceId
   readonly action: JournalAction
+  readonly node: NodeId
   readonly kind: Kind
   readonly path: string
   /** Of a move: where it came from. */
@@ -48,6 +49,15 @@ export interface FileVersion {
   readonly here: boolean
   /** Devices that answered and hold the content, this one included. */
   readonly holders: readonly DeviceId[]
+}
+
+/** What stands at a path now; or what stood there, at the path where it is now. */
+export interface Whereabouts {
+  readonly path: string
+  readonly kind: Kind
+  readonly facts: Facts
+  /** It is a conflict copy: of the file at this path. */
+  readonly copyOf: string | null
 }
 
 /** One change that brings a folder back to what it was; `undo`, `restore` and their dry runs speak of these. */

@@ -1,7 +1,7 @@
 // What a folder says of itself, and what the daemon asks of it. Implemented by sync/folder; shown by daemon/api.
 import type { Entry } from './entry.ts'
 import type { ContentId, DeviceId, FolderId } from './ids.ts'
-import type { DamagedFile, FileVersion, RewindOutcome, Stood } from './past.ts'
+import type { DamagedFile, FileVersion, RewindOutcome, Stood, Whereabouts } from './past.ts'
 import type { FolderNetwork, Need, Problem, SharedFolder, Waiting } from './ports.ts'
 
 export type FolderActivity = 'idle' | 'scanning' | 'syncing' | 'paused' | 'error'
@@ -116,7 +116,7 @@ export interface UndoRequest extends Waiting {
 
 export interface CopiesStatus {
   readonly files: readonly { readonly path: string; readonly size: number; readonly holders: readonly DeviceId[] }[]
-  /** Of which no other device is known to hold the newest content. */
+  /** Of which this device alone is known to hold the newest content. */
   readonly atRisk: Need
   /** Not linked now: what they hold is what they held then (ms). */
   readonly stale: readonly { readonly device: DeviceId; readonly asOf: number | null }[]
@@ -137,8 +137,10 @@ export interface VerifyOutcome {
  * disk follows. Throws KithError `not-found`, `no-such-version`, `folder-halted`.
  */
 export interface FolderArchive {
-  /** Newest first; of a directory its own events. Never empty. */
+  /** Newest first, before all others what stands there; of a directory its own events. Never empty. */
   history(path: string, options: Waiting): Promise<readonly FileVersion[]>
+  /** `versions`: what `history` says of it. Null: it is gone. */
+  whereabouts(path: string, versions: readonly FileVersion[]): Whereabouts | null
   /** What the folder showed then, parents before children, below (and with) `path`. */
   treeAt(path: string, at: number, options: Waiting): Promise<readonly Stood[]>
   restore(request: RewindRequest): Promise<RewindOutcome>

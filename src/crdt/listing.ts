@@ -46,6 +46,7 @@ export interface Naming {
 }
 
 const FIRST_HEX = 6
+const CONFLICT_NAME = / \(conflict \d{4,6}-\d\d-\d\d \d\d-\d\d-\d\d [^()]+\)/
 const ALL_HEX = 32
 
 export function candidate(node: Node, name: string): Candidate {
@@ -145,6 +146,11 @@ function conflictName(name: string, group: Group, naming: Naming): string {
   const [lead] = group.versions
   if (lead === undefined) return name
   return withSuffix(name, `conflict ${utc(lead.dot.seq)} ${naming.labelOf(lead.dot.actor)}`)
+}
+
+/** Is it such a name, or would a person have to invent it? */
+export function isConflictName(path: string): boolean {
+  return CONFLICT_NAME.test(path.slice(path.lastIndexOf('/') + 1))
 }
 
 function utc(ms: number): string {

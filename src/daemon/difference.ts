@@ -4,7 +4,7 @@
 import { printable } from '../core/display.ts'
 import type { Facts, Kind } from '../core/entry.ts'
 import { isKithError, KithError } from '../core/errors.ts'
-import type { DeviceId } from '../core/ids.ts'
+import type { ContentId, DeviceId } from '../core/ids.ts'
 import { isWithin } from '../core/names.ts'
 import type { Change, FileVersion } from '../core/past.ts'
 import type { Waiting } from '../core/ports.ts'
@@ -44,19 +44,20 @@ export async function findDifference(
   const versions = path === '' ? [] : await engine.archive.history(path, options)
   const [newest] = versions
   if (newest === undefined || newest.kind === 'directory') return ofDirectory(engine, path, versions, moments, options)
-  return ofFile(engine, versions, moments, options)
+  return ofFile(engine, path, versions, moments, options)
 }
 
 // -- files
 
 async function ofFile(
   engine: FolderEngine,
+  path: string,
   versions: readonly FileVersion[],
   moments: { readonly from: Moment; readonly to: Moment },
   options: Waiting,
 ): Promise<Difference> {
   const to = moments.to === null ? (versions[0] ?? null) : pick(versions, moments.to)
-  const from = moments.from === null ? before(versions, to) : pick(versions, moments.from)
+  const from = moments.from === null ? before(versions, to, besideIt(engine, path)) : pick(versions, moments.from)
   const texts = await Promise.all([textOf(engine, from, options), textOf(engine, to, options)])
   const [a, b] = texts
   return {
@@ -68,9 +69,21 @@ async function ofFile(
 }
 
 /** The newest older one with another content. */
-function before(versions: readonly FileVersion[], to: FileVersion | null): FileVersion | null {
-  const older = to === null ? versions : versions.slice(versions.indexOf(to) + 1)
+function before(
+  versions: readonly FileVersion[],
+  to: FileVersion | null,
+  beside: ReadonlySet<ContentId>,
+): FileVersion | null {
+  const older = (to === null ? versions : versions.slice(versions.indexOf(to) + 1)).filter(
+    version => isGone(version) || !beside.has(version.facts.content),
+  )
   return older.find(version => to === null || isGone(version) !== isGone(to) || !sameContent(version, to)) ?? null
+}
+
+/** What others made of it at the same time, if nobody has decided yet: it did not come of that. */
+function besideIt(engine: FolderEngine, path: string): ReadonlySet<ContentId> {
+  const versions = engine.conflicts().find(each => each.versions.some(version => version.path === path))?.versions ?? []
+  return new Set(versions.filter(version => version.path !== path).map(version => version.content))
 }
 
 function sameContent(a: FileVersion, b: FileVersion): boolean {

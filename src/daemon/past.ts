@@ -5,7 +5,7 @@ import { printable } from '../core/display.ts'
 import { isKithError, KithError } from '../core/errors.ts'
 import { type DeviceId, hexOf } from '../core/ids.ts'
 import { isWithin } from '../core/names.ts'
-import type { Change, DamagedFile, FileVersion, RewindOutcome } from '../core/past.ts'
+import type { Change, DamagedFile, FileVersion, RewindOutcome, Whereabouts } from '../core/past.ts'
 import type { Network, Waiting } from '../core/ports.ts'
 import type { FolderEngine } from '../core/status.ts'
 import { type CopyItem, copyOut } from '../disk/copy-out.ts'
@@ -53,7 +53,13 @@ export class Past {
   async history(given: string, options: Waiting): Promise<HistoryBody> {
     const { engine, path } = await this.#spot(given)
     const versions = await engine.archive.history(path, options)
-    return { folder: engine.name, path, versions: versions.map(version => this.#version(version)) }
+    const now = engine.archive.whereabouts(path, versions)
+    return {
+      folder: engine.name,
+      path,
+      versions: versions.map(version => this.#version(version)),
+      now: now === null ? null : await this.#standing(engine, now, versions, options),
+    }
   }
 
   /** The tree as it is, or was. */
@@ -176,10 +182,11 @@ export class Past {
     const stale = new Map<DeviceId, number | null>()
     for (const { engine, path } of spots) {
       const copies = await engine.archive.copies(path, options)
-      if (copies.files.length === 0 && path !== '') throw nothingAt(path, engine, null)
+      if (copies.files.length === 0 && path !== '' && !isShown(engine, path)) throw nothingAt(path, engine, null)
       for (const file of copies.files) {
         const holders = file.holders.map(id => this.#name(id))
-        all.files.push({ folder: engine.name, path: file.path, size: file.size, holders })
+        const here = file.holders.includes(this.#deps.network.device)
+        all.files.push({ folder: engine.name, path: file.path, size: file.size, holders, here })
       }
       all.atRisk.files += copies.atRisk.files
       all.atRisk.bytes += copies.atRisk.bytes
@@ -282,6 +289,19 @@ export class Past {
     return { engine: folders.engine(record.id), path }
   }
 
+  async #standing(
+    { archive }: FolderEngine,
+    { path, kind, facts, copyOf }: Whereabouts,
+    versions: readonly FileVersion[],
+    options: Waiting,
+  ): Promise<NonNullable<HistoryBody['now']>> {
+    const { content, size } = facts
+    // Those that told of it were asked already.
+    const told = kind === 'directory' ? [] : versions.find(version => version.facts.content === content)?.holders
+    const holders = told ?? (await archive.holders([content], options)).get(content) ?? []
+    return { path, kind, size, hash: hexOf(content), devices: holders.map(id => this.#name(id)), copyOf }
+  }
+
   #version(version: FileVersion): VersionBody {
     const { id, action, kind, path, from, facts, here } = version
     return {
@@ -347,6 +367,12 @@ async function fileVersion(engine: FolderEngine, path: string, start: string, op
   const found = byStart(start, await engine.archive.history(path, options), 'kith history')
   if (found.kind !== 'directory') return found
   throw new KithError('bad-usage', `"${printable(path)}" is a directory: say with --at as of when.`)
+}
+
+/** A directory may have no file in it. */
+function isShown(engine: FolderEngine, path: string): boolean {
+  for (const shown of engine.entries()) if (isWithin(shown.path, path)) return true
+  return false
 }
 
 function nothingAt(path: string, engine: FolderEngine, at: number | null): KithError {

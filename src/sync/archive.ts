@@ -1,16 +1,18 @@
 // The past of one folder, for whoever asks: its history, what it showed at any time, bringing that back, and on how many devices things
 // are. It puts the parts together and holds no state of its own.
 import { printable } from '../core/display.ts'
+import { plainFacts } from '../core/entry.ts'
 import { KithError } from '../core/errors.ts'
 import type { ContentId, DeviceId, NodeId } from '../core/ids.ts'
 import { ROOT_ROW } from '../core/ids.ts'
-import type { FileVersion, RewindOutcome, Stood } from '../core/past.ts'
+import type { FileVersion, RewindOutcome, Stood, Whereabouts } from '../core/past.ts'
 import type { FolderStore, Waiting } from '../core/ports.ts'
 import type { RowTable } from '../core/rows.ts'
 import type { CopiesStatus, FolderArchive, RewindRequest, UndoRequest, VerifyOutcome } from '../core/status.ts'
-import { resolutionOf } from './conflicts.ts'
+import { entryAt, entryPath, listConflicts, resolutionOf } from './conflicts.ts'
 import { type Absent, type CopiesDeps, copiesOf, heldOnlyBy } from './copies.ts'
 import { askForDeeds } from './deeds.ts'
+import { refuseStanding } from './gone-from.ts'
 import type { History } from './history.ts'
 import type { Holdings } from './holdings.ts'
 import { type ReaderDeps, readContent } from './reader.ts'
@@ -18,6 +20,7 @@ import type { Replica } from './replica.ts'
 import type { Restore } from './restore.ts'
 import type { RewindStep } from './rewind.ts'
 import { type PlanDeps, planGone, planMoment, planUndo, planVersion, treeThen, type UndoPlan } from './rewind-plans.ts'
+import type { Spot } from './strand.ts'
 import type { Refusal, Turns } from './turns.ts'
 
 export interface ArchiveDeps extends Omit<ReaderDeps, 'rows'> {
@@ -46,13 +49,30 @@ export class Archive implements FolderArchive {
   }
 
   async history(path: string, options: Waiting): Promise<readonly FileVersion[]> {
-    const { history, replica } = this.#deps
-    const row = replica().rows.at(path)
-    const found = await history.versions(path, row?.nodes.map(ref => ref.id) ?? [], options)
+    const found = await this.#deps.history.versions({ path, stands: this.#standing(path) }, options)
     const versions = found.length > 0 ? found : this.#untold(path)
     if (versions.length === 0)
       throw new KithError('not-found', `No device that answers knows anything of ${printable(path)}.`)
     return versions
+  }
+
+  whereabouts(path: string, versions: readonly FileVersion[]): Whereabouts | null {
+    const { tree, rows } = this.#deps.replica()
+    const [newest] = versions
+    const there = entryAt(tree, path)
+    if (there !== undefined) {
+      const at = entryPath(tree, there)
+      const conflict = listConflicts(tree).find(each => each.versions.some(version => version.path === at))
+      const copyOf = conflict === undefined || conflict.path === at ? null : conflict.path
+      return { path: at, kind: there.kind, facts: there.facts, copyOf }
+    }
+    const row = rows.at(path)
+    if (row !== undefined) return { path, kind: row.kind, facts: plainFacts(row), copyOf: null }
+    if (newest === undefined || (newest.action === 'deleted' && newest.path === path)) return null
+    const [moved] = tree.entriesOf(newest.node)
+    return moved === undefined
+      ? null
+      : { path: entryPath(tree, moved), kind: moved.kind, facts: moved.facts, copyOf: null }
   }
 
   async treeAt(path: string, at: number, options: Waiting): Promise<readonly Stood[]> {
@@ -70,7 +90,11 @@ export class Archive implements FolderArchive {
       async rows => {
         const deps = { rows, store, now: now() }
         if (wanted !== null) return planVersion(deps, { ...wanted, path })
-        return at === null ? planGone(deps, path, { signal }) : planMoment(deps, { path, at, keepNew }, { signal })
+        if (at === null) {
+          await refuseStanding(rows, store, path, { signal })
+          return planGone(deps, path, { signal })
+        }
+        return planMoment(deps, { path, at, keepNew }, { signal })
       },
       { dryRun, signal },
     )
@@ -160,24 +184,34 @@ export class Archive implements FolderArchive {
     return { ...found, node: this.#deps.replica().rows.at(path)?.nodes[0]?.id ?? ('' as NodeId) }
   }
 
+  /** What all devices agreed on stands there, though it may be on its way to this disk; else what this disk shows. */
+  #standing(path: string): Spot['stands'] {
+    const { tree, rows } = this.#deps.replica()
+    const entry = entryAt(tree, path)
+    if (entry !== undefined) return { nodes: entry.nodes, content: entry.facts.content }
+    const row = rows.at(path)
+    return row === undefined ? null : { nodes: row.nodes.map(ref => ref.id), content: row.content }
+  }
+
   /** What is there though no journal speaks of it: a database was lost. */
   #untold(path: string): FileVersion[] {
     const { replica, device } = this.#deps
     const { rows, tree } = replica()
     const row = rows.at(path)
     if (row === undefined || row.id === ROOT_ROW) return []
-    const { kind, content, size, mtime, mode } = row
+    const { kind } = row
     const [dot] = row.nodes.flatMap(ref => ref.versions.map(version => version.dot))
     return [
       {
         id: dot === undefined ? 'now' : `${dot.actor.toString(36)}.${dot.seq.toString(36)}`,
-        time: dot?.seq ?? mtime,
+        time: dot?.seq ?? row.mtime,
         device: (dot && tree.actors().get(dot.actor)?.device) ?? device,
         action: 'created',
+        node: row.nodes[0]?.id ?? ('' as NodeId),
         kind,
         path,
         from: null,
-        facts: { content, size, mtime, mode },
+        facts: plainFacts(row),
         here: true,
         holders: [device],
       },

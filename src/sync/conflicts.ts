@@ -23,6 +23,18 @@ export function entryPath(tree: Pick<SharedTree, 'entriesOf'>, entry: Entry): st
   return path
 }
 
+/** What shows at a path. */
+export function entryAt(tree: Pick<SharedTree, 'entries' | 'nameKey'>, path: string): Entry | undefined {
+  let found: Entry | undefined
+  for (const name of path.split('/')) {
+    const directory: NodeId | undefined = found === undefined ? ROOT_NODE : found.nodes[0]
+    if (directory === undefined || (found !== undefined && found.kind !== 'directory')) return undefined
+    found = tree.entries(directory).find(entry => tree.nameKey(entry.name) === tree.nameKey(name))
+    if (found === undefined) return undefined
+  }
+  return found
+}
+
 export function listConflicts(tree: Conflicted): readonly Conflict[] {
   const byNode = new Map<NodeId, ConflictVersion[]>()
   for (const copy of tree.conflicts()) {

@@ -8,7 +8,7 @@ import type { FolderStore, Waiting } from '../core/ports.ts'
 import type { RowTable } from '../core/rows.ts'
 import type { CopiesStatus } from '../core/status.ts'
 import type { SharedTree } from '../crdt/shared-tree.ts'
-import { entryPath } from './conflicts.ts'
+import { entryAt, entryPath } from './conflicts.ts'
 import type { Holdings } from './holdings.ts'
 import type { Moment } from './peers.ts'
 
@@ -24,7 +24,7 @@ export interface Absent {
 export interface CopiesDeps {
   readonly device: DeviceId
   readonly rows: RowTable
-  readonly tree: Pick<SharedTree, 'allEntries' | 'entriesOf'>
+  readonly tree: Pick<SharedTree, 'allEntries' | 'entries' | 'entriesOf' | 'nameKey'>
   readonly store: Pick<FolderStore, 'journal' | 'journalLength'>
   readonly holdings: Holdings
   readonly absent: readonly Absent[]
@@ -41,7 +41,8 @@ export async function copiesOf(deps: CopiesDeps, path: string, options: Waiting)
   let risky = 0
   let bytes = 0
   for (const { holders, size } of files) {
-    if (holders.some(holder => holder !== deps.device)) continue
+    // What is not here either is not lost with this device.
+    if (holders.length !== 1 || holders[0] !== deps.device) continue
     risky++
     bytes += size
   }
@@ -64,10 +65,13 @@ export async function heldOnlyBy(
 async function heldFiles(deps: CopiesDeps, path: string, options: Waiting): Promise<Held[]> {
   const { tree, holdings, rows, device } = deps
   const files: { path: string; size: number; content: ContentId }[] = []
+  const top = path === '' ? undefined : entryAt(tree, path)
+  if (path !== '' && top === undefined) return []
+  const within = top === undefined ? '' : entryPath(tree, top)
   for (const entry of tree.allEntries()) {
     if (entry.kind === 'directory') continue
     const at = entryPath(tree, entry)
-    if (isWithin(at, path)) files.push({ path: at, size: entry.facts.size, content: entry.facts.content })
+    if (isWithin(at, within)) files.push({ path: at, size: entry.facts.size, content: entry.facts.content })
   }
   const contents = files.map(file => file.content)
   const linked = await holdings.holders(contents, options)

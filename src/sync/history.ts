@@ -2,12 +2,13 @@
 // many journals: it is one version, told best by the device that did it, and named by what all of them say of it.
 
 import { createHash } from 'node:crypto'
-import type { ContentId, DeviceId, NodeId } from '../core/ids.ts'
+import type { ContentId, DeviceId } from '../core/ids.ts'
 import type { FileVersion, HistoryQuery, JournalEntry } from '../core/past.ts'
 import type { FolderNetwork, FolderStore, Waiting } from '../core/ports.ts'
 import { MAX_HISTORY } from '../core/ports.ts'
 import { Serial } from '../core/serial.ts'
 import type { Holdings } from './holdings.ts'
+import { type Spot, strandOf, type ToldVersion } from './strand.ts'
 
 const CHECK_EVERY = 1_000
 /** Others may know of nodes that were at the path and that this device never saw. */
@@ -42,10 +43,11 @@ export class History {
     return this.#reading.run(() => this.#read(query, options))
   }
 
-  /** Of all devices that answer, newest first. `nodes`: what stands at the path now. */
-  async versions(path: string, nodes: readonly NodeId[], options: Waiting): Promise<FileVersion[]> {
+  /** Of all devices that answer, newest first. */
+  async versions(spot: Spot, options: Waiting): Promise<FileVersion[]> {
     const { device } = this.#deps
-    let known = new Set(nodes)
+    const { path } = spot
+    let known = new Set(spot.stands?.nodes)
     let told: Told[] = []
     for (let round = 0; round < ROUNDS; round++) {
       const mine = await this.answer({ path, nodes: [...known] }, options)
@@ -56,22 +58,22 @@ export class History {
       if (more.size === known.size) break
       known = more
     }
-    return this.#join(told, options)
+    return this.#join(told, spot, options)
   }
 
-  async #join(told: readonly Told[], options: Waiting): Promise<FileVersion[]> {
-    const found = joinTold(told).slice(0, MAX_HISTORY)
+  async #join(told: readonly Told[], spot: Spot, options: Waiting): Promise<FileVersion[]> {
+    const found = strandOf(joinTold(told), spot, this.#deps.nameKey).slice(0, MAX_HISTORY)
     const contents = found.flatMap(({ entry }) => (entry.kind === 'directory' ? [] : [entry.facts.content]))
     const others = await this.#deps.holdings.holders(contents, options)
     const distinct = [...new Set(contents)]
     const holds = await this.#deps.holdings.holds(distinct, options)
     const here = new Set<ContentId>(distinct.filter((_, at) => holds[at] === true))
     return found.map(({ id, entry }) => {
-      const { time, device, action, kind, path, facts, was } = entry
+      const { time, device, action, node, kind, path, facts, was } = entry
       const isHere = kind === 'directory' || here.has(facts.content)
       const holders = [...(isHere ? [this.#deps.device] : []), ...(others.get(facts.content) ?? [])]
       const from = was !== null && was.path !== path ? was.path : null
-      return { id, time, device, action, kind, path, from, facts, here: isHere, holders }
+      return { id, time, device, action, node, kind, path, from, facts, here: isHere, holders }
     })
   }
 
@@ -115,7 +117,7 @@ export class History {
  * The same change, told by several: the k-th newest of one key goes with the k-th newest of the same key of another journal. It is named by
  * its place from the oldest, so that names stay while new versions come.
  */
-export function joinTold(told: readonly Told[]): { readonly id: string; readonly entry: JournalEntry }[] {
+export function joinTold(told: readonly Told[]): ToldVersion[] {
   const byKey = new Map<string, { by: DeviceId; entry: JournalEntry }[][]>()
   for (const { by, entries } of told) {
     const counts = new Map<string, number>()

@@ -7,6 +7,7 @@ import { KithError } from '../../src/core/errors.ts'
 import type { ContentId, DeviceId, NodeId } from '../../src/core/ids.ts'
 import { NO_CONTENT } from '../../src/core/ids.ts'
 import type { Change } from '../../src/core/past.ts'
+import type { Shown } from '../../src/core/status.ts'
 import * as shapes from '../../src/daemon/api/schema.ts'
 import type { FakeArchive } from '../daemon/support/fake-archive.ts'
 import { FakeDaemon, makeDirectory } from '../daemon/support/fake-daemon.ts'
@@ -141,6 +142,30 @@ describe('cli: the past', () => {
     expect(now).to.deep.equal(['It is there, 3 B, on laptop.'])
   })
 
+  it('history and explain say where it is now, by what stands there and not by who told last', async () => {
+    const facts = archive.put('one')
+    const told = async (path: string): Promise<string[]> =>
+      (JSON.parse((await run('explain', path, '--json')).stdout) as { now: string[] }).now
+    archive.version('d/f', facts)
+    archive.now.set('d/f', { path: 'e/f', kind: 'file', facts, copyOf: null })
+    expect(await told('notes/d/f')).to.deep.equal(['It is "e/f" now.'])
+    expect((await run('history', 'notes/d/f')).stdout).to.contain('It is e/f now.')
+    archive.now.set('d/f', { path: 'd/f', kind: 'file', facts: archive.put('two!'), copyOf: null })
+    expect(await told('notes/d/f')).to.deep.equal(['It is there, 4 B, on laptop.'])
+    archive.now.set('d/f', null)
+    expect(await told('notes/d/f')).to.deep.equal(['It is gone.', 'To bring it back:  kith restore notes/d/f'])
+    archive.version('c', facts)
+    archive.now.set('c', { path: 'c', kind: 'file', facts, copyOf: 'w' })
+    expect(await told('notes/c')).to.deep.equal(['It is there, 3 B, on laptop.', 'It is a conflict copy of "w".'])
+    expect((await run('history', 'notes/c')).stdout).to.contain('It is a conflict copy of w.')
+    archive.version('g', facts, { path: 'h' })
+    archive.version('g', facts, { path: 'g', from: 'h', action: 'moved' })
+    archive.version('g', facts, { path: 'h', from: 'g', action: 'restored', device: OTHER })
+    expect((await run('explain', 'notes/g')).stdout).to.match(
+      /desktop moved it back from "g" to "h".\n\nIt is "h" now.\n$/,
+    )
+  })
+
   describe('ls', () => {
     it('shows the tree now: size, time, device, copies', async () => {
       const facts = archive.put('text')
@@ -228,6 +253,10 @@ describe('cli: the past', () => {
       await fails(2, /do not go together/, 'restore', 'notes/a', '--version', 'a', '--at', AT)
       await fails(2, /--to makes a copy/, 'restore', 'notes/a', '--to', 'x', '--dry-run')
       await fails(2, /TIME is like "2h ago"/, 'restore', 'notes/a', '--at', 'soon')
+      const ahead = new Date(Date.now() + 3_600_000).toISOString()
+      for (const command of ['restore', 'ls', 'diff'])
+        await fails(2, /is still to come: say a time that was/, command, 'notes/a', '--at', ahead)
+      await fails(2, /is still to come/, 'undo', '--device', 'desktop', '--since', ahead)
       await fails(2, /empty/, 'restore', 'notes/a', '--version', '')
     })
 
@@ -455,6 +484,23 @@ describe('cli: the past', () => {
       expect(body.from.id).to.equal('ccc')
     })
 
+    it('of a file in conflict: what came of the text before, not what another device made of it', async () => {
+      archive.version('a.txt', archive.put('base\n'))
+      const theirs = archive.version('a.txt', archive.put('theirs\n'), { device: OTHER })
+      const mine = archive.version('a.txt', archive.put('mine\n'))
+      const side = (path: string, { id, device, time, facts }: typeof mine) => ({
+        id,
+        device,
+        time,
+        path,
+        content: facts.content,
+      })
+      engine.found = [{ path: 'a.txt', versions: [side('a.txt', mine), side('a (conflict).txt', theirs)] }]
+      expect(await diffOf('notes/a.txt')).to.contain('\n-base\n+mine\n')
+      engine.found = []
+      expect(await diffOf('notes/a.txt')).to.contain('\n-theirs\n+mine\n')
+    })
+
     it('of a file that was made, or is gone, and what is no text', async () => {
       archive.version('new', archive.put('x\n'))
       expect(await diffOf('notes/new'))
@@ -603,8 +649,8 @@ describe('cli: the past', () => {
     expect(await json(shapes.copiesSchema, 'copies')).to.deep.equal({
       devices: 2,
       files: [
-        { folder: 'notes', path: 'a', size: 10, holders: ['laptop', 'desktop'] },
-        { folder: 'notes', path: 'sub/b', size: 5, holders: ['laptop'] },
+        { folder: 'notes', path: 'a', size: 10, holders: ['laptop', 'desktop'], here: true },
+        { folder: 'notes', path: 'sub/b', size: 5, holders: ['laptop'], here: true },
       ],
       atRisk: { files: 1, bytes: 5 },
       stale: [{ id: OTHER, name: 'desktop', asOf: '2026-11-20T14:00:00.000Z' }],
@@ -615,6 +661,30 @@ describe('cli: the past', () => {
     expect(stdout).to.contain('desktop is not here')
     expect((await run('copies', 'notes/sub')).stdout).to.match(/^2 devices: 1 file \(5 B\) on 1 device\n\n/)
     await fails(1, /There is nothing at "none"/, 'copies', 'notes/none')
+    const facts = { content: NO_CONTENT, size: 0, mtime: 0, mode: 0o755 }
+    const entry = { kind: 'directory', name: 'empty', facts, directory: '', nodes: [], dots: [], copy: false }
+    engine.shown = [{ path: 'empty', entry: entry as unknown as Shown['entry'], device: null }]
+    expect(await run('copies', 'notes/empty')).to.include({ code: 0, stdout: 'There is no file in it.\n' })
+  })
+
+  it('copies: a file that did not come yet is no loss, and says where it is', async () => {
+    const none = { files: 0, bytes: 0 }
+    archive.held = {
+      files: [
+        { path: 'lost', size: 7, holders: [] },
+        { path: 'coming', size: 5, holders: [OTHER] },
+      ],
+      atRisk: none,
+      stale: [],
+    }
+    const { stdout } = await run('copies', 'notes/lost')
+    expect(stdout).to.match(/^2 devices: 1 file \(7 B\) on no device\n/)
+    expect(stdout).to.contain(
+      'Not held here, nor by any device that answers: 1 file (7 B). Switch on the device that wrote it.',
+    )
+    expect(stdout).not.to.contain('With this device')
+    const coming = await run('copies', 'notes/coming')
+    expect(coming.stdout).to.contain('desktop').and.contain('Still to come here: 1 file (5 B).')
   })
 
   it('folder set: at once, kept over a restart, and nothing that is no setting', async () => {

@@ -1,7 +1,7 @@
 // Times as people type them, at a moment that stands still, in a zone with summer time.
 import { expect } from 'chai'
 import { parseSize } from '../../src/cli/size.ts'
-import { parseTime } from '../../src/cli/time.ts'
+import { parsePast, parseTime, TimeAhead } from '../../src/cli/time.ts'
 
 describe('cli/time', () => {
   const { TZ } = process.env
@@ -84,6 +84,16 @@ describe('cli/time', () => {
       expect(parseTime(text, new Date(NOW))?.toISOString() ?? null).to.equal(utc)
     })
   }
+
+  it('a time ahead is none that was; up to a minute of it is what clocks differ by, and is now', () => {
+    const now = new Date(NOW)
+    const past = (text: string): number | undefined => parsePast(text, now)?.getTime()
+    expect(past('2026-11-24T14:30:00Z')).to.equal(Date.UTC(2026, 10, 24, 14, 30))
+    expect(past('2026-11-24T14:31:20Z')).to.equal(NOW)
+    for (const text of ['2026-11-24T14:31:21Z', 'today 15:32', '2027-01-01'])
+      expect(() => parsePast(text, now), text).to.throw(TimeAhead)
+    expect(parsePast('soon', now)).to.equal(null)
+  })
 
   it('a month back from a day that the month before does not have is its last day', () => {
     const now = new Date(2026, 2, 31, 12)

@@ -1,5 +1,6 @@
 // The past of a folder on whole engines: brought back in place as an ordinary change that syncs, taken back for one device, told by all.
 import { expect } from 'chai'
+import { contentOf } from '../../src/core/content-list.ts'
 import { isKithError } from '../../src/core/errors.ts'
 import type { ContentId, DeviceId } from '../../src/core/ids.ts'
 import { NO_CONTENT } from '../../src/core/ids.ts'
@@ -371,6 +372,50 @@ describe('the archive', () => {
         expect(stage.tree()['f']).to.equal('f2')
       }))
 
+    it('of a directory that is there: says what is gone from it, and the time that brings it back', () =>
+      scene({}, async stage => {
+        await stage.begin(p => {
+          p.mkdirs('d/sub')
+          for (const name of ['a', 'b', 'sub/x', 'sub/y']) p.write(`d/${name}`, name)
+        })
+        const says = (path: string): Promise<string> =>
+          restore(stage, 0, { path }).then(
+            () => '',
+            (error: Error) => error.message,
+          )
+        expect(await says('d')).to.match(/^"d" is there, and nothing .* say as of when \(--at/)
+        expect(await says('')).to.match(/^The whole folder is there, and nothing/)
+        expect(await says('d/a')).to.match(/^"d\/a" is there: .*--version.*--at/)
+        await later(stage)
+        await stage.act(1, p => {
+          p.remove('d/a')
+          p.rmrf('d/sub')
+        })
+        await stage.meet()
+        const said = await says('d')
+        expect(said).to.match(/^"d" is there\. Gone from it since .*Z: (d\/a, d\/sub|d\/sub, d\/a)\. /)
+        expect(await says('')).to.contain('d/sub')
+        const at = Date.parse(/--at "([^"]+)"/.exec(said)?.[1] ?? '')
+        await restore(stage, 0, { path: 'd', at })
+        await stage.meet()
+        expect(Object.keys(stage.tree())).to.deep.equal(['d/', 'd/a', 'd/b', 'd/sub/', 'd/sub/x', 'd/sub/y'])
+        expect(await says('d'), 'it is there again').to.contain('nothing')
+      }))
+
+    it('of a directory that is there: a conflict copy that was given up is nothing that is gone from it', () =>
+      scene({}, async stage => {
+        await stage.begin(p => p.write('h', new Uint8Array([0])))
+        await stage.apart(
+          [0, p => p.write('h', new Uint8Array([0, 1]))],
+          [1, p => p.write('h', new Uint8Array([0, 2]))],
+        )
+        const id = stage.a.engine.conflicts()[0]?.versions[0]?.id ?? ''
+        await done(stage, archive(stage.a).resolve('h', id, { signal }))
+        await stage.meet()
+        const said = await restore(stage, 0, {}).catch((error: Error) => error.message)
+        expect(said).to.contain('nothing in it is known to have been deleted')
+      }))
+
     it('refuses what cannot be, and says why', () =>
       scene({}, async stage => {
         await stage.begin(p => p.write('f', 'f1'))
@@ -471,6 +516,140 @@ describe('the archive', () => {
         expect((await history(stage, 1, 'e/three')).map(v => v.id)).to.deep.equal(versions.map(v => v.id))
         expect(await refusal(history(stage, 0, 'never'))).to.equal('not-found')
         await stage.meet()
+      }))
+
+    describe('two versions of a file kept beside one another, each as a file of its own', () => {
+      const bytes = (last: number): Uint8Array => new Uint8Array([0, last])
+      const copyOf = (stage: Scene): string => stage.b.engine.conflicts()[0]?.versions[1]?.path ?? ''
+      const CONFLICT = async (stage: Scene): Promise<string> => {
+        await stage.begin(p => p.write('h', bytes(0)))
+        await stage.apart([0, p => p.write('h', bytes(1))], [1, p => p.write('h', bytes(2))])
+        expect(stage.tree()).to.include({ h: '\x00\x02', [copyOf(stage)]: '\x00\x01' })
+        return copyOf(stage)
+      }
+      /** `!`: it went. */
+      const told = async (stage: Scene, at: number, path: string): Promise<string[]> =>
+        (await history(stage, at, path)).map(({ action, path: where, facts }) => {
+          const text = [0, 1, 2, 3].find(last => contentOf(bytes(last)).content === facts.content)
+          return `${where.includes('(conflict') ? 'copy' : where} ${text}${action === 'deleted' ? '!' : ''}`
+        })
+      const now = async (stage: Scene, at: number, path: string) => {
+        const found = archive(stage.device(at)).whereabouts(path, await history(stage, at, path))
+        return found && { ...found, facts: found.facts.content }
+      }
+      const resolve = async (stage: Scene, which: number | 'both'): Promise<void> => {
+        const keep = which === 'both' ? which : (stage.b.engine.conflicts()[0]?.versions[which]?.id ?? '')
+        await done(stage, archive(stage.b).resolve('h', keep, { signal }))
+        await stage.meet()
+      }
+      const there = (path: string, last: number, of: string | null = null) => ({
+        path,
+        kind: 'file',
+        facts: contentOf(bytes(last)).content,
+        copyOf: of,
+      })
+
+      it('while nobody has decided', () =>
+        scene({}, async stage => {
+          const copy = await CONFLICT(stage)
+          for (const at of [0, 1]) {
+            expect(await told(stage, at, 'h')).to.deep.equal(['h 2', 'h 1', 'h 0'])
+            expect(await told(stage, at, copy)).to.deep.equal(['copy 1', 'h 1', 'h 0'])
+            expect(await now(stage, at, 'h')).to.deep.equal(there('h', 2))
+            expect(await now(stage, at, copy)).to.deep.equal(there(copy, 1, 'h'))
+          }
+          // The next edit makes the copy a file with a node of its own.
+          await stage.act(0, p => p.write('h', bytes(3)))
+          await stage.meet()
+          for (const at of [0, 1]) {
+            expect(await told(stage, at, 'h')).to.deep.equal(['h 3', 'h 2', 'h 1', 'h 0'])
+            expect((await told(stage, at, copy))[0]).to.equal('copy 1')
+            expect(await now(stage, at, copy)).to.deep.equal(there(copy, 1, 'h'))
+          }
+        }))
+
+      it('whatever the clocks say', () =>
+        scene({}, async stage => {
+          await stage.begin(p => p.write('h', bytes(0)))
+          // What was once written ahead of time goes on to win, though by the clock it came first.
+          stage.a.clock.jump(3_600_000)
+          await stage.apart(
+            [0, p => p.write('g', 'ahead')],
+            [0, () => stage.a.clock.jump(-7_200_000)],
+            [0, p => p.write('h', bytes(1))],
+            [1, p => p.write('h', bytes(2))],
+          )
+          expect(stage.tree()).to.include({ h: '\x00\x01' })
+          for (const at of [0, 1]) {
+            expect((await told(stage, at, 'h'))[0]).to.equal('h 1')
+            expect((await told(stage, at, copyOf(stage)))[0]).to.equal('copy 2')
+          }
+        }))
+
+      it('after the winner was kept', () =>
+        scene({}, async stage => {
+          const copy = await CONFLICT(stage)
+          await resolve(stage, 0)
+          for (const at of [0, 1]) {
+            expect(await told(stage, at, 'h')).to.deep.equal(['h 2', 'h 1', 'h 0'])
+            expect(await now(stage, at, 'h')).to.deep.equal(there('h', 2))
+            expect((await told(stage, at, copy))[0]).to.equal('copy 1!')
+            expect(await now(stage, at, copy)).to.equal(null)
+          }
+          await stage.act(0, p => p.write('h', bytes(3)))
+          await stage.meet()
+          expect(await told(stage, 1, 'h')).to.deep.equal(['h 3', 'h 2', 'h 1', 'h 0'])
+        }))
+
+      it('after the copy was kept', () =>
+        scene({}, async stage => {
+          const copy = await CONFLICT(stage)
+          await resolve(stage, 1)
+          for (const at of [0, 1]) {
+            expect(await told(stage, at, 'h')).to.deep.equal(['h 1', 'h 2!', 'h 2', 'h 1', 'h 0'])
+            for (const path of ['h', copy]) expect(await now(stage, at, path)).to.deep.equal(there('h', 1))
+          }
+        }))
+
+      it('after both were kept', () =>
+        scene({}, async stage => {
+          const copy = await CONFLICT(stage)
+          await resolve(stage, 'both')
+          for (const at of [0, 1]) {
+            expect(await told(stage, at, 'h')).to.deep.equal(['h 2', 'h 1', 'h 0'])
+            expect((await told(stage, at, copy))[0]).to.equal('copy 1')
+            expect(await now(stage, at, copy)).to.deep.equal(there(copy, 1))
+          }
+          await stage.act(0, p => p.rename(copy, 'other'))
+          await stage.meet()
+          expect((await told(stage, 1, 'other'))[0]).to.equal('other 1')
+          expect(await now(stage, 1, 'other')).to.deep.equal(there('other', 1))
+        }))
+    })
+
+    it('where a thing is now, though a directory above it was renamed, or a rename was taken back', () =>
+      scene({}, async stage => {
+        await stage.begin(p => {
+          p.mkdir('d')
+          p.write('d/f', 'f1')
+        })
+        const now = async (path: string): Promise<string | null> => {
+          const found = archive(stage.b).whereabouts(path, await history(stage, 1, path))
+          return found?.path ?? null
+        }
+        await stage.act(0, p => p.rename('d', 'e'))
+        await stage.meet()
+        for (const path of ['d/f', 'e/f']) expect(await now(path)).to.equal('e/f')
+        const since = await later(stage)
+        await stage.act(0, p => p.rename('e/f', 'e/g'))
+        await stage.meet()
+        for (const path of ['e/f', 'e/g']) expect(await now(path)).to.equal('e/g')
+        await undo(stage, 1, stage.a, since)
+        await stage.meet()
+        for (const path of ['e/f', 'e/g']) expect(await now(path)).to.equal('e/f')
+        await stage.act(0, p => p.remove('e/f'))
+        await stage.meet()
+        for (const path of ['e/f', 'e/g']) expect(await now(path)).to.equal(null)
       }))
 
     it('what the folder showed at any time', () =>

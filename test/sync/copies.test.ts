@@ -58,6 +58,32 @@ describe('sync: copies', () => {
         expect(await lostWith(stage, b, a)).to.deep.equal([])
       }))
 
+  it('what has not arrived is on those that hold it, and is nothing that this device could lose', () =>
+    scene({}, async stage => {
+      const { world, a, b } = stage
+      await stage.begin(p => p.write('f', '\0one'))
+      world.network.withhold(a.id)
+      await stage.act(1, p => p.write('new', '\0on its way'))
+      await world.pass(5_000)
+      const copies = () => world.finish(a.engine.archive.copies('new', options), 'copies')
+      expect((await copies()).files).to.deep.equal([{ path: 'new', size: 11, holders: [b.id] }])
+      await world.finish(b.stop(), 'stop')
+      await world.pass(3_000)
+      const alone = await copies()
+      expect(alone.files).to.deep.equal([{ path: 'new', size: 11, holders: [] }])
+      expect(alone.atRisk).to.deep.equal({ files: 0, bytes: 0 })
+      b.start()
+      world.heal()
+      await stage.meet()
+    }))
+
+  it('of a path however it is spelled', () =>
+    scene({}, async stage => {
+      await stage.begin(p => p.write('\u00fc', '\0one'))
+      const { files } = await stage.world.finish(stage.a.engine.archive.copies('u\u0308', options), 'copies')
+      expect(files.map(file => file.path)).to.deep.equal(['\u00fc'])
+    }))
+
   it('an absent device has nothing that came after it left, though the clock was ahead when it was here', () =>
     scene({}, async stage => {
       const { world, a, b } = stage

@@ -29,13 +29,14 @@ export async function history({ client, out, place, surroundings }: Context, [pa
     version.kind === 'directory' ? '' : where(version) || dim('nowhere'),
   ])
   await out.table(['VERSION', 'WHEN', 'DEVICE', 'WHAT', 'SIZE', 'LIES ON'], rows)
-  const [newest] = body.versions
-  if (newest === undefined) return
+  const { now } = body
   const line = `${place.command} restore ${quote(path)}`
   out.text()
-  if (newest.action === 'deleted') out.text(`It is gone. To bring it back:  ${name(line)}`)
-  else if (newest.kind === 'directory') out.text(`To bring back what it was:  ${name(line)} --at TIME`)
+  if (now === null) out.text(`It is gone. To bring it back:  ${name(line)}`)
+  else if (now.kind === 'directory') out.text(`To bring back what it was:  ${name(line)} --at TIME`)
   else out.text(`To bring one back:  ${name(line)} --version VERSION`)
+  if (now !== null && now.path !== body.path) out.text(`It is ${name(now.path)} now.`)
+  if (now !== null && now.copyOf !== null) out.text(`It is a conflict copy of ${name(now.copyOf)}.`)
 }
 
 /** As many characters as tell all of them apart. */
@@ -110,8 +111,14 @@ export async function copies({ client, out, surroundings }: Context, [path]: Arg
     out.document(body)
     return
   }
+  if (path !== undefined && body.files.length === 0) {
+    out.text('There is no file in it.')
+    return
+  }
   const { bold, dim, yellow } = out.paint
   const { atRisk } = body
+  const coming = body.files.filter(file => !file.here && file.holders.length > 0)
+  const nowhere = body.files.filter(file => file.holders.length === 0)
   for (const line of tally(body)) out.text(line)
   const few = [...body.files].sort((a, b) => a.holders.length - b.holders.length).slice(0, MAX_FILES)
   const severalFolders = new Set(few.map(file => file.folder)).size > 1
@@ -125,12 +132,21 @@ export async function copies({ client, out, surroundings }: Context, [path]: Arg
   if (rows.length > 0) await out.table(['COPIES', 'SIZE', 'ON', 'PATH'], rows)
   if (body.files.length > few.length) out.text(dim(`and ${count(body.files.length - few.length, 'more file')}: --json`))
   out.text()
+  if (coming.length > 0) out.text(`Still to come here: ${sumOf(coming)}.`)
+  if (nowhere.length > 0)
+    out.text(
+      yellow(`Not held here, nor by any device that answers: ${sumOf(nowhere)}. Switch on the device that wrote it.`),
+    )
   if (atRisk.files === 0) out.text('Nothing would be lost with this device.')
   else out.text(yellow(bold(`With this device ${count(atRisk.files, 'file')} (${bytes(atRisk.bytes)}) would be lost.`)))
   for (const device of body.stale) {
     const asOf = device.asOf === null ? 'it was never heard of' : `as of ${localTime(device.asOf)}`
     out.text(dim(`${name(device.name)} is not here: what it holds is ${asOf}.`))
   }
+}
+
+function sumOf(files: CopiesBody['files']): string {
+  return `${count(files.length, 'file')} (${bytes(files.reduce((sum, { size }) => sum + size, 0))})`
 }
 
 function tally(body: CopiesBody): string[] {
@@ -141,7 +157,8 @@ function tally(body: CopiesBody): string[] {
   }
   const parts = [...by].sort(([a], [b]) => b - a)
   const lines = parts.map(
-    ([devices, sum]) => `${count(sum.files, 'file')} (${bytes(sum.bytes)}) on ${count(devices, 'device')}`,
+    ([devices, sum]) =>
+      `${count(sum.files, 'file')} (${bytes(sum.bytes)}) on ${devices === 0 ? 'no device' : count(devices, 'device')}`,
   )
   const of = count(body.devices, 'device')
   if (lines.length === 1) return [`${of}: ${lines.join('')}`]

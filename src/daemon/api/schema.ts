@@ -148,7 +148,23 @@ const versionSchema = z
   .openapi('Version')
 
 export const historySchema = z
-  .object({ folder: z.string(), path: z.string(), versions: z.array(versionSchema) })
+  .object({
+    folder: z.string(),
+    path: z.string(),
+    versions: z.array(versionSchema),
+    /** What stands there, or, elsewhere, what stood there; null: it is gone. */
+    now: z
+      .object({
+        path: z.string(),
+        kind: kindSchema,
+        size: bytesSchema,
+        hash: z.string(),
+        devices: z.array(z.string()),
+        /** It is a conflict copy: of this path. */
+        copyOf: z.string().nullable(),
+      })
+      .nullable(),
+  })
   .openapi('History')
 
 export const treeSchema = z
@@ -263,7 +279,16 @@ export const verifySchema = z
 export const copiesSchema = z
   .object({
     devices: z.int().min(1),
-    files: z.array(z.object({ folder: z.string(), path: z.string(), size: bytesSchema, holders: z.array(z.string()) })),
+    files: z.array(
+      z.object({
+        folder: z.string(),
+        path: z.string(),
+        size: bytesSchema,
+        holders: z.array(z.string()),
+        /** Is it on this device? */
+        here: z.boolean(),
+      }),
+    ),
     /** Of which no other device is known to hold the newest content. */
     atRisk: needSchema,
     /** Not here now: what they hold is what they held then. */

@@ -2,8 +2,8 @@
 import { contentOf } from '../../../src/core/content-list.ts'
 import type { Facts } from '../../../src/core/entry.ts'
 import { KithError } from '../../../src/core/errors.ts'
-import type { ContentId, DeviceId } from '../../../src/core/ids.ts'
-import type { Change, FileVersion, RewindOutcome, Stood } from '../../../src/core/past.ts'
+import type { ContentId, DeviceId, NodeId } from '../../../src/core/ids.ts'
+import type { Change, FileVersion, RewindOutcome, Stood, Whereabouts } from '../../../src/core/past.ts'
 import type { Waiting } from '../../../src/core/ports.ts'
 import type {
   CopiesStatus,
@@ -21,6 +21,7 @@ export class FakeArchive implements FolderArchive {
   readonly versions = new Map<string, FileVersion[]>()
   /** Of the whole folder, by the time it was so. */
   readonly trees = new Map<number, readonly (Change & Partial<Stood>)[]>()
+  readonly now = new Map<string, Whereabouts | null>()
   readonly asked: unknown[] = []
   readonly pinned: ContentId[] = []
   outcome: Pick<RewindOutcome, 'changes' | 'missing'> & Partial<RewindOutcome> = { changes: [], missing: [] }
@@ -51,6 +52,7 @@ export class FakeArchive implements FolderArchive {
       time: Date.UTC(2026, 10, 20, had.length),
       device: OWN_ID,
       action: had.length === 0 ? 'created' : 'edited',
+      node: 'node' as NodeId,
       kind: 'file',
       path,
       from: null,
@@ -70,6 +72,14 @@ export class FakeArchive implements FolderArchive {
     const versions = this.versions.get(path)
     if (versions === undefined) throw new KithError('not-found', `Nothing is known of "${path}".`)
     return versions
+  }
+
+  /** Unless the test says otherwise, it stands where the newest version has it. */
+  whereabouts(path: string, versions: readonly FileVersion[]): Whereabouts | null {
+    const said = this.now.get(path)
+    const [newest] = versions
+    if (said !== undefined || newest === undefined || newest.action === 'deleted') return said ?? null
+    return { path: newest.path, kind: newest.kind, facts: newest.facts, copyOf: null }
   }
 
   async treeAt(path: string, at: number): Promise<readonly Stood[]> {
