@@ -20,7 +20,7 @@ export interface Problem {
 
 export type ProblemCode =
   | 'versions-full' // kept versions go before their time
-  | 'mass-change' // many files were changed or deleted at once: what they were is kept for a while
+  | 'mass-change-kept' // many files were changed or deleted at once: what they were is kept for a while
   | 'versions-missed' // every version is to be kept here, and some could not be
   | 'few-copies' // fewer devices than asked for are known to hold it
   | 'unreadable' // EACCES, EIO, …: what stands there is unknown, it and all below it is left alone

@@ -8,7 +8,6 @@ import { withSuffix } from '../core/names.ts'
 import { contentName, contentOfName, isSealed, LATE_FILE, PRIVATE_MODE, type Seal } from './area.ts'
 import type { AreaHandle } from './area-handle.ts'
 import { readOwn, splitPath } from './beneath.ts'
-import { putAside } from './damaged.ts'
 import { TWIN } from './keep-old.ts'
 import { syncDirectory } from './own-files.ts'
 import { bringBackTo, lookAt } from './user-place.ts'
@@ -102,7 +101,7 @@ function settleTwin(area: AreaHandle, twin: string, content: ContentId, read: Ve
   if (read?.seal == null || read.state === 'gone' || !isSealed(read.seal, stats)) return false
   if (read.state === 'sound') unlinkSync(twin)
   else {
-    putAside(area, plain, name)
+    renameSync(plain, `${area.damaged.base}/${name}-${Date.now().toString(36)}`)
     renameSync(twin, plain)
     syncDirectory(area.damaged)
     syncDirectory(area.versions)

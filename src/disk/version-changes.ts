@@ -7,7 +7,6 @@ import { isTopOf } from '../core/content-list.ts'
 import type { ContentId } from '../core/ids.ts'
 import { contentName, isSealed, PRIVATE_MODE, type Seal, WORK_SUFFIX } from './area.ts'
 import type { AreaHandle } from './area-handle.ts'
-import { putAside, removeDamaged } from './damaged.ts'
 import { lateNames } from './late-writers.ts'
 import { isThere, removeIfThere, syncDirectory, writeFully } from './own-files.ts'
 import { syncOrRemove, writeNew } from './verified-file.ts'
@@ -57,9 +56,6 @@ function drop(area: AreaHandle, contents: readonly ContentId[]): VersionChanged 
   const done: ContentId[] = []
   let packed = false
   try {
-    const kept = contents.map(contentName).filter(name => isKept(area, name))
-    // Before them: once they are gone, nothing would ask for it again.
-    removeDamaged(area, new Set(kept))
     for (const content of contents) {
       const name = contentName(content)
       removeIfThere(`${area.versions.base}/${name}`)
@@ -78,10 +74,6 @@ function drop(area: AreaHandle, contents: readonly ContentId[]): VersionChanged 
     return { done, packed, failure: String(error) }
   }
   return { done, packed }
-}
-
-function isKept(area: AreaHandle, name: string): boolean {
-  return isThere(`${area.versions.base}/${name}`) || isThere(`${area.recipes.base}/${name}`)
 }
 
 function keepStaged(
@@ -115,7 +107,7 @@ function setAside(area: AreaHandle, { content, seal }: VersionChange & { do: 'se
   const path = `${from.base}/${name}`
   const stats = lstatSync(path, { bigint: true, throwIfNoEntry: false })
   if (stats === undefined || (seal !== null && !isSealed(seal, stats))) return NOTHING
-  putAside(area, path, name)
+  renameSync(path, `${area.damaged.base}/${name}-${Date.now().toString(36)}`)
   syncDirectory(area.damaged)
   syncDirectory(from)
   return { done: [content], packed: seal === null }

@@ -174,8 +174,8 @@ export class DiskVersions implements Versions {
       options.signal.throwIfAborted()
       const task = { do: 'version-verify', root: this.#deps.root(), content } as const
       const { state, seal } = await abortable(this.#deps.workers.hash(task), options.signal)
-      // One of two damaged ones is gone, or there was one only.
-      if (state === 'gone') return wasDamaged ? 'damaged' : 'gone'
+      // One of two damaged ones is gone, or there was one only; with a seal it is there, and written to.
+      if (state === 'gone') return wasDamaged ? 'damaged' : seal === null ? 'gone' : 'busy'
       if (state === 'sound') {
         if (seal === null && this.#unreadable.delete(content)) this.#packed.add(content)
         return mended ? 'mended' : state

@@ -1,6 +1,6 @@
 // What the sweep of versions remembers, as bytes of a note: its clock, how far it had read the journal, and of each kept version when it was
-// first seen, of which files it was, and whether it went in a mass change. What does not decode counts as nothing known: then every version is
-// new, and none goes for a day.
+// first seen, of which files it was, and whether it went in a mass change. What does not decode counts as nothing known: then ages are taken
+// from the journal and the wall clock.
 import type { ContentId, NodeId } from '../core/ids.ts'
 import type { JournalEntry } from '../core/past.ts'
 

@@ -38,6 +38,8 @@ const TRIES = 3
 const SLICE = 20_000
 /** So far back it is looked up whose version one was. */
 const JOURNAL_ENTRIES = 200_000
+/** So old a version may be taken for by a wall clock, where nothing is remembered: not to go at once. */
+const MOST_AGE_MS = 364 * 24 * 3_600_000
 const TIDY_INTERVAL_MS = 24 * 3_600_000
 
 export interface SweepDeps {
@@ -118,15 +120,18 @@ export class Sweep {
     const note = await this.#remember(versions, uses)
     const bounds = await this.#bounds(versions, options)
     const keepAll = options.settings.versions === 'all'
-    const judged = versions.flatMap(version => keptAs(version, note, uses))
-    const verdicts = retain(judged, { now: note.clock, ...bounds, keepAll })
-    const ripe = new Set(this.#mark(verdicts))
+    const judged = (some: readonly KeptVersion[]): Kept[] => some.map(version => keptAs(version, note, uses))
+    const retention = { now: note.clock, ...bounds, keepAll }
+    const verdicts = retain(judged(kept), retention)
+    // What is not there stands in for nothing that is.
+    const ofLost = lost.length === 0 ? [] : retain(judged([...lost, ...kept]), retention).slice(0, lost.length)
+    const ripe = new Set(this.#mark([...verdicts, ...ofLost]))
     const forgotten = lost.flatMap(({ content }) => (ripe.delete(content) ? [content] : []))
     const dropped = await this.#drop([...ripe], options)
     await this.#tidy(versions, dropped)
     const gone = new Set(dropped)
     const bytes = kept.reduce((sum, { content, occupies }) => sum + (gone.has(content) ? 0 : occupies), 0)
-    const problems = [massProblem(note), problemOf(verdicts, bounds)].filter(problem => problem !== null)
+    const problems = [massProblem(note, kept), problemOf(verdicts, bounds)].filter(problem => problem !== null)
     return { kept: kept.length - dropped.length, bytes, marked: this.#marks.size, dropped, forgotten, problems }
   }
 
@@ -153,16 +158,19 @@ export class Sweep {
     const isNew = (content: ContentId): boolean => again.has(content) || !stored.seen.has(content)
     const fresh = unused.filter(({ content }) => isNew(content)).map(({ content }) => content)
     const files = await this.#filesOf(new Set(fresh))
+    // With nothing remembered, all would be of one hour, and a day later but one of each file would go.
+    const sinceOf = (time: number | null): number =>
+      stored.wall > 0 || time === null ? now : now - Math.min(MOST_AGE_MS, Math.max(0, clock.now() - time))
     const seen = new Map<ContentId, Seen>()
     for (const { content } of unused) {
       const known = stored.seen.get(content)
       if (known !== undefined && !again.has(content)) seen.set(content, known)
     }
-    for (const [content, of] of files) {
+    for (const [content, { of, time }] of files) {
       const known = stored.seen.get(content)
       // What comes back and goes again is not pinned for longer.
       const pinned = known !== undefined && isPinned(known, now) ? known.pinned : null
-      seen.set(content, { since: now, of, pinned })
+      seen.set(content, { since: sinceOf(time), of, pinned })
     }
     this.#pin(seen, entries, now)
     const note = { clock: now, wall: clock.now(), newest, seen }
@@ -183,12 +191,12 @@ export class Sweep {
     for await (const entry of this.#deps.store.journal({})) {
       const key = entryKey(entry)
       last ??= key
-      if (wall === 0) break
-      if (key === newest) before = entry.time
+      if (wall > 0 && key === newest) before = entry.time
       // A mass change may have begun before.
       if (before !== null && Math.abs(before - entry.time) > WINDOW_MS) break
       if (entries.length < JOURNAL_ENTRIES) entries.push(entry)
-      if (before !== null) continue
+      else if (wall === 0) break
+      if (before !== null || wall === 0) continue
       again.add(entry.facts.content)
       if (entry.was !== null) again.add(entry.was.facts.content)
     }
@@ -208,24 +216,28 @@ export class Sweep {
     }
   }
 
-  /** Which files each was a version of, and in which order they were replaced, by the journal. */
-  async #filesOf(fresh: ReadonlySet<ContentId>): Promise<Map<ContentId, readonly OfFile[]>> {
-    const orders = new Map<ContentId, Map<string, number>>([...fresh].map(content => [content, new Map()]))
+  /** Which files each was a version of, in which order they were replaced, and when the last of them was, by the journal. */
+  async #filesOf(fresh: ReadonlySet<ContentId>): Promise<Map<ContentId, Found>> {
+    const found = new Map(
+      [...fresh].map(content => [content, { orders: new Map<string, number>(), times: [] as number[] }]),
+    )
     let left = JOURNAL_ENTRIES
     if (fresh.size > 0)
-      for await (const { was, facts, node } of this.#deps.store.journal({})) {
+      for await (const { time, was, facts, node } of this.#deps.store.journal({})) {
         const file = fileOf(node)
         for (const content of [was?.facts.content, facts.content]) {
-          const known = content === undefined ? undefined : orders.get(content)
+          const known = content === undefined ? undefined : found.get(content)
           // The newest counts.
-          if (known?.has(file) === false) known.set(file, left)
+          if (known === undefined || known.orders.has(file)) continue
+          known.orders.set(file, left)
+          known.times.push(time)
         }
         if (--left === 0) break
       }
     return new Map(
-      [...orders].map(([content, known]) => {
-        if (known.size === 0) return [content, [{ file: fileOf(content), order: 0 }]]
-        return [content, [...known].map(([file, order]) => ({ file, order }))]
+      [...found].map(([content, { orders, times }]) => {
+        if (orders.size === 0) return [content, { of: [{ file: fileOf(content), order: 0 }], time: null }]
+        return [content, { of: [...orders].map(([file, order]) => ({ file, order })), time: times[0] ?? null }]
       }),
     )
   }
@@ -296,6 +308,12 @@ export class Sweep {
 
 type Bounds = Pick<RetentionOptions, 'limit' | 'room'>
 
+interface Found {
+  readonly of: readonly OfFile[]
+  /** By a wall clock; null: nobody knows. */
+  readonly time: number | null
+}
+
 interface Changed {
   /** Contents that came or went since the last run. */
   readonly again: ReadonlySet<ContentId>
@@ -309,26 +327,31 @@ function keptAs(
   { content, occupies }: KeptVersion,
   { clock, seen: allSeen }: SweepNote,
   uses: ReadonlyMap<ContentId, string>,
-): Kept[] {
+): Kept {
   const seen = allSeen.get(content)
   const inUse = uses.get(content) ?? null
-  if (seen === undefined) return [{ content, occupies, since: 0, of: [], pinned: false, inUse: inUse ?? 'it is new' }]
-  return [{ content, occupies, ...seen, pinned: isPinned(seen, clock), inUse }]
+  if (seen === undefined) return { content, occupies, since: 0, of: [], pinned: false, inUse: inUse ?? 'it is new' }
+  return { content, occupies, ...seen, pinned: isPinned(seen, clock), inUse }
 }
 
 function isPinned({ pinned }: Seen, now: number): boolean {
   return pinned !== null && now - pinned.at < PIN_MS
 }
 
-/** Something may have happened that nobody wanted: told for as long as it is sure to be undone. */
-function massProblem({ clock, wall, seen }: SweepNote): Problem | null {
-  const pins = [...seen.values()].filter(each => isPinned(each, clock))
-  if (pins.length === 0) return null
-  const files = new Set(pins.flatMap(({ of }) => of.map(({ file }) => file))).size
-  const began = Math.min(...pins.flatMap(({ pinned }) => pinned?.time ?? []))
-  const until = wall - clock + PIN_MS + Math.min(...pins.flatMap(({ pinned }) => pinned?.at ?? []))
-  const message = `Many files (${files}) were changed or deleted at once, at ${minuteOf(began)}. What they were is kept until ${minuteOf(until)} at least. If nobody meant that: kith undo --device NAME --since "${minuteOf(began)}" takes it back (kith history PATH says which device it was).`
-  return { code: 'mass-change', path: '', message }
+/** The last time that something happened which nobody may have wanted: told for as long as it is sure to be undone. */
+function massProblem({ clock, wall, seen }: SweepNote, kept: readonly KeptVersion[]): Problem | null {
+  let [first, last, noticed] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY]
+  const pins = kept.flatMap(({ content }) => {
+    const known = seen.get(content)
+    return known?.pinned != null && isPinned(known, clock) ? [known.pinned] : []
+  })
+  for (const { time } of pins) last = Math.max(last, time)
+  const newest = pins.filter(({ time }) => last - time <= WINDOW_MS)
+  if (newest.length === 0) return null
+  for (const { at, time } of newest) [first, noticed] = [Math.min(first, time), Math.min(noticed, at)]
+  const [began, until] = [minuteOf(first), minuteOf(wall - clock + PIN_MS + noticed)]
+  const message = `Many files (${newest.length}) were changed or deleted at once, at ${began}. What they were is kept until ${until} at least. If nobody meant that: kith undo --device NAME --since "${began}" takes it back (--dry-run shows what; kith history PATH says which device it was).`
+  return { code: 'mass-change-kept', path: '', message }
 }
 
 /** As people here write it, and may type it. */

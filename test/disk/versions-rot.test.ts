@@ -4,7 +4,7 @@ import { expect } from 'chai'
 import { contentOf } from '../../src/core/content-list.ts'
 import type { ContentId } from '../../src/core/ids.ts'
 import type { FolderDisk } from '../../src/core/ports.ts'
-import { areaPath, contentName, DAMAGED, PACKS, RECIPES, VERSIONS } from '../../src/disk/area.ts'
+import { areaPath, contentName, PACKS, RECIPES } from '../../src/disk/area.ts'
 import { openFolderDisk } from '../../src/disk/folder-disk.ts'
 import { DiskWorkers } from '../../src/disk/workers.ts'
 import { noise } from '../contract/versions-contract.ts'
@@ -114,40 +114,6 @@ describe('disk/versions: the recipe of a packed version is rotten', () => {
     await disk.versions.drop([content], { ...waiting, mayGo: () => true })
     expect(await given()).to.deep.equal([])
     expect(packed()).to.equal(0)
-  })
-})
-
-describe('disk/versions: what is left of a damaged version', () => {
-  let root = ''
-  let disk: FolderDisk
-  const left = (): number => readdirSync(areaPath(root, DAMAGED)).length
-
-  beforeEach(async () => {
-    root = temporaryRoot()
-    disk = await openFolderDisk(root, { folder: FOLDER, device: DEVICE, log: silent })
-    await disk.accept()
-    await disk.recover()
-  })
-  afterEach(async () => {
-    await disk.close()
-    rmSync(root, { recursive: true, force: true })
-  })
-
-  it('goes with the sound one that took its place; what nobody could mend stays', async () => {
-    const [mended, lost] = [noise(1), noise(2)].map(bytes => ({ bytes, content: contentOf(bytes).content }))
-    if (mended === undefined || lost === undefined) throw new Error('two were made')
-    for (const { bytes, content } of [mended, lost]) {
-      await disk.keepVersion(content, bytes)
-      rotAt(areaPath(root, VERSIONS, contentName(content)), 20)
-      expect(await disk.versions.verify(content, waiting)).to.equal('damaged')
-    }
-    expect(left()).to.equal(2)
-    await disk.keepVersion(mended.content, mended.bytes)
-    expect(left()).to.equal(2)
-    await disk.versions.drop([mended.content, lost.content], { ...waiting, mayGo: () => true })
-    expect(readdirSync(areaPath(root, DAMAGED)).map(name => name.split('-')[0])).to.deep.equal([
-      contentName(lost.content),
-    ])
   })
 })
 

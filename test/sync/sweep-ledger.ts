@@ -33,7 +33,7 @@ export class Ledger {
   readonly #since = new Map<ContentId, number>()
   readonly #marks = new Map<ContentId, number>()
   /** What was written over or restored, in order, and how much of it was there at the last look. */
-  readonly #journal: { readonly file: string; readonly contents: readonly ContentId[] }[] = []
+  readonly #journal: { readonly file: string; readonly contents: readonly ContentId[]; readonly wall: number }[] = []
   #lookedTo = 0
   #clock = 0
   #wall: number | null = null
@@ -43,14 +43,21 @@ export class Ledger {
     this.versions.set(content, version)
   }
 
-  noted(file: string, contents: readonly ContentId[]): void {
-    this.#journal.push({ file, contents })
+  noted(file: string, contents: readonly ContentId[], wall: number): void {
+    this.#journal.push({ file, contents, wall })
   }
 
   /** Marks live in memory. */
   restarted(): void {
     this.#lookedAt = null
     this.#marks.clear()
+  }
+
+  /** What was remembered is lost, as with a lost database. */
+  forget(): void {
+    this.#wall = null
+    this.#clock = 0
+    this.#since.clear()
   }
 
   gone(content: ContentId): void {
@@ -61,6 +68,7 @@ export class Ledger {
 
   /** All kept versions are looked at; returns those that may go now, if nobody needs them after all. */
   look({ elapsed, wall, used, limit, room, keepAll }: Look): ReadonlySet<ContentId> {
+    const isFirst = this.#wall === null
     const away = this.#wall === null ? 0 : Math.min(DAY, Math.max(0, wall - this.#wall))
     const passed = this.#lookedAt === null ? away : elapsed - this.#lookedAt
     this.#clock += this.#wall === null ? 0 : Math.max(1, passed)
@@ -74,7 +82,8 @@ export class Ledger {
     this.#lookedAt = elapsed
     for (const content of this.versions.keys()) {
       if (used.has(content)) this.#since.delete(content)
-      else if (!this.#since.has(content)) this.#since.set(content, this.#clock)
+      else if (!this.#since.has(content))
+        this.#since.set(content, this.#clock - (isFirst ? this.#ageByWall(content, wall) : 0))
     }
     const stay = new Set(used)
     for (const content of this.#since.keys())
@@ -88,6 +97,12 @@ export class Ledger {
       else if (!this.#marks.has(content)) this.#marks.set(content, elapsed)
     }
     return new Set([...this.#marks].filter(([, at]) => elapsed - at >= HOUR).map(([content]) => content))
+  }
+
+  /** The first look at a past that is there already. */
+  #ageByWall(content: ContentId, wall: number): number {
+    const at = this.#journal[this.#lastEntry(content)]?.wall
+    return at === undefined ? 0 : Math.min(YEAR - DAY, Math.max(0, wall - at))
   }
 
   #isYoung(content: ContentId): boolean {

@@ -246,7 +246,7 @@ export class SweepWorld {
     this.#crashIn = -1
     await this.store.commit({ journal: [entry], lists: [list] })
     this.#crashIn = crashIn
-    this.ledger.noted(file, was === null ? [now] : [now, was.facts.content])
+    this.ledger.noted(file, was === null ? [now] : [now, was.facts.content], this.wall)
     if (content === null && before !== undefined) this.rows.delete(before.id)
     else if (content !== null)
       this.rows.put({ ...fileRow(this.random, before?.id ?? this.rows.allocate()), name: file, content })

@@ -110,9 +110,10 @@ describe('the sweep of versions', () => {
   async function aged(): Promise<{ world: SweepWorld; old: ContentId }> {
     const world = new SweepWorld()
     await world.start()
+    await world.quiet()
     const old = await world.write('a')
     await world.write('a')
-    world.pass(1)
+    world.pass(HOUR)
     await world.quiet()
     return { world, old }
   }
@@ -122,6 +123,41 @@ describe('the sweep of versions', () => {
     world.pass(HOUR)
     return world.quiet()
   }
+
+  it('with nothing remembered, takes ages from the journal, and keeps what time would have kept', async () => {
+    const world = new SweepWorld()
+    await world.start()
+    for (let day = 0; day < 6; day++) {
+      await world.write('a')
+      world.pass(DAY)
+      await world.quiet()
+    }
+    const versions = new Set(world.versions.keys())
+    expect(versions.size).to.equal(5)
+    await world.store.commit({ notes: [{ name: 'sweep', bytes: Uint8Array.of(0) }] })
+    world.ledger.forget()
+    await world.restart()
+    for (let hour = 0; hour < 30; hour++) await next(world)
+    expect(new Set(world.versions.keys())).to.deep.equal(versions)
+  })
+
+  it('what is lost stands in for nothing that is there', async () => {
+    const world = new SweepWorld()
+    await world.start()
+    const first = await world.write('a')
+    const lost = await world.write('a')
+    await world.write('a')
+    world.pass(1)
+    await world.quiet()
+    areaOf(world.volume).versions.set(lost, Buffer.from('rotten'))
+    const signal = new AbortController().signal
+    const { damaged } = await world.past.archive.verify({ signal, onProgress: () => undefined })
+    expect(damaged.map(({ content }) => content)).to.deep.equal([lost])
+    world.ledger.gone(lost)
+    world.pass(DAY)
+    for (let hour = 0; hour < 3; hour++) expect(await next(world)).to.deep.equal([])
+    expect([...world.versions.keys()]).to.deep.equal([first])
+  })
 
   it('marks first, and drops an hour later', async () => {
     const { world, old } = await aged()
@@ -484,7 +520,7 @@ describe('the sweep of versions', () => {
 
     it('is told while what was there before it is kept: when it was, of how many files, until when, and how to undo it', async () => {
       const world = await forty()
-      const told = () => world.past.problems().filter(({ code }) => code === 'mass-change')
+      const told = () => world.past.problems().filter(({ code }) => code === 'mass-change-kept')
       const at = new Date(world.wall)
       const before = await writeOver(world, 0, 21)
       pin(world, before)
