@@ -13,10 +13,14 @@ const READING: Record<string, string> = {
   ROOT_GONE: 'The root of the folder is not there, or is another directory than before.',
 }
 
+/** These pass: the folder does not rest before they have. What may not be read, or is broken, may never be readable. */
+const PASSING = new Set(['EMFILE', 'ENFILE', 'ESTALE', 'ENOMEM', 'EAGAIN'])
+
 /** While looking or reading: what stands there stays unknown. */
 export function readingProblem(error: unknown, path: string): Problem {
   const code = systemCode(error) ?? 'unknown error'
-  return { code: 'unreadable', path, message: READING[code] ?? `It cannot be read (${code}).` }
+  const message = READING[code] ?? `It cannot be read (${code}).`
+  return { code: PASSING.has(code) ? 'failed' : 'unreadable', path, message }
 }
 
 const WRITING: Record<string, readonly [ProblemCode, string]> = {

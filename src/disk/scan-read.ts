@@ -10,7 +10,7 @@ import { isAbsent, readingProblem } from './problem-of.ts'
 import { kindOf, statOf } from './stat.ts'
 
 const KINDS: readonly Kind[] = ['file', 'directory', 'symlink']
-const PROBLEMS: readonly ProblemCode[] = ['unreadable', 'unsupported', 'mount', 'bad-name']
+const PROBLEMS: readonly ProblemCode[] = ['unreadable', 'unsupported', 'mount', 'bad-name', 'failed']
 const REPLACEMENT = '\ufffd'
 
 /** Directories, packed: texts joined by NUL (which no name contains), numbers in order. */

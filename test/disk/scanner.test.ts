@@ -56,7 +56,7 @@ describe('disk/scanner', () => {
     })
     const name = fc.string({ minLength: 1 }).filter(text => !text.includes('\0'))
     const problem: fc.Arbitrary<Problem> = fc.record({
-      code: fc.constantFrom('unreadable', 'unsupported', 'mount', 'bad-name'),
+      code: fc.constantFrom('unreadable', 'unsupported', 'mount', 'bad-name', 'failed'),
       path: name,
       message: name,
     })
