@@ -123,7 +123,8 @@ export class Oracle implements Words {
   /** Takes in what a person just put on the disk. */
   noteWritten(device: SimDevice, what: string): void {
     for (const { inode, name } of device.volume.all()) {
-      this.#names.add(nameKey(name))
+      // A person may spell a suffix in capitals, too: then it is a part of the name.
+      this.#names.add(nameKey(name)).add(nameKey(name.replace(SUFFIX, '')))
       if (inode.kind === 'directory' || this.#noted.has(inode.data)) continue
       this.#noted.add(inode.data)
       this.counts.contents++
