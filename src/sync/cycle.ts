@@ -173,8 +173,8 @@ export class Cycle {
   }
 
   /** May what has this stat have been written unseen? */
-  isUnsure(stat: Stat): boolean {
-    return this.#observer.isUnsure(stat)
+  isDoubted(stat: Stat): boolean {
+    return this.#observer.isDoubted(stat)
   }
 
   /** A file stands there now, by this device's own hand. */

@@ -87,7 +87,7 @@ export class FolderPast {
       commit: batch => replica().commit(batch),
       alone: (work, options) => this.#alone(work, options),
       isOn: () => this.#settings.versions === 'all',
-      isUnsure: stat => deps.cycle().isUnsure(stat),
+      isDoubted: stat => deps.cycle().isDoubted(stat),
       onWrote: (path, stat) => deps.cycle().wrote(path, stat),
     })
     const isWanted = (content: ContentId): boolean =>
@@ -216,6 +216,14 @@ export class FolderPast {
   /** Between two cycles: whoever waits for that. */
   turn(): Promise<void> {
     return this.#turns.run()
+  }
+
+  /** The folder stops: what is known of the others is all that there will be of it when they are away at the next start. */
+  async last(cycle: Cycle, state: FolderState): Promise<void> {
+    const { clock, peers, store } = this.#deps
+    const at = { now: clock.now(), journalLength: store.journalLength }
+    const known = peers.due(state, at, clock.elapsed(), { last: true })
+    if (known !== null) await cycle.replica.commit(known)
   }
 
   /** Nothing else is to be done now. */

@@ -214,10 +214,21 @@ class Engine implements FolderEngine {
     await this.#fetcher.stop()
     await this.#watch?.close()
     this.#watch = null
+    await this.#sayLast()
     await this.#cycle?.replica.drained()
     await this.#deps.disk.close()
     this.#changed.fire()
     this.#cycled.fire()
+  }
+
+  async #sayLast(): Promise<void> {
+    const cycle = this.#cycle
+    if (cycle === null || cycle.replica.broken !== null) return
+    try {
+      await this.#ages.last(cycle, this.state())
+    } catch (error) {
+      this.#deps.log.warn({ err: error }, 'what is known of other devices could not be stored')
+    }
   }
 
   attach(network: FolderNetwork): void {

@@ -248,6 +248,8 @@ class Detection {
         this.#claim(path, known)
         if (known === here) {
           if (entry.stat.mode !== known.stat.mode) this.#touched.push({ ...found, row: known })
+          // What was told of it was told under the path that it had.
+          if (directory && this.#rows.path(directory.id) !== listing.path) this.#need(path, false)
         } else {
           this.#moves.push({ ...found, row: known })
           this.#need(path, true)

@@ -25,7 +25,7 @@ export interface MenderDeps extends BringDeps {
   /** Stores what the rows changed; within `alone` only. */
   readonly commit: (batch: FolderBatch) => Promise<void>
   /** May what stands there differ from its row without showing it? Then it is looked at, and no damage. */
-  readonly isUnsure: (stat: Stat) => boolean
+  readonly isDoubted: (stat: Stat) => boolean
   /** Something in this directory is not as its row says: an edit, to be looked at. */
   readonly onDirty: (path: string) => void
   readonly onWrote: (path: string, stat: Stat) => void
@@ -84,7 +84,7 @@ export class Mender {
       report.bytes += row.size
       const found = result.list.content
       if (found === row.content) damage.forget(row.id)
-      else if (this.#deps.isUnsure(row.stat)) onDirty(parentPath(path))
+      else if (this.#deps.isDoubted(row.stat)) onDirty(parentPath(path))
       else await this.#damagedFile(row, path, found, report, options)
     }
   }

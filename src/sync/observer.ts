@@ -93,6 +93,11 @@ export class Observer {
     return isCoarse(stat) && since !== undefined && this.#deps.elapsed() - since < MOST_UNSURE_MS
   }
 
+  /** Was it not hashed again yet since it was written? What differs then is an edit that its times hid, however long it could not be read. */
+  isDoubted(stat: Stat): boolean {
+    return this.#suspects.has(stat.ino)
+  }
+
   #suspect(ino: number): void {
     if (!this.#suspects.has(ino)) this.#suspects.set(ino, this.#deps.elapsed())
   }

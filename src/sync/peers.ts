@@ -85,14 +85,14 @@ export class Peers {
     }
   }
 
-  /** What is to be remembered over a restart, where it is due; in a quiet moment. */
-  due(mine: FolderState, at: Moment, elapsed: number): FolderBatch | null {
+  /** What is to be remembered over a restart, where it is due, or `last`; in a quiet moment. */
+  due(mine: FolderState, at: Moment, elapsed: number, { last = false } = {}): FolderBatch | null {
     for (const peer of this.#peers.values()) {
       if (!agrees(peer, mine)) continue
       if (peer.synced === null) this.#unstored = true
       peer.synced = at
     }
-    const isDue = this.#unstored || (this.#peers.size > 0 && elapsed - this.#storedAt >= STORE_EVERY_MS)
+    const isDue = this.#unstored || (this.#peers.size > 0 && (last || elapsed - this.#storedAt >= STORE_EVERY_MS))
     if (!isDue) return null
     this.#unstored = false
     this.#storedAt = elapsed

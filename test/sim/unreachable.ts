@@ -474,4 +474,10 @@ export const UNREACHABLE: readonly Unreachable[] = [
     line: "if (at === undefined || at.id === ROOT_ROW) return ''",
     why: "a row's directory has a row",
   },
+  {
+    file: 'src/sync/local-changes.ts',
+    what: '&& 1',
+    line: 'if (directory && this.#rows.path(directory.id) !== listing.path) this.#need(path, false)',
+    why: 'what is as its row says is in a directory that has a row',
+  },
 ]

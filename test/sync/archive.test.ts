@@ -863,6 +863,19 @@ describe('the archive', () => {
         await stage.meet()
       }))
 
+    it('as of when this device stopped, where the others are away when it starts again', () =>
+      scene({}, async stage => {
+        await stage.begin(p => p.write('f', 'f1'))
+        await stage.act(0, p => p.write('f', 'f2'))
+        expect(await copies(stage, 0)).to.deep.include({ files: { f: 'anna,bert' } })
+        for (const device of [stage.a, stage.b]) await done(stage, device.stop())
+        stage.a.start()
+        await stage.world.pass(10_000)
+        expect(await copies(stage, 0)).to.deep.include({ files: { f: 'anna,bert' }, stale: 'bert' })
+        stage.b.start()
+        await stage.meet()
+      }))
+
     it('and knows what would go with a device', () =>
       scene({ devices: 3 }, async stage => {
         await stage.begin(p => p.write('f', 'f1'))

@@ -40,7 +40,7 @@ class World {
   /** Contents that were asked for there. */
   readonly asked: ContentId[] = []
   onAsked: () => void = () => undefined
-  isUnsure = false
+  isDoubted = false
   refusal: Error | null = null
   damage = new Damage()
   verifier = this.#start()
@@ -58,7 +58,7 @@ class World {
       network: () => (this.peer === null ? null : this.#network(this.peer)),
       emit: event => this.events.push(event),
       commit: batch => store.commit({ ...batch, rows: rows.takeChanges() }),
-      isUnsure: () => this.isUnsure,
+      isDoubted: () => this.isDoubted,
       onDirty: path => this.dirty.push(path),
       onWrote: path => this.wrote.push(path),
       alone: work => (this.refusal === null ? work() : Promise.reject(this.refusal)),
@@ -174,7 +174,7 @@ describe('sync/verify', () => {
       world.file('f', 'sound')
       world.rot('f')
       world.has('sound')
-      world.isUnsure = true
+      world.isDoubted = true
       expect((await world.run()).damaged).to.deep.equal([])
       expect(world.dirty).to.deep.equal([''])
       expect(world.asked, 'nothing is fetched for it').to.deep.equal([])
