@@ -202,7 +202,7 @@ describe('the past in a journal', () => {
       console.log(`      ${ms.toFixed(0)} ms, main loop held for at most ${longest.toFixed(0)} ms`)
       expect(known.filter(yes => yes)).to.have.length(5_000)
       // A busy machine is slow; one stretch over all entries would take many times as long.
-      expect(longest).to.be.below(500)
+      expect(longest).to.be.below(Math.max(500, ms / 4))
     } finally {
       await database.close()
       await removeHomes()
