@@ -148,9 +148,8 @@ describe('fault: rot', function () {
     await lamp.start()
     await desk.start()
     await linked(desk, lamp)
-    // Linked devices share a folder a moment later.
-    const shares = async (): Promise<boolean> =>
-      (await desk.folder('docs')).devices.some(({ connected, inSync }) => connected && inSync)
+    // Linked devices share a folder a moment later: the one lacks what only the other has.
+    const shares = async (): Promise<boolean> => (await lamp.folder('docs')).need.files === lone.length
     await until(shares, { timeoutMs: 30_000, what: 'desk and lamp share the folder' })
     const run = await desk.cli(['verify', '--json'], { timeoutMs: 120_000 })
     const { checked, damaged } = JSON.parse(run.stdout) as Verified
