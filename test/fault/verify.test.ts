@@ -144,27 +144,31 @@ describe('fault: rot', function () {
     expect([...files, ...versions].map(look), 'no stat shows it').to.deep.equal(before)
     for (const [n, file] of [...files, ...versions].entries())
       expect(readFileSync(file).equals(bytes[n] as Buffer), `${file} is rotten`).to.equal(false)
+    const rotten = new Map(files.map(file => [file.slice(root.length + 1), readFileSync(file)]))
 
     await lamp.start()
     await desk.start()
     await linked(desk, lamp)
-    // Linked devices share a folder a moment later: the one lacks what only the other has.
-    const shares = async (): Promise<boolean> => (await lamp.folder('docs')).need.files === lone.length
-    await until(shares, { timeoutMs: 30_000, what: 'desk and lamp share the folder' })
+    // What was stored last is read again after a start: some of the files may be found and mended before anybody asks.
+    const isSound = (name: string): boolean => !readFileSync(`${root}/${name}`).equals(rotten.get(name) as Buffer)
+    const others = [50, 51, 52].map(path)
+    const early = others.filter(isSound)
     const run = await desk.cli(['verify', '--json'], { timeoutMs: 120_000 })
     const { checked, damaged } = JSON.parse(run.stdout) as Verified
     const mended = damaged.filter(({ repaired }) => repaired)
-    figure(`${checked} read, ${damaged.length} damaged, ${mended.length} mended`)
+    await until(async () => others.every(isSound), { timeoutMs: 60_000, what: 'what another device has is mended' })
+    const found = new Set([...early, ...names(damaged)])
+    figure(`${checked} read, ${found.size} damaged, ${new Set([...others, ...names(mended)]).size} mended`)
     expect(run.code, 'not all could be mended').to.equal(1)
     expect(damaged.filter(({ version }) => version)).to.have.length(VERSIONS)
     expect(
       new Set(damaged.filter(({ version }) => version).map(each => each.path)).size,
       'named by their paths',
     ).to.equal(VERSIONS)
-    expect(names(damaged.filter(({ version }) => !version))).to.deep.equal(
-      files.map(file => file.slice(root.length + 1)),
+    const asked = names(damaged.filter(({ version }) => !version))
+    expect([...new Set([...early, ...asked])].sort()).to.deep.equal(
+      files.map(file => file.slice(root.length + 1)).sort(),
     )
-    expect(names(mended.filter(({ version }) => !version))).to.deep.equal([50, 51, 52].map(path))
     expect(names(mended.filter(({ version }) => version))).to.deep.equal(range(0, HELD_ELSEWHERE).map(path))
 
     for (const [n, file] of files.entries()) expect(readFileSync(file).equals(bytes[n] as Buffer), file).to.equal(n < 3)
