@@ -1,6 +1,5 @@
 // The network as the daemon sees it: builds the parts of this folder, in order, and joins them up. It promises that a device which is
 // no member gets no further than a pairing window, and that whoever is removed is cut at once. It holds no rules of its own.
-import { timeoutSignal } from '../core/timeout.ts'
 import './polyfill.ts'
 import type { Connection, Stream } from '@libp2p/interface'
 import type { Libp2p } from 'libp2p'
@@ -18,6 +17,7 @@ import type {
   SharedFolder,
   Waiting,
 } from '../core/ports.ts'
+import { timeoutSignal } from '../core/timeout.ts'
 import { AddressBook } from './address-book.ts'
 import type { Interfaces } from './addresses.ts'
 import { formatAddress, MAX_ADDRESSES_PER_DEVICE, mayDial, parseAddress } from './addresses.ts'

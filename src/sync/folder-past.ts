@@ -219,19 +219,21 @@ export class FolderPast {
   }
 
   /** The folder stops: what is known of the others is all that there will be of it when they are away at the next start. */
-  async last(cycle: Cycle, state: FolderState): Promise<void> {
+  last(cycle: Cycle, state: FolderState): Promise<void> {
+    return this.#storePeers(cycle, state, { last: true })
+  }
+
+  async #storePeers(cycle: Cycle, state: FolderState, options: { readonly last?: boolean } = {}): Promise<void> {
     const { clock, peers, store } = this.#deps
     const at = { now: clock.now(), journalLength: store.journalLength }
-    const known = peers.due(state, at, clock.elapsed(), { last: true })
+    const known = peers.due(state, at, clock.elapsed(), options)
     if (known !== null) await cycle.replica.commit(known)
   }
 
   /** Nothing else is to be done now. */
   async quiet(cycle: Cycle, state: FolderState): Promise<void> {
-    const { clock, peers, sweepTurn, stopped, store } = this.#deps
-    const at = { now: clock.now(), journalLength: store.journalLength }
-    const known = peers.due(state, at, clock.elapsed())
-    if (known !== null) await cycle.replica.commit(known)
+    const { sweepTurn, stopped } = this.#deps
+    await this.#storePeers(cycle, state)
     if (cycle.busy) return
     const isThrough = !cycle.unfinished && cycle.wants.size === 0
     if (isThrough && !this.restored.empty) await cycle.replica.commit(this.restored.clear())
