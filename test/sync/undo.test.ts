@@ -257,22 +257,29 @@ describe('sync: undo of one device', () => {
       })
       return [...lines]
     }
+
+    /** The fourth writes v2, then the second does these, and nobody else is linked with them until the fourth is off. */
+    const amongThem =
+      (...acts: readonly ((p: SimDevice['person']) => void)[]) =>
+      async (stage: Scene): Promise<void> => {
+        const { world, a, b, c } = stage
+        for (const one of [a, c])
+          for (const other of [b, stage.device(3)]) world.network.setLinked(one.id, other.id, false)
+        await stage.act(3, p => p.write('f', '\0v2'))
+        await world.pass(10_000)
+        for (const act of acts) {
+          await stage.act(1, act)
+          await world.pass(10_000)
+        }
+        await stopped(stage, stage.device(3))
+        for (const one of [a, c]) world.network.setLinked(one.id, b.id, true)
+        await world.pass(30_000)
+      }
+
     it('leaves what the absent one wrote to as well, and says who could tell', async () => {
       const lines = await lost(
         p => p.write('f', '\0v1'),
-        async stage => {
-          // The two are among themselves.
-          const { world, a, b, c } = stage
-          for (const one of [a, c])
-            for (const other of [b, stage.device(3)]) world.network.setLinked(one.id, other.id, false)
-          await stage.act(3, p => p.write('f', '\0v2'))
-          await world.pass(10_000)
-          await stage.act(1, p => p.write('f', '\0v3'))
-          await world.pass(10_000)
-          await stopped(stage, stage.device(3))
-          for (const one of [a, c]) world.network.setLinked(one.id, b.id, true)
-          await world.pass(30_000)
-        },
+        amongThem(p => p.write('f', '\0v3')),
       )
       expect(lines).to.deep.equal(['unclear f', 'silent b', 'silent d'])
     })
@@ -280,21 +287,10 @@ describe('sync: undo of one device', () => {
     it('leaves what came in the place of what the absent one wrote', async () => {
       const lines = await lost(
         p => p.write('f', '\0v1'),
-        async stage => {
-          // The two are among themselves.
-          const { world, a, b, c } = stage
-          for (const one of [a, c])
-            for (const other of [b, stage.device(3)]) world.network.setLinked(one.id, other.id, false)
-          await stage.act(3, p => p.write('f', '\0v2'))
-          await world.pass(10_000)
-          await stage.act(1, p => p.remove('f'))
-          await world.pass(10_000)
-          await stage.act(1, p => p.write('f', '\0v3'))
-          await world.pass(10_000)
-          await stopped(stage, stage.device(3))
-          for (const one of [a, c]) world.network.setLinked(one.id, b.id, true)
-          await world.pass(30_000)
-        },
+        amongThem(
+          p => p.remove('f'),
+          p => p.write('f', '\0v3'),
+        ),
       )
       expect(lines).to.deep.equal(['unclear f', 'silent b', 'silent d'])
     })
