@@ -25,6 +25,8 @@ export class Evidence {
   /** Rows of directories that are not what they were, though they stand where they were: copied back, or made anew. */
   readonly #copied: Set<RowId>
   readonly #standsAt: ReadonlyMap<RowId, string>
+  /** Rows of files over which something was brought that this device had up to date elsewhere. */
+  readonly #broughtOver: ReadonlySet<RowId>
 
   /** `copied`: what earlier looks of this rejoin found; added to. */
   constructor(deps: EvidenceDeps, changes: LocalChanges, copied: Set<RowId>) {
@@ -42,6 +44,7 @@ export class Evidence {
     ])
     out.add(ROOT_ROW)
     if (![...deps.rows.children(ROOT_ROW)].some(row => !out.has(row.id))) this.#copied.add(ROOT_ROW)
+    this.#broughtOver = new Set(edits.filter(found => this.#isBrought(found)).map(({ row }) => row.id))
   }
 
   /** Its inode and times say nothing from now on: what its row spoke of stood in another one, or the daemon itself changed it. */
@@ -86,9 +89,21 @@ export class Evidence {
     return this.#isSince(kind === 'directory' ? stat.birthUs : stat.ctimeUs)
   }
 
-  /** Written while the folder rejoined. The daemon itself may have moved it since, which leaves that time alone. */
+  /**
+   * Written or brought here while the folder rejoined. The daemon itself may have moved it since: that changes the one time, and its row
+   * then says where it stands.
+   */
   isWrittenSince({ row, observed: { stat } }: FoundRow): boolean {
-    return this.#isSince(stat.ctimeUs) && this.#isSince(stat.mtimeUs) && stat.ctimeUs > row.stat.ctimeUs
+    if (!this.#isSince(stat.ctimeUs) || stat.ctimeUs <= row.stat.ctimeUs) return false
+    return this.#isSince(stat.mtimeUs) || this.#broughtOver.has(row.id)
+  }
+
+  #isBrought({ row, observed: { kind, stat } }: FoundRow): boolean {
+    return this.#deps.rows.byInode(stat.ino).some(other => {
+      if (other.id === row.id || other.kind !== kind || !sameObject(other.stat, stat)) return false
+      const isSame = other.stat.size === stat.size && other.stat.mtimeUs === stat.mtimeUs
+      return isSame && stat.ctimeUs > other.stat.ctimeUs && this.isUpToDate(other)
+    })
   }
 
   #isSince(us: number): boolean {

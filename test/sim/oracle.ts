@@ -99,9 +99,15 @@ export class Oracle implements Words {
     this.#replaced.get(device)?.clear()
   }
 
+  /** A database is lost: what it alone could tell from the past is let go of, and stays a kept version. */
+  async losesDatabase(device: SimDevice): Promise<void> {
+    for (const word of await this.#unseenWords(device)) this.#disposed.set(word, `${device.name}, by a lost database`)
+  }
+
   /**
-   * Words that the daemon published as deleted from where they were and never saw where they stand now (its watcher lost that): a disk that is
-   * put back over them takes the last that anybody could know of them, and shows them where they are known to be gone.
+   * Words that the daemon published as deleted from where they were and never saw where they stand now (its watcher lost that). A disk that is
+   * put back over them takes the last that anybody could know of them, and shows them where they are known to be gone; with the database
+   * goes what tells them from an old copy of the disk.
    */
   async #unseenWords(device: SimDevice): Promise<Set<string>> {
     const rows = await device.database.loadRows()

@@ -234,6 +234,7 @@ class HistoryRun {
     this.#rollbacks++
     if (step.do === 'erase') {
       this.world.trace(`${device.name} loses its database`)
+      await this.#oracle.losesDatabase(device)
       return device.eraseDatabase()
     }
     if (copy === undefined) return
