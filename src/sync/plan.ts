@@ -61,6 +61,8 @@ class Planner {
   readonly #puts: PlannedStep[] = []
   readonly #removals: PlannedStep[] = []
   readonly #left: NodeId[] = []
+  /** Directories that went while something of them was parked: their rows go when that stands somewhere. */
+  readonly #gone = new Set<RowId>()
 
   constructor(input: DifferencesInput) {
     this.#rows = input.rows
@@ -263,6 +265,7 @@ class Planner {
         const into = this.#standing(to)
         if (into !== parent) {
           if (into !== undefined && !this.#rows.within(into, row.id)) this.#rows.put({ ...now, ...at, parent: into })
+          this.#forgetGone()
           return false
         }
         // While the content is still to come the row takes the placement, not the dots: it does not show them.
@@ -271,6 +274,7 @@ class Planner {
           : item.refs
         const copy = fills ? now.copy : entry.copy
         this.#rows.put({ ...now, ...at, parent, nodes, copy })
+        this.#forgetGone()
         return true
       },
     })
@@ -404,11 +408,22 @@ class Planner {
       action: 'deleted',
       directory: row.nodes[0]?.id ?? ROOT_NODE,
       done: () => {
-        if (!this.#rows.hasChildren(row.id)) this.#rows.delete(row.id)
+        this.#gone.add(row.id)
+        this.#forgetGone()
         return true
       },
     })
     return true
+  }
+
+  /** The rows of what was removed. While something of it is parked, that one's row would have none above it. */
+  #forgetGone(): void {
+    // What is inside of something that goes went before it.
+    for (const id of this.#gone) {
+      if (this.#rows.hasChildren(id)) continue
+      this.#rows.delete(id)
+      this.#gone.delete(id)
+    }
   }
 }
 

@@ -246,4 +246,23 @@ describe('found by random histories', () => {
         ).to.deep.equal([])
       }
     }))
+
+  it('a directory that goes while something of it is on its way to the very name: nobody is told that it was deleted', () =>
+    scene({}, async stage => {
+      await stage.begin(p => {
+        p.mkdir('Y')
+        p.write('Y/f', 'f')
+      })
+      stage.world.partition()
+      await stage.act(1, p => p.mkdir('X'))
+      await stage.act(0, p => p.rename('Y', 'X'))
+      await stage.act(0, p => p.rename('X/f', 'Y'))
+      await stage.meet()
+      await stage.world.pass(5_000)
+      await stage.b.engine.rescan({ signal: new AbortController().signal })
+      await stage.world.rest()
+      expect(stage.tree()).to.deep.equal({ 'X/': '', Y: 'f' })
+      const gone = stage.b.events.filter(event => event.type === 'file:published' && event.action === 'deleted')
+      expect(gone).to.deep.equal([])
+    }))
 })
