@@ -116,6 +116,8 @@ class Engine implements FolderEngine {
   #paused = false
   /** A person said that what is gone is really gone. */
   #believe = false
+  /** A person said that what is gone is to come back. */
+  #rejected = false
   #activity: FolderActivity = 'scanning'
   /** The first full look since the start (or since a halt ended) was published. */
   #scanned = false
@@ -124,6 +126,8 @@ class Engine implements FolderEngine {
   #mayLook = false
   /** Something came that was not compared with the disk yet. */
   #received = false
+  /** A piece of what is done in quiet moments runs. */
+  #keepsUp = false
   #fullScanning = false
   #fullScans = 0
   #nextRescanAt = 0
@@ -174,7 +178,7 @@ class Engine implements FolderEngine {
       wake: () => this.#wake.fire(),
       onNews: () => this.#news(),
       onUntidy: () => this.#hint(() => (this.#untidy = true)),
-      onDirty: path => this.#hint(() => this.#dirty.add(path)),
+      onDirty: path => this.#onFound(path),
       onProblems: () => this.#changed.fire(),
     })
     this.#journal = new JournalKeeper({ store, disk, log, device: options.device, now: () => clock.now() })
@@ -328,9 +332,16 @@ class Engine implements FolderEngine {
     if (this.#scanned && clock.elapsed() >= this.#nextRescanAt) this.#dirty.addAll()
   }
 
+  /** The upkeep of the past found something in this directory. What it finds itself must not end its piece: it would begin anew for ever. */
+  #onFound(path: string): void {
+    this.#dirty.add(path)
+    if (!this.#keepsUp) this.#wake.fire()
+  }
+
   /** One piece of what is done in quiet moments; whatever wakes the folder, or is due, ends it. */
   async #keepUp(mostMs: number): Promise<void> {
     const { clock, log } = this.#deps
+    this.#keepsUp = true
     const work = new AbortController()
     const end = (): void => work.abort(new KithError('stopped', 'The folder has something to do.'))
     const deaf = this.#wake.listen(end)
@@ -341,6 +352,7 @@ class Engine implements FolderEngine {
     } catch (error) {
       log.warn({ err: error }, 'the upkeep of the past failed and is tried again')
     } finally {
+      this.#keepsUp = false
       deaf()
       this.#stop.signal.removeEventListener('abort', end)
       end()
@@ -355,6 +367,7 @@ class Engine implements FolderEngine {
     if (this.#cycle === null || this.#cycle.replica.broken !== null) await this.#reload()
     const cycle = this.#live()
     if (!(await this.#rootIsGood())) return RETRY_MS
+    if (this.#rejected) await this.#forgetRows(cycle)
     if (cycle.replica.pulling || cycle.judging) {
       const waitMs = this.#peerWaitMs()
       this.#waitsForPeer = waitMs > 0
@@ -484,7 +497,7 @@ class Engine implements FolderEngine {
 
   /** Looks at the root, and halts or ends a halt by what it finds. */
   async #rootIsGood(): Promise<boolean> {
-    const hadEntries = !this.#believe && (this.#cycle?.replica.rows.size ?? 0) > 1
+    const hadEntries = !this.#believe && !this.#rejected && (this.#cycle?.replica.rows.size ?? 0) > 1
     const halt = haltOf(await this.#deps.disk.check({ hadEntries }), this.name)
     if (halt !== null) {
       this.#setHalt(halt)
@@ -527,13 +540,24 @@ class Engine implements FolderEngine {
 
   async reject(): Promise<void> {
     this.#needHalt()
-    await this.#deps.disk.accept()
-    // What this device believed to have is forgotten: what the shared tree shows is wanted again, what lies here is equal or new.
-    const { replica } = this.#live()
+    // Before the root counts as good again: nothing may be looked at with the rows that are to go.
+    this.#rejected = true
+    try {
+      await this.#deps.disk.accept()
+    } catch (error) {
+      this.#rejected = false
+      throw error
+    }
+    this.#hint(() => this.#dirty.addAll())
+  }
+
+  /** What this device believed to have: what the shared tree shows is wanted again, what lies here is equal or new. */
+  async #forgetRows(cycle: Cycle): Promise<void> {
+    const { replica } = cycle
     for (const row of [...replica.rows.all()]) if (row.id !== ROOT_ROW) replica.rows.delete(row.id)
     await replica.commit({})
-    this.#live().compareAll()
-    this.#hint(() => this.#dirty.addAll())
+    this.#rejected = false
+    cycle.compareAll()
   }
 
   // ------------------------------------------------------------------------------------------------ what the network asks
