@@ -109,6 +109,7 @@ export class FolderPast {
       onRevised: deps.onNews,
       onUntidy: deps.onUntidy,
       verify: options => this.#upkeep.verify(options),
+      accept: (path, options) => this.#upkeep.accept(path, options),
     })
     this.#copies = new CopiesWatch({
       ...{ device, clock: deps.clock },

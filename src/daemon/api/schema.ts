@@ -162,8 +162,12 @@ export const historySchema = z
         devices: z.array(z.string()),
         /** It is a conflict copy: of this path. */
         copyOf: z.string().nullable(),
+        /** What lies on this disk is known not to be what it should be. */
+        damaged: z.boolean(),
       })
       .nullable(),
+    /** Devices that have the folder and could not be asked. */
+    away: z.array(namedDeviceSchema),
   })
   .openapi('History')
 
@@ -259,9 +263,15 @@ export const verifySchema = z
     bytes: bytesSchema,
     /** Kept a moment ago and not what they were: whether that is damage is known in a minute or two. */
     unverified: z.int().min(0),
+    /** Of what file each of them is a version, where that is known. */
+    unverifiedFiles: z.array(z.object({ folder: z.string(), path: z.string() })),
+    /** Folders that are paused, and so were not read. */
+    paused: z.array(z.string()),
     damaged: z.array(
       z.object({
         folder: z.string(),
+        /** Of the folder, on this device. */
+        root: z.string(),
         path: z.string(),
         /** A kept version, not a file of the tree. */
         version: z.boolean(),
@@ -269,12 +279,24 @@ export const verifySchema = z
         repaired: z.boolean(),
         /** Whether it is sound cannot be told. */
         unreadable: z.boolean(),
+        /** Of a file that is not repaired: devices that were not asked, and the newest other version that can be had. */
+        away: z.array(z.string()),
+        earlier: z.string().nullable(),
       }),
     ),
     /** The last monthly rehearsals of a restore. */
     drills: z.array(z.object({ folder: z.string(), time, checked: z.int().min(0), damaged: z.int().min(0) })),
   })
   .openapi('Verified')
+
+export const acceptedSchema = z
+  .object({
+    folder: z.string(),
+    path: z.string(),
+    /** `repaired`: a device had it sound; `sound`: there was nothing to accept. */
+    outcome: z.enum(['accepted', 'repaired', 'sound']),
+  })
+  .openapi('Accepted')
 
 export const copiesSchema = z
   .object({
@@ -287,6 +309,8 @@ export const copiesSchema = z
         holders: z.array(z.string()),
         /** Is it on this device? */
         here: z.boolean(),
+        /** What lies on this disk is known not to be what it should be. */
+        damaged: z.boolean(),
       }),
     ),
     /** Of which no other device is known to hold the newest content. */
