@@ -297,6 +297,7 @@ function addPastCommands(program: Command, run: Runner): void {
     .command('verify')
     .description('read every file and kept version again; what is damaged is repaired from another device')
     .argument('[name]', 'only this folder')
+    .option('--accept <path>', 'take a damaged file that no device has sound as it is now, as an edit', nonEmpty)
     .action(run(async () => (await import('./commands/restore.ts')).verify))
   program
     .command('copies')

@@ -8,7 +8,14 @@ import { ROOT_ROW } from '../core/ids.ts'
 import type { FileVersion, RewindOutcome, Stood, Whereabouts } from '../core/past.ts'
 import type { FolderStore, Waiting } from '../core/ports.ts'
 import type { RowTable } from '../core/rows.ts'
-import type { Acceptance, CopiesStatus, FolderArchive, RewindRequest, UndoRequest, VerifyOutcome } from '../core/status.ts'
+import type {
+  Acceptance,
+  CopiesStatus,
+  FolderArchive,
+  RewindRequest,
+  UndoRequest,
+  VerifyOutcome,
+} from '../core/status.ts'
 import { entryAt, entryPath, listConflicts, resolutionOf } from './conflicts.ts'
 import { type Absent, type CopiesDeps, copiesOf, heldOnlyBy } from './copies.ts'
 import { askForDeeds } from './deeds.ts'

@@ -148,10 +148,14 @@ describe('verification', () => {
         world.heal()
         await world.pass(60_000)
         expect(world.tree(b), 'not spread').to.deep.equal({})
+        const missing = (): unknown[] =>
+          b.engine.status().problems.flatMap(({ code, path }) => (code === 'content-missing' ? [path] : []))
+        expect(missing(), 'the other one names what nobody has').to.deep.equal(['f'])
         expect(await accept(world, a, 'f')).to.equal('accepted')
         await stage.meet()
         expect(stage.tree()).to.deep.equal({ f: rotten })
         expect(problems(a)).to.deep.equal([])
+        expect(missing()).to.deep.equal([])
         expect((await verify(world, a)).damaged).to.deep.equal([])
       }))
 
@@ -184,6 +188,19 @@ describe('verification', () => {
         expect(stage.tree()).to.deep.equal({ f: rotten })
       }))
   })
+
+  it('refuses a folder that is paused', () =>
+    scene({}, async stage => {
+      const { world, a } = stage
+      await stage.begin(p => p.write('f', 'sound'))
+      await a.engine.pause()
+      const failed = await verify(world, a).then(
+        () => null,
+        error => error as { code: string; message: string },
+      )
+      expect(failed).to.include({ code: 'folder-paused' })
+      expect(failed?.message).to.contain('kith folder resume')
+    }))
 
   it('calls no edit damage', () =>
     scene({}, async stage => {

@@ -399,6 +399,7 @@ export type ChangeBody = z.infer<typeof changeSchema>
 export type OutcomeBody = z.infer<typeof outcomeSchema>
 export type DiffBody = z.infer<typeof diffSchema>
 export type CopiedBody = z.infer<typeof copiedSchema>
+export type AcceptedBody = z.infer<typeof acceptedSchema>
 export type ResolvedBody = z.infer<typeof resolvedSchema>
 export type VerifyBody = z.infer<typeof verifySchema>
 export type CopiesBody = z.infer<typeof copiesSchema>
