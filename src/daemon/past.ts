@@ -41,6 +41,9 @@ export interface PastDeps {
 /** Of damaged files it is looked up what else there is. */
 const MOST_REMEDIES = 20
 
+/** Problems that keep what is newer from this disk. */
+const BEHIND: ReadonlySet<string> = new Set(['unreadable', 'content-missing'])
+
 interface Spot {
   readonly engine: FolderEngine
   /** Relative to the folder. */
@@ -107,7 +110,9 @@ export class Past {
       dryRun,
       signal: options.signal,
     })
-    return this.#outcome([{ engine, outcome }], options)
+    const body = await this.#outcome([{ engine, outcome }], options)
+    const isNothing = outcome.changes.length + outcome.missing.length + outcome.unclear.length === 0
+    return isNothing ? { ...body, behind: behindOf(engine, path, version) } : body
   }
 
   /** `restore --to`: to a place of its own, as a copy. */
@@ -267,7 +272,13 @@ export class Past {
       outcome.kept.map(({ path, by }) => ({ folder: engine.name, path, by: by === null ? null : this.#name(by) })),
     )
     const silent = [...new Set(outcomes.flatMap(({ outcome }) => outcome.silent))]
-    return { ...outcomeBody(outcomes), silent: silent.map(id => ({ id, name: this.#name(id) })), kept, pending }
+    return {
+      ...outcomeBody(outcomes),
+      behind: [],
+      silent: silent.map(id => ({ id, name: this.#name(id) })),
+      kept,
+      pending,
+    }
   }
 
   // -- what a restore to elsewhere copies
@@ -395,7 +406,7 @@ const ROOT_FACTS = { content: '' as CopyItem['facts']['content'], size: 0, mtime
 
 function outcomeBody(
   outcomes: readonly { engine: FolderEngine; outcome: RewindOutcome }[],
-): Omit<OutcomeBody, 'silent' | 'kept' | 'pending'> {
+): Omit<OutcomeBody, 'silent' | 'kept' | 'pending' | 'behind'> {
   const all = (pick: (outcome: RewindOutcome) => readonly Change[]): ChangeBody[] =>
     outcomes.flatMap(({ engine, outcome }) => pick(outcome).map(change => changeBody(engine, change)))
   return {
@@ -426,7 +437,21 @@ function damagedPaths(engine: FolderEngine): ReadonlySet<string> {
 async function fileVersion(engine: FolderEngine, path: string, start: string, options: Waiting): Promise<FileVersion> {
   const found = byStart(start, await engine.archive.history(path, options), 'kith history')
   if (found.kind !== 'directory') return found
-  throw new KithError('bad-usage', `"${printable(path)}" is a directory: say with --at as of when.`)
+  const what = path === '' ? 'That' : `"${printable(path)}"`
+  throw new KithError('bad-usage', `${what} is a directory: say with --at as of when.`)
+}
+
+/** What this disk does not show though all devices agreed on it: it is what a restore compares with. */
+function behindOf(engine: FolderEngine, path: string, version: FileVersion | null): OutcomeBody['behind'] {
+  const folder = engine.name
+  const problems = engine
+    .status()
+    .problems.filter(({ code, path: at }) => BEHIND.has(code) && at !== '' && isWithin(at, path))
+  if (problems.length > 0) return problems.map(({ path: at, message }) => ({ folder, path: at, message }))
+  if (version === null) return []
+  const now = engine.archive.whereabouts(path, [version])
+  const isSame = now === null || now.path !== path || now.facts.content === version.facts.content
+  return isSame ? [] : [{ folder, path, message: 'a newer version is still on its way to this disk' }]
 }
 
 /** A directory may have no file in it. */

@@ -60,7 +60,7 @@ export class Archive implements FolderArchive {
     const found = await this.#deps.history.versions({ path, stands: this.#standing(path) }, options)
     const versions = found.length > 0 ? found : this.#untold(path)
     if (versions.length === 0)
-      throw new KithError('not-found', `No device that answers knows anything of ${printable(path)}.`)
+      throw new KithError('not-found', `No device that answers knows anything of ${nameOf(path)}.`)
     return versions
   }
 
@@ -189,12 +189,12 @@ export class Archive implements FolderArchive {
     if (found === undefined)
       throw new KithError(
         'no-such-version',
-        `${printable(path)} has no version ${printable(id)}: kith history names those it has.`,
+        `${nameOf(path)} has no version ${printable(id)}: kith history names those it has.`,
       )
     if (found.kind === 'directory')
       throw new KithError(
         'no-such-version',
-        `${printable(path)} was a directory then: say the time instead (--at), and it comes back with what was in it.`,
+        `${nameOf(path)} was a directory then: say the time instead (--at), and it comes back with what was in it.`,
       )
     return { ...found, node: this.#deps.replica().rows.at(path)?.nodes[0]?.id ?? ('' as NodeId) }
   }
@@ -232,4 +232,8 @@ export class Archive implements FolderArchive {
       },
     ]
   }
+}
+
+function nameOf(path: string): string {
+  return path === '' ? 'the folder itself' : `"${printable(path)}"`
 }

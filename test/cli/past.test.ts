@@ -303,6 +303,28 @@ describe('cli: the past', () => {
       expect((await running).code).to.equal(0)
     })
 
+    it('of what this disk has, while something newer does not get to it: says so, and not that all is well', async () => {
+      const old = archive.put('one')
+      archive.version('a', old, { id: 'abc1' })
+      archive.version('a', archive.put('two!'), { id: 'abd2', device: OTHER })
+      engine.set({ problems: [{ code: 'unreadable', path: 'a', message: 'Permission denied.' }] })
+      const refused = await run('restore', 'notes/a', '--version', 'abc1')
+      expect(refused).to.include({ code: 1, stdout: '' })
+      expect(refused.stderr).to.contain('a: Permission denied.').and.not.contain('nothing to do')
+      engine.set({ problems: [] })
+      const facts = archive.put('two!')
+      archive.now.set('a', { path: 'a', kind: 'file', facts, copyOf: null })
+      expect((await run('restore', 'notes/a', '--version', 'abc1')).stderr).to.contain('on its way to this disk')
+      archive.now.set('a', { path: 'a', kind: 'file', facts: old, copyOf: null })
+      const same = await run('restore', 'notes/a', '--version', 'abc1')
+      expect(same).to.include({ code: 0, stdout: 'It is as it was then: nothing to do.\n' })
+    })
+
+    it('names no file where a version of a whole folder is asked for', async () => {
+      archive.version('', archive.put(''), { id: 'abc1', kind: 'directory' })
+      await fails(2, /That is a directory: say with --at/, 'restore', 'notes', '--version', 'abc1')
+    })
+
     describe('where the disk does not follow', () => {
       const timer = globalThis.setTimeout
       beforeEach(() => {

@@ -54,7 +54,15 @@ export async function restore(context: Context, [path = '']: Arguments, options:
   const body = await whileShowing(context, undefined, () =>
     client.post<OutcomeBody>('/restore', { ...request, dryRun, keepNew }),
   )
-  return tell(context, body, 'It is as it was then: nothing to do.')
+  if (body.behind.length === 0) return tell(context, body, 'It is as it was then: nothing to do.')
+  const { out, place } = context
+  if (out.json) out.document(body)
+  out.note(
+    'Nothing was changed. By what this device knows it is as it was then, but this disk does not follow what is newer:',
+  )
+  for (const each of body.behind.slice(0, MAX_LINES)) out.note(`  ${name(each.path)}: ${name(each.message)}`)
+  out.note(`Mend that first ("${place.command} status"), then restore it again.`)
+  return FAILED
 }
 
 interface UndoOptions {

@@ -216,6 +216,8 @@ export const outcomeSchema = z
     silent: z.array(namedDeviceSchema),
     /** Of an undo: what others changed later than that device did, and what stays for that; by whom, where it is known. */
     kept: z.array(z.object({ folder: z.string(), path: z.string(), by: z.string().nullable() })),
+    /** Of a restore that found nothing to do: what is newer, and does not get to this disk. */
+    behind: z.array(z.object({ folder: z.string(), path: z.string(), message: z.string() })),
     /** Stored, but not to be seen on this disk yet: `files` are to come from other devices, or the folder stands still. */
     pending: z.array(z.object({ folder: z.string(), files: z.number().int(), stopped: z.string().nullable() })),
   })
