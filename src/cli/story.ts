@@ -102,7 +102,7 @@ function howItStands(history: HistoryBody, telling: Telling): string[] {
 function unsound(history: HistoryBody, now: Standing, { restore, accept }: Telling): string[] {
   const { versions, away } = history
   if (now.devices.length > 0)
-    return [`It is damaged on this disk; it is sound on ${listed(now.devices)}: "kith verify" mends it.`]
+    return [`It is damaged on this disk; its content lies sound on ${listed(now.devices)}: "kith verify" mends it.`]
   const lines = now.damaged
     ? [
         `It is damaged on this disk: its bytes changed though nobody wrote to it. ${nobody(away)}`,

@@ -172,6 +172,30 @@ describe('verification', () => {
         expect(await accept(world, a, 'none')).to.equal('not-found')
       }))
 
+    it('gives way to an earlier version that another device has', () =>
+      scene({}, async stage => {
+        const { world, a } = stage
+        await stage.begin(p => p.write('f', '\0first'))
+        world.partition()
+        await stage.act(0, p => p.write('f', '\0second'))
+        rot(a, 'f')
+        await verify(world, a)
+        world.heal()
+        await world.pass(60_000)
+        const { signal } = new AbortController()
+        const versions = a.engine.archive.history('f', { signal })
+        await world.pass(1_000)
+        const version = (await versions).find(({ facts }) => facts.content === idOf('\0first'))?.id ?? ''
+        const restored = a.engine.archive.restore({
+          ...{ path: 'f', at: null, version, keepNew: false, dryRun: false, signal },
+        })
+        await world.pass(10_000)
+        expect((await restored).missing).to.deep.equal([])
+        await stage.meet()
+        expect(stage.tree()).to.deep.equal({ f: '\0first' })
+        expect(problems(a)).to.deep.equal([])
+      }))
+
     it('is accepted still after a restart', () =>
       scene({}, async stage => {
         const { world, a } = stage
