@@ -1,7 +1,7 @@
 // All that the commands print. Results go to stdout, everything else to stderr; with `--json` stdout holds JSON and nothing else. Text
 // that others made is made printable here and in no other place: pass names through `name()`.
 import pc from 'picocolors'
-import { printable, printableJson } from '../core/display.ts'
+import { printable, printableJson, localTime as timeHere } from '../core/display.ts'
 
 export interface Streams {
   readonly stdout: NodeJS.WritableStream
@@ -116,7 +116,7 @@ export function ago(time: string, now: number): string {
 
 /** To the second, in the time of this machine. */
 export function localTime(time: string): string {
-  return new Date(time).toLocaleString('sv-SE')
+  return timeHere(Date.parse(time))
 }
 
 function isTerminal(stream: NodeJS.WritableStream): boolean {

@@ -257,7 +257,7 @@ function addPastCommands(program: Command, run: Runner): void {
   program
     .command('restore')
     .description(
-      'bring back a file, a directory or a whole folder as it was; without options what is gone, as it was last',
+      'bring back a file, a directory or a whole folder as it was (--at, --version); without these only what is gone, as it was last',
     )
     .argument('<path>')
     .option('--version <id>', 'that version of a file, as "history" shows it; its beginning will do', nonEmpty)
@@ -297,6 +297,7 @@ function addPastCommands(program: Command, run: Runner): void {
     .command('verify')
     .description('read every file and kept version again; what is damaged is repaired from another device')
     .argument('[name]', 'only this folder')
+    .option('--accept <path>', 'take a damaged file that no device has sound as it is now, as an edit', nonEmpty)
     .action(run(async () => (await import('./commands/restore.ts')).verify))
   program
     .command('copies')

@@ -7,6 +7,8 @@ interface Telling {
   readonly others: readonly string[]
   /** The line that brings it back. */
   readonly restore: string
+  /** The line that takes a damaged file as it is. */
+  readonly accept: string
 }
 
 export interface Story {
@@ -54,7 +56,7 @@ function sentence(version: VersionBody, earlier: readonly VersionBody[]): string
     case 'restored':
       // What stands elsewhere is taken back to where it was.
       if (from !== null) return `${device} moved it back from "${from}" to "${path}".`
-      return `${device} brought back ${it}${asOf(version, earlier)}${size}.`
+      return `${device} brought ${it} back${asOf(version, earlier)}${size}.`
   }
 }
 
@@ -73,18 +75,21 @@ function asOf(version: VersionBody, earlier: readonly VersionBody[]): string {
   return same === undefined ? '' : ` as it was on ${localTime(same.time)}`
 }
 
-function howItStands({ path, versions, now }: HistoryBody, { others, restore }: Telling): string[] {
+function howItStands(history: HistoryBody, telling: Telling): string[] {
+  const { path, versions, now, away } = history
+  const { others, restore } = telling
   const [newest] = versions
   if (newest === undefined) return ['Nothing is known of it.']
   if (now === null) {
     const held = newest.kind === 'directory' || newest.devices.length > 0
-    const last = held ? `To bring it back:  ${restore}` : 'What it was lies on no device that answers.'
+    const last = held ? `To bring it back:  ${restore}` : `What it was lies on no device that answers.${mayHave(away)}`
     return [newest.action === 'deleted' ? `It is gone since ${localTime(newest.time)}.` : 'It is gone.', last]
   }
   const lines: string[] = []
   if (now.path !== path) lines.push(`It is "${now.path}" now.`)
   else if (now.kind === 'directory') lines.push('It is there.')
-  else lines.push(`It is there, ${bytes(now.size)}, ${held(now)}.`)
+  else if (now.damaged || now.devices.length === 0) lines.push(...unsound(history, now, telling))
+  else lines.push(`It is there, ${bytes(now.size)}, on ${listed(now.devices)}.`)
   if (now.copyOf !== null) lines.push(`It is a conflict copy of "${now.copyOf}".`)
   if (others.length > 1) {
     const all = others.map(each => `"${each}"`).join(' and ')
@@ -93,7 +98,45 @@ function howItStands({ path, versions, now }: HistoryBody, { others, restore }: 
   return lines
 }
 
-function held({ devices }: { readonly devices: readonly string[] }): string {
-  if (devices.length === 0) return 'and its content is still on its way'
-  return `on ${devices.length === 1 ? (devices[0] ?? '') : `${devices.slice(0, -1).join(', ')} and ${devices.at(-1) ?? ''}`}`
+/** Damaged here, or on its way from nowhere. */
+function unsound(history: HistoryBody, now: Standing, { restore, accept }: Telling): string[] {
+  const { versions, away } = history
+  if (now.devices.length > 0)
+    return [`It is damaged on this disk; its content lies sound on ${listed(now.devices)}: "kith verify" mends it.`]
+  const lines = now.damaged
+    ? [
+        `It is damaged on this disk: its bytes changed though nobody wrote to it. ${nobody(away)}`,
+        ...(away.length > 0 ? [`To mend it: switch on ${either(away)}.`] : []),
+      ]
+    : [
+        `It is there, ${bytes(now.size)}, but what it holds lies on no device that answers.${mayHave(away)}`,
+        'Where it is damaged on a device that answers, "kith explain" says there what can be done.',
+      ]
+  const earlier = versions.find(
+    ({ kind, action, hash, devices }) =>
+      kind !== 'directory' && action !== 'deleted' && hash !== now.hash && devices.length > 0,
+  )
+  if (earlier !== undefined)
+    lines.push(`To bring back what it was on ${localTime(earlier.time)}:  ${restore} --version ${earlier.id}`)
+  if (now.damaged) lines.push(`To take it as it is, on all devices:  ${accept}`)
+  return lines
+}
+
+type Standing = NonNullable<HistoryBody['now']>
+type Away = HistoryBody['away']
+
+function nobody(away: Away): string {
+  return away.length === 0 ? 'No known device has it sound.' : 'No device that answers has it sound.'
+}
+
+function mayHave(away: Away): string {
+  return away.length === 0 ? '' : ` Switch on ${either(away)}, which may have it.`
+}
+
+function either(away: Away): string {
+  return away.map(each => each.name).join(' or ')
+}
+
+function listed(devices: readonly string[]): string {
+  return devices.length === 1 ? (devices[0] ?? '') : `${devices.slice(0, -1).join(', ')} and ${devices.at(-1) ?? ''}`
 }

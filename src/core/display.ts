@@ -25,3 +25,8 @@ export function escapeJsonText(json: string): string {
     return code < 0x20 ? character : `\\u${code.toString(16).padStart(4, '0')}`
   })
 }
+
+/** To the second, in the time of this machine, as a person may type it. */
+export function localTime(ms: number): string {
+  return new Date(ms).toLocaleString('sv-SE')
+}

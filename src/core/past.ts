@@ -120,3 +120,9 @@ export interface DamagedFile {
   /** Of a file: whether it is sound cannot be told. */
   readonly unreadable?: boolean
 }
+
+/** A kept version of what was (or is) at the path; '' where the journal knows none. */
+export interface UnverifiedVersion {
+  readonly path: string
+  readonly content: ContentId
+}

@@ -22,6 +22,7 @@ export type ProblemCode =
   | 'versions-full' // kept versions go before their time
   | 'mass-change-kept' // many files were changed or deleted at once: what they were is kept for a while
   | 'versions-missed' // every version is to be kept here, and some could not be
+  | 'content-missing' // no linked device has what is wanted here
   | 'few-copies' // fewer devices than asked for are known to hold it
   | 'unreadable' // EACCES, EIO, …: what stands there is unknown, it and all below it is left alone
   | 'unsupported' // FIFO, socket, device

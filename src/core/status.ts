@@ -1,7 +1,7 @@
 // What a folder says of itself, and what the daemon asks of it. Implemented by sync/folder; shown by daemon/api.
 import type { Entry } from './entry.ts'
 import type { ContentId, DeviceId, FolderId } from './ids.ts'
-import type { DamagedFile, FileVersion, RewindOutcome, Stood, Whereabouts } from './past.ts'
+import type { DamagedFile, FileVersion, RewindOutcome, Stood, UnverifiedVersion, Whereabouts } from './past.ts'
 import type { FolderNetwork, Need, Problem, SharedFolder, Waiting } from './ports.ts'
 
 export type FolderActivity = 'idle' | 'scanning' | 'syncing' | 'paused' | 'error'
@@ -122,11 +122,14 @@ export interface CopiesStatus {
   readonly stale: readonly { readonly device: DeviceId; readonly asOf: number | null }[]
 }
 
+/** What became of a file that was to be accepted as it is. */
+export type Acceptance = 'accepted' | 'repaired' | 'sound'
+
 export interface VerifyOutcome {
   readonly checked: number
   readonly bytes: number
   /** Kept versions that are not what they were, and that a program may still write to: it is known in a minute or two. */
-  readonly unverified: number
+  readonly unverified: readonly UnverifiedVersion[]
   readonly damaged: readonly DamagedFile[]
   /** The last monthly rehearsal of a restore; null: none yet. */
   readonly drill: { readonly time: number; readonly checked: number; readonly damaged: number } | null
@@ -152,6 +155,11 @@ export interface FolderArchive {
   /** None of these is dropped here until what is returned is called. */
   pin(contents: readonly ContentId[]): () => void
   verify(options: Waiting & { onProgress(checked: number, bytes: number): void }): Promise<VerifyOutcome>
+  /**
+   * A damaged file that no device has sound is taken as it is now, as an edit; where one has it, it is mended. Throws KithError `not-found`,
+   * `path-unreadable`.
+   */
+  accept(path: string, options: Waiting): Promise<Acceptance>
   copies(path: string, options: Waiting): Promise<CopiesStatus>
   /** Of the devices that answer, this one too, those that hold it; what nobody holds is left out. */
   holders(contents: readonly ContentId[], options: Waiting): Promise<ReadonlyMap<ContentId, readonly DeviceId[]>>

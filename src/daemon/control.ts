@@ -191,6 +191,7 @@ export class Control {
     const engines = request.folder === undefined ? this.#allEngines() : [folders.engine(request.folder)]
     const device = request.device === undefined ? null : findDevice(request.device, this.#others()).id
     const deps = {
+      device: network.device,
       devices: () => this.#others(),
       offers: () => network.offers(),
       listen: (listener: () => void) => events.listen(listener),

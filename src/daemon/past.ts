@@ -1,7 +1,7 @@
 // What the local API can ask about the past, in the API's own shapes: the folder is found from the path, versions by the start of their id,
 // devices get their names. What was, and how it comes back, is decided by each folder's archive.
 
-import { printable } from '../core/display.ts'
+import { localTime, printable } from '../core/display.ts'
 import { isKithError, KithError } from '../core/errors.ts'
 import { type DeviceId, hexOf } from '../core/ids.ts'
 import { isWithin } from '../core/names.ts'
@@ -10,6 +10,7 @@ import type { Network, Waiting } from '../core/ports.ts'
 import type { FolderEngine } from '../core/status.ts'
 import { type CopyItem, copyOut } from '../disk/copy-out.ts'
 import type {
+  AcceptedBody,
   ChangeBody,
   CopiedBody,
   CopiesBody,
@@ -37,6 +38,12 @@ export interface PastDeps {
   readonly folders: Folders
 }
 
+/** Of damaged files it is looked up what else there is. */
+const MOST_REMEDIES = 20
+
+/** Problems that keep what is newer from this disk. */
+const BEHIND: ReadonlySet<string> = new Set(['unreadable', 'content-missing'])
+
 interface Spot {
   readonly engine: FolderEngine
   /** Relative to the folder. */
@@ -59,6 +66,7 @@ export class Past {
       path,
       versions: versions.map(version => this.#version(version)),
       now: now === null ? null : await this.#standing(engine, now, versions, options),
+      away: this.#away(engine),
     }
   }
 
@@ -102,7 +110,9 @@ export class Past {
       dryRun,
       signal: options.signal,
     })
-    return this.#outcome([{ engine, outcome }], options)
+    const body = await this.#outcome([{ engine, outcome }], options)
+    const isNothing = outcome.changes.length + outcome.missing.length + outcome.unclear.length === 0
+    return isNothing ? { ...body, behind: behindOf(engine, path, version) } : body
   }
 
   /** `restore --to`: to a place of its own, as a copy. */
@@ -154,8 +164,15 @@ export class Past {
     options: Waiting & { onProgress(checked: number, bytes: number): void },
   ): Promise<VerifyBody> {
     const { folders } = this.#deps
-    const total: VerifyBody = { checked: 0, bytes: 0, unverified: 0, damaged: [], drills: [] }
+    const total: VerifyBody = {
+      ...{ checked: 0, bytes: 0, unverified: 0, unverifiedFiles: [], paused: [], damaged: [], drills: [] },
+    }
     for (const engine of name === undefined ? folders.engines() : [folders.engine(name)]) {
+      // Asked for by name it is refused; among all it is left out, and told.
+      if (name === undefined && engine.status().state === 'paused') {
+        total.paused.push(engine.name)
+        continue
+      }
       const onProgress = (checked: number, bytes: number): void =>
         options.onProgress(total.checked + checked, total.bytes + bytes)
       const found = await engine.archive.verify({ signal: options.signal, onProgress })
@@ -163,10 +180,49 @@ export class Past {
       if (drill !== null) total.drills.push({ folder: engine.name, ...drill, time: timeText(drill.time) })
       total.checked += checked
       total.bytes += bytes
-      total.unverified += unverified
-      total.damaged.push(...damaged.map(file => damagedBody(engine, file)))
+      total.unverified += unverified.length
+      const named = unverified.filter(({ path }) => path !== '')
+      total.unverifiedFiles.push(...named.map(({ path }) => ({ folder: engine.name, path })))
+      for (const [at, file] of damaged.entries())
+        total.damaged.push({ ...damagedBody(engine, file), ...(await this.#remedy(engine, file, at, options)) })
     }
     return total
+  }
+
+  /** Where else what is damaged may be had, or what was before it. */
+  async #remedy(
+    engine: FolderEngine,
+    { path, version, repaired, content }: DamagedFile,
+    at: number,
+    options: Waiting,
+  ): Promise<Pick<VerifyBody['damaged'][number], 'away' | 'earlier'>> {
+    if (repaired || version) return { away: [], earlier: null }
+    const away = this.#away(engine).map(each => each.name)
+    // Whole disks that fail would have all devices read their journals for each file.
+    if (at >= MOST_REMEDIES) return { away, earlier: null }
+    const versions = await engine.archive.history(path, options).catch((error: unknown) => {
+      if (isKithError(error) && error.code === 'not-found') return []
+      throw error
+    })
+    const earlier = versions.find(
+      ({ kind, action, facts, holders }) =>
+        kind === 'file' && action !== 'deleted' && facts.content !== content && holders.length > 0,
+    )
+    return { away, earlier: earlier?.id ?? null }
+  }
+
+  async accept(given: string, options: Waiting): Promise<AcceptedBody> {
+    const { engine, path } = await this.#spot(given)
+    return { folder: engine.name, path, outcome: await engine.archive.accept(path, options) }
+  }
+
+  /** Devices that have the folder and are not linked now. */
+  #away(engine: FolderEngine): HistoryBody['away'] {
+    const devices = this.#deps.network.devices()
+    const holders = new Set(engine.status().peers.map(({ id }) => id))
+    return devices.flatMap(({ id, name, connected }) =>
+      holders.has(id) && !connected && id !== this.#deps.network.device ? [{ id, name }] : [],
+    )
   }
 
   /** Of one path, or of all folders. */
@@ -183,10 +239,12 @@ export class Past {
     for (const { engine, path } of spots) {
       const copies = await engine.archive.copies(path, options)
       if (copies.files.length === 0 && path !== '' && !isShown(engine, path)) throw nothingAt(path, engine, null)
+      const damaged = damagedPaths(engine)
       for (const file of copies.files) {
         const holders = file.holders.map(id => this.#name(id))
         const here = file.holders.includes(this.#deps.network.device)
-        all.files.push({ folder: engine.name, path: file.path, size: file.size, holders, here })
+        const { path: at, size } = file
+        all.files.push({ folder: engine.name, path: at, size, holders, here, damaged: damaged.has(at) })
       }
       all.atRisk.files += copies.atRisk.files
       all.atRisk.bytes += copies.atRisk.bytes
@@ -214,7 +272,13 @@ export class Past {
       outcome.kept.map(({ path, by }) => ({ folder: engine.name, path, by: by === null ? null : this.#name(by) })),
     )
     const silent = [...new Set(outcomes.flatMap(({ outcome }) => outcome.silent))]
-    return { ...outcomeBody(outcomes), silent: silent.map(id => ({ id, name: this.#name(id) })), kept, pending }
+    return {
+      ...outcomeBody(outcomes),
+      behind: [],
+      silent: silent.map(id => ({ id, name: this.#name(id) })),
+      kept,
+      pending,
+    }
   }
 
   // -- what a restore to elsewhere copies
@@ -290,16 +354,18 @@ export class Past {
   }
 
   async #standing(
-    { archive }: FolderEngine,
+    engine: FolderEngine,
     { path, kind, facts, copyOf }: Whereabouts,
     versions: readonly FileVersion[],
     options: Waiting,
   ): Promise<NonNullable<HistoryBody['now']>> {
+    const { archive } = engine
     const { content, size } = facts
+    const damaged = damagedPaths(engine).has(path)
     // Those that told of it were asked already.
     const told = kind === 'directory' ? [] : versions.find(version => version.facts.content === content)?.holders
     const holders = told ?? (await archive.holders([content], options)).get(content) ?? []
-    return { path, kind, size, hash: hexOf(content), devices: holders.map(id => this.#name(id)), copyOf }
+    return { path, kind, size, hash: hexOf(content), devices: holders.map(id => this.#name(id)), copyOf, damaged }
   }
 
   #version(version: FileVersion): VersionBody {
@@ -340,7 +406,7 @@ const ROOT_FACTS = { content: '' as CopyItem['facts']['content'], size: 0, mtime
 
 function outcomeBody(
   outcomes: readonly { engine: FolderEngine; outcome: RewindOutcome }[],
-): Omit<OutcomeBody, 'silent' | 'kept' | 'pending'> {
+): Omit<OutcomeBody, 'silent' | 'kept' | 'pending' | 'behind'> {
   const all = (pick: (outcome: RewindOutcome) => readonly Change[]): ChangeBody[] =>
     outcomes.flatMap(({ engine, outcome }) => pick(outcome).map(change => changeBody(engine, change)))
   return {
@@ -358,15 +424,34 @@ function changeBody(engine: FolderEngine, { action, kind, path, from, facts }: C
 function damagedBody(
   engine: FolderEngine,
   { path, version, content, repaired, unreadable = false }: DamagedFile,
-): VerifyBody['damaged'][number] {
-  return { folder: engine.name, path, version, hash: hexOf(content), repaired, unreadable }
+): Omit<VerifyBody['damaged'][number], 'away' | 'earlier'> {
+  return { folder: engine.name, root: engine.path, path, version, hash: hexOf(content), repaired, unreadable }
+}
+
+/** Known not to be on this disk what they should be. */
+function damagedPaths(engine: FolderEngine): ReadonlySet<string> {
+  return new Set(engine.status().problems.flatMap(({ code, path }) => (code === 'damaged' ? [path] : [])))
 }
 
 /** A version of a file, by the start of its id. */
 async function fileVersion(engine: FolderEngine, path: string, start: string, options: Waiting): Promise<FileVersion> {
   const found = byStart(start, await engine.archive.history(path, options), 'kith history')
   if (found.kind !== 'directory') return found
-  throw new KithError('bad-usage', `"${printable(path)}" is a directory: say with --at as of when.`)
+  const what = path === '' ? 'That' : `"${printable(path)}"`
+  throw new KithError('bad-usage', `${what} is a directory: say with --at as of when.`)
+}
+
+/** What this disk does not show though all devices agreed on it: it is what a restore compares with. */
+function behindOf(engine: FolderEngine, path: string, version: FileVersion | null): OutcomeBody['behind'] {
+  const folder = engine.name
+  const problems = engine
+    .status()
+    .problems.filter(({ code, path: at }) => BEHIND.has(code) && at !== '' && isWithin(at, path))
+  if (problems.length > 0) return problems.map(({ path: at, message }) => ({ folder, path: at, message }))
+  if (version === null) return []
+  const now = engine.archive.whereabouts(path, [version])
+  const isSame = now === null || now.path !== path || now.facts.content === version.facts.content
+  return isSame ? [] : [{ folder, path, message: 'a newer version is still on its way to this disk' }]
 }
 
 /** A directory may have no file in it. */
@@ -376,7 +461,7 @@ function isShown(engine: FolderEngine, path: string): boolean {
 }
 
 function nothingAt(path: string, engine: FolderEngine, at: number | null): KithError {
-  const when = at === null ? 'is nothing' : `was nothing at ${timeText(at)}`
+  const when = at === null ? 'is nothing' : `was nothing on ${localTime(at)}`
   return new KithError('not-found', `There ${when} at "${printable(path)}" in "${printable(engine.name)}".`)
 }
 

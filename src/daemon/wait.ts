@@ -3,17 +3,22 @@
 import { printable } from '../core/display.ts'
 import { KithError } from '../core/errors.ts'
 import type { DeviceId } from '../core/ids.ts'
-import type { DeviceState, FolderOffer } from '../core/ports.ts'
+import type { DeviceState, FolderOffer, Waiting } from '../core/ports.ts'
 import type { FolderEngine } from '../core/status.ts'
 
 /** Beside the events: for what no event tells (a sighting that grew old). */
 const LOOK_AGAIN_MS = 500
+/** So long after the last change of what is missing it is asked whether anybody has it, and asked once more. */
+const STUCK_MS = 3_000
+const MOST_NAMED = 3
 
 export interface WaitDeps {
+  readonly device: DeviceId
   devices(): readonly DeviceState[]
   offers(): readonly FolderOffer[]
   /** Returns how to stop listening. */
   listen(listener: () => void): () => void
+  readonly stuckMs?: number
 }
 
 export interface WaitTarget {
@@ -41,6 +46,7 @@ export async function waitForSync(
       ? undefined
       : setTimeout(() => timeout.abort(timedOut(options.timeoutMs ?? 0, missing)), options.timeoutMs)
   const turnstile = new Turnstile()
+  const deadEnd = new DeadEnd(deps, target)
   const stopListening = deps.listen(() => turnstile.open())
   const ticker = setInterval(() => turnstile.open(), LOOK_AGAIN_MS)
   try {
@@ -51,6 +57,7 @@ export async function waitForSync(
       const found = whatIsMissing(deps, target)
       if (found === null) return { absent: absentDevices(deps, target) }
       missing = found
+      await deadEnd.refuse(found, { signal })
       await turnstile.pass(signal)
     }
   } finally {
@@ -90,6 +97,66 @@ async function follow(engine: FolderEngine, turnstile: Turnstile, signal: AbortS
   }
 }
 
+/** Content that no device has, none that is away either: no waiting brings it. */
+class DeadEnd {
+  readonly #deps: WaitDeps
+  readonly #target: WaitTarget
+  #missing = ''
+  #since = 0
+  /** It was found so already, a while ago. */
+  #found = false
+
+  constructor(deps: WaitDeps, target: WaitTarget) {
+    this.#deps = deps
+    this.#target = target
+  }
+
+  /** Throws KithError `content-missing` where that is all that is left to wait for. */
+  async refuse(missing: string, options: Waiting): Promise<void> {
+    const now = performance.now()
+    if (missing !== this.#missing) {
+      this.#missing = missing
+      this.#since = now
+      this.#found = false
+    }
+    if (now - this.#since < (this.#deps.stuckMs ?? STUCK_MS)) return
+    this.#since = now
+    const found = await this.#look(options)
+    // Twice: a change that was on its way at one look has come by the other.
+    if (found !== null && this.#found) throw new KithError('content-missing', found)
+    this.#found = found !== null
+  }
+
+  async #look(options: Waiting): Promise<string | null> {
+    const { devices, offers, device } = this.#deps
+    const linked = new Set(devices().flatMap(({ id, connected }) => (connected ? [id] : [])))
+    if (this.#target.device !== null && !linked.has(this.#target.device)) return null
+    let first: string | null = null
+    for (const engine of this.#target.engines) {
+      if (missingIn(engine, linked, offers()) === null) continue
+      const { need, peers } = engine.status()
+      const lacking = peers.filter(peer => linked.has(peer.id) && peer.need.files > 0).map(({ id }) => id)
+      if (need.files > 0) lacking.push(device)
+      if (lacking.length === 0) return null
+      const { files, stale } = await engine.archive.copies('', options)
+      if (stale.length > 0) return null
+      const open = files.filter(({ holders }) => lacking.some(id => !holders.includes(id)))
+      if (open.length === 0 || open.some(({ holders }) => holders.length > 0)) return null
+      first ??= nobodyHas(
+        engine.name,
+        open.map(({ path }) => path),
+      )
+    }
+    return first
+  }
+}
+
+function nobodyHas(folder: string, paths: readonly string[]): string {
+  const named = paths.slice(0, MOST_NAMED).map(path => `"${printable(path)}"`)
+  const more = paths.length > named.length ? ` and ${paths.length - named.length} more` : ''
+  return `No known device has ${named.join(', ')}${more} in "${printable(folder)}" any more, so waiting does not help: "kith explain PATH" says what does.`
+}
+
 /** One phrase about the first thing that is not as it should be, or null. */
 function whatIsMissing(deps: WaitDeps, target: WaitTarget): string | null {
   const devices = deps.devices()
@@ -120,7 +187,7 @@ function missingIn(
 ): Missing | null {
   const status = engine.status()
   if (status.state !== 'idle' || !engine.state().settled) return { text: `it is ${status.state}`, device: null }
-  if (status.need.files > 0) return { text: `${status.need.files} files are still to come`, device: null }
+  if (status.need.files > 0) return { text: `${filesAre(status.need.files)} still to come`, device: null }
   const peers = new Map(status.peers.map(peer => [peer.id, peer]))
   const offering = offers.find(offer => offer.id === engine.id)?.devices ?? []
   for (const device of new Set([...peers.keys(), ...offering])) {
@@ -131,10 +198,14 @@ function missingIn(
       return { text: `it does not sync until it is answered (${printable(peer.stopped)}) on `, device }
     if (peer === undefined || !peer.inSync) {
       const files = peer?.need.files ?? 0
-      return { text: files > 0 ? `${files} files are still to go to ` : 'it is not yet compared equal with ', device }
+      return { text: files > 0 ? `${filesAre(files)} still to go to ` : 'it is not yet compared equal with ', device }
     }
   }
   return null
+}
+
+function filesAre(files: number): string {
+  return files === 1 ? '1 file is' : `${files} files are`
 }
 
 function nameOf(device: DeviceId | null, names: ReadonlyMap<DeviceId, string>): string {

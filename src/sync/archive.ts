@@ -2,13 +2,20 @@
 // are. It puts the parts together and holds no state of its own.
 import { printable } from '../core/display.ts'
 import { plainFacts } from '../core/entry.ts'
-import { KithError } from '../core/errors.ts'
+import { isKithError, KithError } from '../core/errors.ts'
 import type { ContentId, DeviceId, NodeId } from '../core/ids.ts'
 import { ROOT_ROW } from '../core/ids.ts'
 import type { FileVersion, RewindOutcome, Stood, Whereabouts } from '../core/past.ts'
 import type { FolderStore, Waiting } from '../core/ports.ts'
 import type { RowTable } from '../core/rows.ts'
-import type { CopiesStatus, FolderArchive, RewindRequest, UndoRequest, VerifyOutcome } from '../core/status.ts'
+import type {
+  Acceptance,
+  CopiesStatus,
+  FolderArchive,
+  RewindRequest,
+  UndoRequest,
+  VerifyOutcome,
+} from '../core/status.ts'
 import { entryAt, entryPath, listConflicts, resolutionOf } from './conflicts.ts'
 import { type Absent, type CopiesDeps, copiesOf, heldOnlyBy } from './copies.ts'
 import { askForDeeds } from './deeds.ts'
@@ -39,6 +46,7 @@ export interface ArchiveDeps extends Omit<ReaderDeps, 'rows'> {
   /** The shared tree says something new. */
   readonly onRevised: () => void
   readonly verify: FolderArchive['verify']
+  readonly accept: FolderArchive['accept']
 }
 
 export class Archive implements FolderArchive {
@@ -52,7 +60,7 @@ export class Archive implements FolderArchive {
     const found = await this.#deps.history.versions({ path, stands: this.#standing(path) }, options)
     const versions = found.length > 0 ? found : this.#untold(path)
     if (versions.length === 0)
-      throw new KithError('not-found', `No device that answers knows anything of ${printable(path)}.`)
+      throw new KithError('not-found', `No device that answers knows anything of ${nameOf(path)}.`)
     return versions
   }
 
@@ -139,8 +147,15 @@ export class Archive implements FolderArchive {
     return this.#deps.holdings.pin(contents)
   }
 
-  verify(options: Parameters<FolderArchive['verify']>[0]): Promise<VerifyOutcome> {
+  async verify(options: Parameters<FolderArchive['verify']>[0]): Promise<VerifyOutcome> {
+    const refusal = this.#deps.refusal()
+    // What could be mended would not be, and rows may not be what the disk shows.
+    if (isKithError(refusal) && refusal.code === 'folder-paused') throw refusal
     return this.#deps.verify(options)
+  }
+
+  accept(path: string, options: Waiting): Promise<Acceptance> {
+    return this.#deps.accept(path, options)
   }
 
   async copies(path: string, options: Waiting): Promise<CopiesStatus> {
@@ -174,12 +189,12 @@ export class Archive implements FolderArchive {
     if (found === undefined)
       throw new KithError(
         'no-such-version',
-        `${printable(path)} has no version ${printable(id)}: kith history names those it has.`,
+        `${nameOf(path)} has no version ${printable(id)}: kith history names those it has.`,
       )
     if (found.kind === 'directory')
       throw new KithError(
         'no-such-version',
-        `${printable(path)} was a directory then: say the time instead (--at), and it comes back with what was in it.`,
+        `${nameOf(path)} was a directory then: say the time instead (--at), and it comes back with what was in it.`,
       )
     return { ...found, node: this.#deps.replica().rows.at(path)?.nodes[0]?.id ?? ('' as NodeId) }
   }
@@ -217,4 +232,8 @@ export class Archive implements FolderArchive {
       },
     ]
   }
+}
+
+function nameOf(path: string): string {
+  return path === '' ? 'the folder itself' : `"${printable(path)}"`
 }

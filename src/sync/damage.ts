@@ -9,7 +9,7 @@ import type { Row, RowTable } from '../core/rows.ts'
 export const MOST_DAMAGE = 10_000
 
 const ROTTEN =
-  'Its bytes have changed though nobody wrote to it: the disk may be failing. It is mended as soon as a device that has it is linked.'
+  'Its bytes have changed though nobody wrote to it: the disk may be failing. It is mended as soon as a device that has it is linked; "kith explain" says what else can be done.'
 const UNREADABLE = 'It could not be read when it was verified: check its permissions, and whether the disk is failing.'
 
 export interface KnownDamage {

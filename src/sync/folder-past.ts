@@ -2,6 +2,7 @@
 // folder's quiet moments. The folder's loop stays in charge: it says when it is quiet, and when there is a turn between two cycles.
 
 import type { Clock } from '../core/clock.ts'
+import { isKithError } from '../core/errors.ts'
 import type { Emit } from '../core/events.ts'
 import type { ContentId, DeviceId, FolderId, RowId } from '../core/ids.ts'
 import type { Log } from '../core/log.ts'
@@ -17,6 +18,7 @@ import type { Cycle } from './cycle.ts'
 import type { Damage } from './damage.ts'
 import { History } from './history.ts'
 import { Holdings } from './holdings.ts'
+import { Nowhere } from './nowhere.ts'
 import type { Peers } from './peers.ts'
 import type { Replica } from './replica.ts'
 import { Restore } from './restore.ts'
@@ -63,6 +65,7 @@ export class FolderPast {
   readonly #upkeep: Upkeep
   readonly #sweep: Sweep
   readonly #copies: CopiesWatch
+  readonly #nowhere: Nowhere
   #sweepProblems: readonly Problem[] = []
   #idling = false
   readonly #alones = new Serial()
@@ -109,11 +112,18 @@ export class FolderPast {
       onRevised: deps.onNews,
       onUntidy: deps.onUntidy,
       verify: options => this.#upkeep.verify(options),
+      accept: (path, options) => this.#upkeep.accept(path, options),
     })
     this.#copies = new CopiesWatch({
       ...{ device, clock: deps.clock },
       copies: (path, options) => this.archive.copies(path, options),
       minCopies: () => this.#settings.minCopies,
+      key: () => `${replica().tree.revision} ${deps.peers.key()}`,
+    })
+    this.#nowhere = new Nowhere({
+      ...{ clock: deps.clock, holdings, network },
+      missing: () => this.#missing(),
+      tree: () => replica().tree,
       key: () => `${replica().tree.revision} ${deps.peers.key()}`,
     })
   }
@@ -156,7 +166,7 @@ export class FolderPast {
   /** For the folder's status. */
   problems(): readonly Problem[] {
     const own = [this.#copies.problem, this.#upkeep.keepAll.problem].filter(problem => problem !== null)
-    return [...this.#sweepProblems, ...own]
+    return [...this.#sweepProblems, ...own, ...this.#nowhere.problems()]
   }
 
   /** What was to be sent to a peer is not what it should be. */
@@ -180,27 +190,40 @@ export class FolderPast {
 
   /** ms until there is something to do while the folder is at rest. */
   nextMs(): number {
-    return Math.min(this.#upkeep.nextMs(), this.#copies.nextMs())
+    return Math.min(this.#upkeep.nextMs(), this.#copies.nextMs(), this.#nowhere.nextMs())
   }
 
   /** One piece of what is due, between two cycles; its signal ends it without an error. */
   async idle(options: Waiting): Promise<void> {
     this.#idling = true
     try {
-      if (this.#copies.nextMs() > 0) {
+      if (this.#nowhere.nextMs() <= 0) {
+        if (await this.#ask(work => this.#nowhere.ask(work), options)) this.#deps.onProblems()
+      } else if (this.#copies.nextMs() > 0) {
         const before = this.#upkeep.keepAll.problem?.message
         await this.#upkeep.idle(options)
         if (this.#upkeep.keepAll.problem?.message !== before) this.#deps.onProblems()
-      } else if (await this.#countCopies(options)) this.#deps.onProblems()
+      } else if (await this.#ask(work => this.#copies.count(work), options)) this.#deps.onProblems()
     } finally {
       await this.#alones.ended()
       this.#idling = false
     }
   }
 
-  async #countCopies(options: Waiting): Promise<boolean> {
+  #missing(): ContentId[] {
     try {
-      return await this.#copies.count(options)
+      const { wants } = this.#deps.cycle()
+      return [...wants.keys()].filter(content => !this.#deps.disk.stage.has(content))
+    } catch (error) {
+      if (isKithError(error) && error.code === 'stopped') return []
+      throw error
+    }
+  }
+
+  /** Of the others, about their contents; false where it is to be done again. */
+  async #ask(work: (options: Waiting) => Promise<boolean>, options: Waiting): Promise<boolean> {
+    try {
+      return await work(options)
     } catch (error) {
       if (options.signal.aborted) return false
       throw error

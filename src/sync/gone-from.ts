@@ -1,7 +1,7 @@
 // What a person is told who wants back what is there: a file needs a version or a time; of a directory it may be what went out of it since
 // that is meant, and then the time that brings it back is in the journal. Reads the journal and the rows, writes nothing.
 
-import { printable } from '../core/display.ts'
+import { localTime, printable } from '../core/display.ts'
 import { KithError } from '../core/errors.ts'
 import { isWithin } from '../core/names.ts'
 import type { FolderStore, Waiting } from '../core/ports.ts'
@@ -42,7 +42,8 @@ export async function refuseStanding(
       'no-such-version',
       `${it} is there, and nothing in it is known to have been deleted: say as of when (--at "2h ago"; --dry-run shows what that changes).`,
     )
-  const since = new Date(gone.since).toISOString()
+  const since = localTime(gone.since)
+  // To the millisecond: what went within that second is in it.
   const before = new Date(gone.since - 1).toISOString()
   throw new KithError(
     'no-such-version',

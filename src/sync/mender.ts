@@ -43,12 +43,12 @@ export interface Report {
   checked: number
   bytes: number
   /** Kept versions that are not what they were, and that a program may still write to: whether that is damage is not known yet. */
-  unverified: number
+  readonly unverified: ContentId[]
   readonly damaged: DamagedFile[]
 }
 
 export function nothingYet(): Report {
-  return { checked: 0, bytes: 0, unverified: 0, damaged: [] }
+  return { checked: 0, bytes: 0, unverified: [], damaged: [] }
 }
 
 export class Mender {
@@ -97,6 +97,22 @@ export class Mender {
     if (damage.has(row)) return
     damage.note({ row: row.id, content: row.content, found: null })
     emit({ type: 'file:damaged', folder, path, version: false, repaired: false })
+  }
+
+  /** What lies there is its content from now on: the next scan finds an edit, whose bytes are read then. False: it changed meanwhile. */
+  accept(row: Checked, path: string, options: Work): Promise<boolean> {
+    return options.alone(async () => {
+      const { damage, rows, onDirty } = this.#deps
+      const now = rows().get(row.id)
+      if (now === undefined || !damage.has(now) || !this.isCurrent(row) || rows().path(row.id) !== path) return false
+      // No look at the disk shows that, so what is there is read. Stored before the damage is forgotten: after a crash it is told again.
+      rows().put({ ...now, stat: { ...now.stat, mtimeUs: -1, ctimeUs: -1 } })
+      await this.#deps.commit({})
+      damage.forget(row.id)
+      await this.#state.save({})
+      onDirty(parentPath(path))
+      return true
+    }, options)
   }
 
   isCurrent(row: Checked): boolean {
@@ -161,7 +177,7 @@ export class Mender {
     const { content, packed } = version
     const list = (): Promise<ContentList | null> => this.#deps.store.list(content)
     const verdict = await disk.versions.verify(content, { ...options, list })
-    if (verdict === 'busy') report.unverified++
+    if (verdict === 'busy') report.unverified.push(content)
     if (verdict === 'gone' || verdict === 'busy') return
     report.checked++
     report.bytes += version.size

@@ -1,7 +1,7 @@
 // How far back the journal is to be undone, and of what: for a moment, for what is gone, for one version, for one device. Reads the journal
 // and the rows, which must not change meanwhile; writes nothing.
 
-import { printable } from '../core/display.ts'
+import { localTime, printable } from '../core/display.ts'
 import type { Facts, Kind } from '../core/entry.ts'
 import { KithError } from '../core/errors.ts'
 import type { DeviceId, NodeId } from '../core/ids.ts'
@@ -180,7 +180,8 @@ async function mustReachBack({ store }: PlanDeps, { undone }: Rewind, { signal }
     first = entry
   }
   if (first === null) return
-  const begins = new Date(first.time).toISOString()
+  // Not before that: it is shown to the second.
+  const begins = localTime(first.time + 999)
   throw new KithError(
     'not-found',
     `What this device knows of the folder begins at ${begins}: say a later time, or ask a device that had it before.`,

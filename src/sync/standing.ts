@@ -75,6 +75,12 @@ export class Doers {
       if (placement !== null && (placement.time !== old?.time || placement.actor !== old.actor))
         return this.#device(placement.actor)
     }
+    // A conflict copy that has the name of its file now: whoever chose it wrote it so.
+    const chosen = newest(after.nodes.flatMap(ref => ref.versions.map(v => v.dot)))
+    const isNew = !before.nodes.some(ref =>
+      ref.versions.some(v => v.dot.actor === chosen?.actor && v.dot.seq === chosen.seq),
+    )
+    if (before.copy && !after.copy && chosen !== undefined && isNew) return this.#device(chosen.actor)
     return this.#device(this.#takerOf(before) ?? after.nodes.find(ref => ref.placement !== null)?.placement?.actor)
   }
 

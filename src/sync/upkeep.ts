@@ -3,7 +3,7 @@
 import type { Clock } from '../core/clock.ts'
 import type { ContentId } from '../core/ids.ts'
 import type { Waiting } from '../core/ports.ts'
-import type { VerifyOutcome } from '../core/status.ts'
+import type { Acceptance, VerifyOutcome } from '../core/status.ts'
 import { Damage } from './damage.ts'
 import { KeepAll, type KeepAllDeps } from './keep-all.ts'
 import { Packer } from './pack.ts'
@@ -39,6 +39,10 @@ export class Upkeep {
 
   verify(options: Waiting & { onProgress(checked: number, bytes: number): void }): Promise<VerifyOutcome> {
     return this.#verifier.run(options)
+  }
+
+  accept(path: string, options: Waiting): Promise<Acceptance> {
+    return this.#verifier.accept(path, options)
   }
 
   /** Kept versions that were damaged and that nobody had yet. */

@@ -1,11 +1,12 @@
 // Verification: every file and every kept version read again and compared with its hash, and mended where that can be. `run` is a
 // person's; `idle` is the same by and by, over a month of quiet moments; the drill reads some of it as a restore would.
 import type { Clock } from '../core/clock.ts'
+import { printable } from '../core/display.ts'
+import { KithError } from '../core/errors.ts'
 import type { ContentId, RowId } from '../core/ids.ts'
 import { NO_CONTENT, ROOT_ROW } from '../core/ids.ts'
-import type { DamagedFile } from '../core/past.ts'
 import type { KeptVersion, Waiting } from '../core/ports.ts'
-import type { VerifyOutcome } from '../core/status.ts'
+import type { Acceptance, VerifyOutcome } from '../core/status.ts'
 import type { KnownDamage } from './damage.ts'
 import { type Checked, isChecked, Mender, type MenderDeps, nothingYet, type Report, type Work } from './mender.ts'
 import { readsWhole } from './read-whole.ts'
@@ -103,8 +104,29 @@ export class Verifier {
     await this.#state.save({})
     const damaged = await this.#withPaths(report.damaged)
     this.#tell({ checked: report.checked, damaged: report.damaged.length })
-    const { checked, bytes, unverified } = report
+    const { checked, bytes } = report
+    const unverified = await this.#withPaths(report.unverified.map(content => ({ path: '', content })))
     return { checked, bytes, unverified, damaged, drill: this.drill }
+  }
+
+  /** A person takes a damaged file as it is, since nobody has it sound; who has it is asked once more. */
+  async accept(path: string, options: Waiting): Promise<Acceptance> {
+    await this.load()
+    const row = this.#deps.rows().at(path)
+    if (row === undefined || !isChecked(row))
+      throw new KithError('not-found', `There is no file at "${printable(path)}" on this disk.`)
+    const report = nothingYet()
+    const work = { signal: options.signal, alone: this.#deps.alone }
+    await this.#mender.checkFiles([row], report, work)
+    const [found] = report.damaged
+    if (found === undefined) return 'sound'
+    if (found.repaired) return 'repaired'
+    if (found.unreadable === true)
+      throw new KithError(
+        'path-unreadable',
+        `"${printable(path)}" cannot be read, so there is nothing to accept: check its permissions and the disk.`,
+      )
+    return (await this.#mender.accept(row, path, work)) ? 'accepted' : 'sound'
   }
 
   /** One piece of background work, between two cycles, if its time has come; returns ms until the next. The signal ends it without an error. */
@@ -289,7 +311,9 @@ export class Verifier {
   }
 
   /** A damaged version is told by the newest path that the journal has of it. */
-  async #withPaths(damaged: readonly DamagedFile[]): Promise<DamagedFile[]> {
+  async #withPaths<T extends { readonly path: string; readonly content: ContentId }>(
+    damaged: readonly T[],
+  ): Promise<T[]> {
     const open = new Set(damaged.filter(({ path }) => path === '').map(({ content }) => content))
     const paths = new Map<ContentId, string>()
     if (open.size === 0) return [...damaged]

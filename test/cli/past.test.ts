@@ -138,7 +138,7 @@ describe('cli: the past', () => {
       story: { text: string }[]
       now: string[]
     }
-    expect(story.at(-1)?.text).to.match(/^laptop brought back it as it was on 2026-11-20 .*\(3 B\)\.$/)
+    expect(story.at(-1)?.text).to.match(/^laptop brought it back as it was on 2026-11-20 .*\(3 B\)\.$/)
     expect(now).to.deep.equal(['It is there, 3 B, on laptop.'])
   })
 
@@ -215,7 +215,7 @@ describe('cli: the past', () => {
       )
       await fails(
         1,
-        /There was nothing at 2026-11-20T15:00:00.000Z at "old"/,
+        /There was nothing on 2026-11-20 \d\d:00:00 at "old"/,
         'ls',
         'notes/old',
         '--at',
@@ -301,6 +301,28 @@ describe('cli: the past', () => {
       expect(ended).to.equal(false)
       engine.set({ need: { files: 0, bytes: 0 } })
       expect((await running).code).to.equal(0)
+    })
+
+    it('of what this disk has, while something newer does not get to it: says so, and not that all is well', async () => {
+      const old = archive.put('one')
+      archive.version('a', old, { id: 'abc1' })
+      archive.version('a', archive.put('two!'), { id: 'abd2', device: OTHER })
+      engine.set({ problems: [{ code: 'unreadable', path: 'a', message: 'Permission denied.' }] })
+      const refused = await run('restore', 'notes/a', '--version', 'abc1')
+      expect(refused).to.include({ code: 1, stdout: '' })
+      expect(refused.stderr).to.contain('a: Permission denied.').and.not.contain('nothing to do')
+      engine.set({ problems: [] })
+      const facts = archive.put('two!')
+      archive.now.set('a', { path: 'a', kind: 'file', facts, copyOf: null })
+      expect((await run('restore', 'notes/a', '--version', 'abc1')).stderr).to.contain('on its way to this disk')
+      archive.now.set('a', { path: 'a', kind: 'file', facts: old, copyOf: null })
+      const same = await run('restore', 'notes/a', '--version', 'abc1')
+      expect(same).to.include({ code: 0, stdout: 'It is as it was then: nothing to do.\n' })
+    })
+
+    it('names no file where a version of a whole folder is asked for', async () => {
+      archive.version('', archive.put(''), { id: 'abc1', kind: 'directory' })
+      await fails(2, /That is a directory: say with --at/, 'restore', 'notes', '--version', 'abc1')
     })
 
     describe('where the disk does not follow', () => {
@@ -406,7 +428,7 @@ describe('cli: the past', () => {
       const partly = await run('restore', 'notes/sub', '--at', AT, '--to', 'part')
       expect(partly.code).to.equal(1)
       expect(partly.stderr).to.contain('lost')
-      await fails(1, /There was nothing at/, 'restore', 'notes/none', '--at', AT, '--to', 'y')
+      await fails(1, /There was nothing on/, 'restore', 'notes/none', '--at', AT, '--to', 'y')
     })
   })
 
@@ -581,11 +603,13 @@ describe('cli: the past', () => {
 
   it('verify: all or one folder; 1 where something could not be repaired', async () => {
     const drill = { time: AT_MS, checked: 9, damaged: 0 }
-    archive.verified = { checked: 5, bytes: 50, unverified: 0, damaged: [], drill }
+    archive.verified = { checked: 5, bytes: 50, unverified: [], damaged: [], drill }
     expect(await json(shapes.verifySchema, 'verify')).to.deep.equal({
       checked: 5,
       bytes: 50,
       unverified: 0,
+      unverifiedFiles: [],
+      paused: [],
       damaged: [],
       drills: [{ folder: 'notes', time: '2026-11-20T14:00:00.000Z', checked: 9, damaged: 0 }],
     })
@@ -596,17 +620,20 @@ describe('cli: the past', () => {
     archive.verified = {
       checked: 5,
       bytes: 50,
-      unverified: 0,
+      unverified: [],
       damaged: [{ path: 'a', version: true, content, repaired: true }],
       drill: null,
     }
     expect((await json(shapes.verifySchema, 'verify')).damaged).to.deep.equal([
-      { folder: 'notes', path: 'a', version: true, hash: '01ff', repaired: true, unreadable: false },
+      {
+        ...{ folder: 'notes', root: join(directory.path, 'notes'), path: 'a', version: true, hash: '01ff' },
+        ...{ repaired: true, unreadable: false, away: [], earlier: null },
+      },
     ])
     archive.verified = {
       checked: 5,
       bytes: 50,
-      unverified: 0,
+      unverified: [],
       damaged: [{ path: HOSTILE, version: false, content, repaired: false }],
       drill: null,
     }
@@ -617,7 +644,7 @@ describe('cli: the past', () => {
     archive.verified = {
       checked: 5,
       bytes: 50,
-      unverified: 0,
+      unverified: [],
       damaged: [{ path: 'locked', version: false, content, repaired: false, unreadable: true }],
       drill: null,
     }
@@ -625,16 +652,102 @@ describe('cli: the past', () => {
     expect(locked.code).to.equal(1)
     expect(locked.stdout).to.contain('unreadable: locked in notes').and.not.contain('sound')
     expect(locked.stderr).to.contain('1 file could not be read').and.not.contain('repaired')
-    archive.verified = { checked: 5, bytes: 50, unverified: 2, damaged: [], drill: null }
+    const kept = [
+      { path: 'draft', content },
+      { path: HOSTILE, content },
+    ]
+    archive.verified = { checked: 5, bytes: 50, unverified: kept, damaged: [], drill: null }
     const early = await run('verify')
     expect(early.code).to.equal(0)
     expect(early.stdout).to.contain('The rest is sound')
-    expect(early.stderr).to.contain('2 versions not verified yet').and.contain('again in two minutes')
+    expect(early.stderr)
+      .to.contain('2 versions of draft, evil')
+      .and.contain('not verified yet')
+      .and.contain('again in two minutes')
     await fails(1, /no folder "none"/, 'verify', 'none')
     archive.working = async () => {
       throw new KithError('folder-halted', 'It stands still.')
     }
     await fails(1, /It stands still/, 'verify')
+  })
+
+  describe('a damaged file that no device has sound', () => {
+    const damagedFile = (): ReturnType<FakeArchive['put']> => {
+      const old = archive.put('one')
+      archive.version('a', old, { id: 'abc1' })
+      const facts = archive.put('two!')
+      archive.version('a', facts, { id: 'abd2', here: false, holders: [] })
+      archive.held = { ...archive.held, files: [{ path: 'a', size: 4, holders: [] }] }
+      engine.set({ problems: [{ code: 'damaged', path: 'a', message: 'It is damaged.' }] })
+      return facts
+    }
+
+    it('verify says who may have it, what was before, and how to take it as it is', async () => {
+      const { content } = damagedFile()
+      const damaged = [{ path: 'a', version: false, content, repaired: false }]
+      archive.verified = { checked: 1, bytes: 4, unverified: [], damaged, drill: null }
+      const file = join(directory.path, 'notes', 'a')
+      const alone = await run('verify')
+      expect(alone.code).to.equal(1)
+      expect(alone.stderr)
+        .to.contain('a is damaged here, and no known device has it sound. bring back an earlier version: ')
+        .and.contain(`kith restore ${file} --version abc1`)
+        .and.contain(`kith verify --accept ${file}`)
+        .and.not.contain('switch on')
+      daemon.network.setDevice(OTHER, { name: 'desktop', connected: false })
+      engine.peer(OTHER)
+      expect((await run('verify')).stderr).to.contain('switch on desktop, which may have it sound')
+    })
+
+    it('explain, history and copies say the same, and nothing of it being on its way', async () => {
+      damagedFile()
+      const explained = (await run('explain', 'notes/a')).stdout
+      expect(explained)
+        .to.contain('It is damaged on this disk')
+        .and.contain('No known device has it sound.')
+        .and.contain('kith restore notes/a --version abc1')
+        .and.contain('kith verify --accept notes/a')
+        .and.not.contain('on its way')
+      expect((await run('history', 'notes/a')).stdout).to.contain('kith explain notes/a')
+      expect((await run('copies')).stdout)
+        .to.contain('Damaged here, and sound on no device that answers: 1 file (4 B)')
+        .and.not.contain('wrote it')
+      engine.set({ problems: [] })
+      expect((await run('explain', 'notes/a')).stdout)
+        .to.contain('lies on no device that answers')
+        .and.not.contain('--accept')
+    })
+
+    it('--accept takes it as it is', async () => {
+      expect(await json(shapes.acceptedSchema, 'verify', '--accept', 'notes/a')).to.deep.equal({
+        folder: 'notes',
+        path: 'a',
+        outcome: 'accepted',
+      })
+      expect(archive.asked).to.deep.equal([{ accept: 'a' }])
+      archive.accepted = 'sound'
+      expect((await run('verify', '--accept', 'notes/a')).stdout).to.contain('a is not damaged')
+      await fails(2, /takes a path/, 'verify', 'notes', '--accept', 'notes/a')
+    })
+  })
+
+  it('verify leaves out folders that are paused, and says so', async () => {
+    archive.verified = { checked: 5, bytes: 50, unverified: [], damaged: [], drill: null }
+    await mkdir(join(directory.path, 'photos'))
+    await run('add', 'photos')
+    engine.set({ state: 'paused' })
+    const { code, stderr, stdout } = await run('verify')
+    expect(code).to.equal(1)
+    expect(stderr).to.contain('not verified: notes').and.contain('kith folder resume')
+    expect(stdout).to.contain('Read 0 files').and.not.contain('sound')
+  })
+
+  it('history names the devices that could not be asked', async () => {
+    archive.version('a', archive.put('one'))
+    expect((await run('history', 'notes/a')).stdout).not.to.contain('Away')
+    daemon.network.setDevice(OTHER, { name: 'desktop', connected: false })
+    engine.peer(OTHER)
+    expect((await run('history', 'notes/a')).stdout).to.contain('Away, so not asked what they know and hold: desktop.')
   })
 
   it('copies: of all folders, or of a path', async () => {
@@ -649,8 +762,8 @@ describe('cli: the past', () => {
     expect(await json(shapes.copiesSchema, 'copies')).to.deep.equal({
       devices: 2,
       files: [
-        { folder: 'notes', path: 'a', size: 10, holders: ['laptop', 'desktop'], here: true },
-        { folder: 'notes', path: 'sub/b', size: 5, holders: ['laptop'], here: true },
+        { folder: 'notes', path: 'a', size: 10, holders: ['laptop', 'desktop'], here: true, damaged: false },
+        { folder: 'notes', path: 'sub/b', size: 5, holders: ['laptop'], here: true, damaged: false },
       ],
       atRisk: { files: 1, bytes: 5 },
       stale: [{ id: OTHER, name: 'desktop', asOf: '2026-11-20T14:00:00.000Z' }],
@@ -680,9 +793,17 @@ describe('cli: the past', () => {
     const { stdout } = await run('copies', 'notes/lost')
     expect(stdout).to.match(/^2 devices: 1 file \(7 B\) on no device\n/)
     expect(stdout).to.contain(
-      'Not held here, nor by any device that answers: 1 file (7 B). Switch on the device that wrote it.',
+      'Not held here, nor by any device that answers: 1 file (7 B). No device is away that might have it. "kith explain PATH" says',
     )
     expect(stdout).not.to.contain('With this device')
+    const stale = [
+      { device: OTHER, asOf: null },
+      { device: OWN_ID, asOf: AT_MS },
+    ]
+    archive.held = { ...archive.held, stale }
+    const away = (await run('copies', 'notes/lost')).stdout
+    expect(away).to.contain('Away, and may have it: desktop').and.contain('what it holds is not known.')
+    expect(away).to.match(/what it holds is told as of 2026-11-20 /)
     const coming = await run('copies', 'notes/coming')
     expect(coming.stdout).to.contain('desktop').and.contain('Still to come here: 1 file (5 B).')
   })

@@ -6,6 +6,7 @@ import { type WaitResult, waitForSync } from '../../src/daemon/wait.ts'
 import { FakeEngine } from './support/fake-engine.ts'
 import { refusal } from './support/refusal.ts'
 
+const OWN = 'A' as DeviceId
 const B = 'B' as DeviceId
 const C = 'C' as DeviceId
 const FOLDER = '11'.repeat(16) as FolderId
@@ -25,6 +26,8 @@ class World {
 
   wait(options: { timeoutMs?: number; device?: DeviceId; signal?: AbortSignal } = {}): Promise<WaitResult> {
     const deps = {
+      device: OWN,
+      stuckMs: 5,
       devices: () => [...this.devices.values()],
       offers: () => this.offers,
       listen: (listener: () => void) => {
@@ -137,6 +140,39 @@ describe('daemon/wait', () => {
     const error = await refusal(world.wait({ timeoutMs: 30 }))
     expect(error.code).to.equal('wait-timeout')
     expect(error.message).to.contain('7 files are still to go to name-B').and.contain('"notes"')
+  })
+
+  describe('content that nobody has', () => {
+    const lacked = (holders: readonly DeviceId[], more: readonly DeviceId[] = []): void => {
+      world.device(B, { connected: true })
+      world.engine.archive.held = {
+        files: [
+          { path: 'sound', size: 1, holders: [OWN, B] },
+          { path: 'lost', size: 1, holders },
+        ],
+        atRisk: { files: 0, bytes: 0 },
+        stale: more.map(device => ({ device, asOf: null })),
+      }
+    }
+
+    it('is not waited for: it is named, on either side', async () => {
+      lacked([])
+      world.engine.peer(B, { inSync: false, need: { files: 1, bytes: 1 } })
+      const there = await refusal(world.wait())
+      expect(there.code).to.equal('content-missing')
+      expect(there.message).to.contain('No known device has "lost" in "notes"').and.contain('kith explain')
+      world.engine.peer(B, { inSync: false })
+      world.engine.set({ state: 'syncing', need: { files: 1, bytes: 1 } })
+      expect((await refusal(world.wait())).code).to.equal('content-missing')
+    })
+
+    it('is waited for where a device that is away may have it, or some of the rest is on its way', async () => {
+      for (const put of [() => lacked([], [C]), () => lacked([OWN])]) {
+        put()
+        world.engine.peer(B, { inSync: false, need: { files: 1, bytes: 1 } })
+        expect((await refusal(world.wait({ timeoutMs: 1_700 }))).code).to.equal('wait-timeout')
+      }
+    })
   })
 
   it('gives up at the timeout while the scan goes on', async () => {

@@ -393,7 +393,7 @@ describe('the archive', () => {
         })
         await stage.meet()
         const said = await says('d')
-        expect(said).to.match(/^"d" is there\. Gone from it since .*Z: (d\/a, d\/sub|d\/sub, d\/a)\. /)
+        expect(said).to.match(/^"d" is there\. Gone from it since [-\d]+ [:\d]+: (d\/a, d\/sub|d\/sub, d\/a)\. /)
         expect(await says('')).to.contain('d/sub')
         const at = Date.parse(/--at "([^"]+)"/.exec(said)?.[1] ?? '')
         await restore(stage, 0, { path: 'd', at })
@@ -762,6 +762,26 @@ describe('the archive', () => {
           await stage.meet()
           expect(stage.tree()).to.deep.equal({ h: kept })
           for (const { engine } of stage.world.devices) expect(engine.conflicts()).to.deep.equal([])
+        }))
+
+    for (const which of [1, 2])
+      it(`a conflict, and history names the device where it was resolved (${which})`, () =>
+        scene({ devices: 3 }, async stage => {
+          await CONFLICT(stage)
+          await stage.world.pass(60_000)
+          const { a, b, c } = stage
+          const before = b.clock.now()
+          const version = b.engine.conflicts()[0]?.versions[which]
+          await done(stage, archive(b).resolve('h', version?.id ?? '', { signal }))
+          await stage.meet()
+          for (const device of [a, b, c]) {
+            const told = await done(stage, archive(device).history('h', { signal }))
+            const since = told.filter(({ time }) => time >= before)
+            expect(since).not.to.deep.equal([])
+            expect(since.map(each => `${each.action} by ${each.device}`)).to.deep.equal(
+              since.map(({ action }) => `${action} by ${b.id}`),
+            )
+          }
         }))
 
     it('a conflict for good, once it says so: a process that dies then has decided', () =>

@@ -122,6 +122,110 @@ describe('verification', () => {
       expect(stage.tree()).to.deep.equal({ f: 'written anew' })
     }))
 
+  describe('what nobody has sound, accepted as it is', () => {
+    async function accept(
+      world: { pass(ms: number): Promise<unknown> },
+      device: SimDevice,
+      path: string,
+    ): Promise<unknown> {
+      let told: unknown
+      device.engine.archive.accept(path, { signal: new AbortController().signal }).then(
+        outcome => (told = outcome),
+        error => (told = (error as { code: string }).code),
+      )
+      for (let n = 0; n < 200 && told === undefined; n++) await world.pass(100)
+      return told
+    }
+
+    it('is an edit that goes everywhere', () =>
+      scene({}, async stage => {
+        const { world, a, b } = stage
+        await stage.begin(() => undefined)
+        world.partition()
+        await stage.act(0, p => p.write('f', '\0sound'))
+        const rotten = rot(a, 'f')
+        expect(damagedPaths(await verify(world, a))).to.deep.equal(['f'])
+        world.heal()
+        await world.pass(60_000)
+        expect(world.tree(b), 'not spread').to.deep.equal({})
+        const missing = (): unknown[] =>
+          b.engine.status().problems.flatMap(({ code, path }) => (code === 'content-missing' ? [path] : []))
+        expect(missing(), 'the other one names what nobody has').to.deep.equal(['f'])
+        expect(await accept(world, a, 'f')).to.equal('accepted')
+        await stage.meet()
+        expect(stage.tree()).to.deep.equal({ f: rotten })
+        expect(problems(a)).to.deep.equal([])
+        expect(missing()).to.deep.equal([])
+        expect((await verify(world, a)).damaged).to.deep.equal([])
+      }))
+
+    it('is mended where somebody has it, and left where it is sound', () =>
+      scene({}, async stage => {
+        const { world, a } = stage
+        await stage.begin(p => p.write('f', '\0sound'))
+        expect(await accept(world, a, 'f')).to.equal('sound')
+        const before = published(a)
+        rot(a, 'f')
+        expect(await accept(world, a, 'f')).to.equal('repaired')
+        expect(a.person.text('f')).to.equal('\0sound')
+        expect(published(a)).to.equal(before)
+        expect(await accept(world, a, 'none')).to.equal('not-found')
+      }))
+
+    it('gives way to an earlier version that another device has', () =>
+      scene({}, async stage => {
+        const { world, a } = stage
+        await stage.begin(p => p.write('f', '\0first'))
+        world.partition()
+        await stage.act(0, p => p.write('f', '\0second'))
+        rot(a, 'f')
+        await verify(world, a)
+        world.heal()
+        await world.pass(60_000)
+        const { signal } = new AbortController()
+        const versions = a.engine.archive.history('f', { signal })
+        await world.pass(1_000)
+        const version = (await versions).find(({ facts }) => facts.content === idOf('\0first'))?.id ?? ''
+        const restored = a.engine.archive.restore({
+          ...{ path: 'f', at: null, version, keepNew: false, dryRun: false, signal },
+        })
+        await world.pass(10_000)
+        expect((await restored).missing).to.deep.equal([])
+        await stage.meet()
+        expect(stage.tree()).to.deep.equal({ f: '\0first' })
+        expect(problems(a)).to.deep.equal([])
+      }))
+
+    it('is accepted still after a restart', () =>
+      scene({}, async stage => {
+        const { world, a } = stage
+        await stage.begin(() => undefined)
+        world.partition()
+        await stage.act(0, p => p.write('f', '\0sound'))
+        const rotten = rot(a, 'f')
+        await verify(world, a)
+        expect(await accept(world, a, 'f')).to.equal('accepted')
+        await a.stop()
+        a.start()
+        world.heal()
+        await stage.meet()
+        expect(stage.tree()).to.deep.equal({ f: rotten })
+      }))
+  })
+
+  it('refuses a folder that is paused', () =>
+    scene({}, async stage => {
+      const { world, a } = stage
+      await stage.begin(p => p.write('f', 'sound'))
+      await a.engine.pause()
+      const failed = await verify(world, a).then(
+        () => null,
+        error => error as { code: string; message: string },
+      )
+      expect(failed).to.include({ code: 'folder-paused' })
+      expect(failed?.message).to.contain('kith folder resume')
+    }))
+
   it('calls no edit damage', () =>
     scene({}, async stage => {
       const { world, a } = stage

@@ -37,6 +37,14 @@ export async function history({ client, out, place, surroundings }: Context, [pa
   else out.text(`To bring one back:  ${name(line)} --version VERSION`)
   if (now !== null && now.path !== body.path) out.text(`It is ${name(now.path)} now.`)
   if (now !== null && now.copyOf !== null) out.text(`It is a conflict copy of ${name(now.copyOf)}.`)
+  if (now !== null && now.kind !== 'directory' && now.devices.length === 0) {
+    const what = now.damaged ? 'What lies on this disk is damaged.' : 'No device that answers has what it holds now.'
+    out.text(out.paint.yellow(`${what} What can be done:  ${name(`${place.command} explain ${quote(path)}`)}`))
+  }
+  if (body.away.length > 0) {
+    const devices = body.away.map(each => name(each.name)).join(', ')
+    out.text(dim(`Away, so not asked what they know and hold: ${devices}.`))
+  }
 }
 
 /** As many characters as tell all of them apart. */
@@ -67,7 +75,8 @@ export async function explain({ client, out, place, surroundings }: Context, [pa
       (each.path === body.path || each.versions.some(version => version.path === body.path)),
   )
   const command = `${place.command} restore ${quote(path)}`
-  const story = storyOf(body, { others: conflict?.versions.map(each => each.path) ?? [], restore: command })
+  const accept = `${place.command} verify --accept ${quote(path)}`
+  const story = storyOf(body, { others: conflict?.versions.map(each => each.path) ?? [], restore: command, accept })
   if (out.json) {
     out.document({ folder: body.folder, path: body.path, ...story })
     return
@@ -104,7 +113,7 @@ export async function ls(
   await out.table(['SIZE', 'MODIFIED', 'DEVICE', 'COPIES', 'PATH'], rows)
 }
 
-export async function copies({ client, out, surroundings }: Context, [path]: Arguments): Promise<void> {
+export async function copies({ client, out, place, surroundings }: Context, [path]: Arguments): Promise<void> {
   const query = path === undefined ? {} : { path: resolve(surroundings.cwd, path) }
   const body = await client.get<CopiesBody>('/copies', { query })
   if (out.json) {
@@ -118,7 +127,8 @@ export async function copies({ client, out, surroundings }: Context, [path]: Arg
   const { bold, dim, yellow } = out.paint
   const { atRisk } = body
   const coming = body.files.filter(file => !file.here && file.holders.length > 0)
-  const nowhere = body.files.filter(file => file.holders.length === 0)
+  const damaged = body.files.filter(file => file.damaged && file.holders.length === 0)
+  const nowhere = body.files.filter(file => !file.damaged && file.holders.length === 0)
   for (const line of tally(body)) out.text(line)
   const few = [...body.files].sort((a, b) => a.holders.length - b.holders.length).slice(0, MAX_FILES)
   const severalFolders = new Set(few.map(file => file.folder)).size > 1
@@ -133,15 +143,18 @@ export async function copies({ client, out, surroundings }: Context, [path]: Arg
   if (body.files.length > few.length) out.text(dim(`and ${count(body.files.length - few.length, 'more file')}: --json`))
   out.text()
   if (coming.length > 0) out.text(`Still to come here: ${sumOf(coming)}.`)
+  const stale = body.stale.map(device => name(device.name)).join(', ')
+  const may = stale === '' ? 'No device is away that might have it' : `Away, and may have it: ${stale}`
+  const explain = `"${place.command} explain PATH" says what can be done.`
+  if (damaged.length > 0)
+    out.text(yellow(`Damaged here, and sound on no device that answers: ${sumOf(damaged)}. ${may}. ${explain}`))
   if (nowhere.length > 0)
-    out.text(
-      yellow(`Not held here, nor by any device that answers: ${sumOf(nowhere)}. Switch on the device that wrote it.`),
-    )
+    out.text(yellow(`Not held here, nor by any device that answers: ${sumOf(nowhere)}. ${may}. ${explain}`))
   if (atRisk.files === 0) out.text('Nothing would be lost with this device.')
   else out.text(yellow(bold(`With this device ${count(atRisk.files, 'file')} (${bytes(atRisk.bytes)}) would be lost.`)))
   for (const device of body.stale) {
-    const asOf = device.asOf === null ? 'it was never heard of' : `as of ${localTime(device.asOf)}`
-    out.text(dim(`${name(device.name)} is not here: what it holds is ${asOf}.`))
+    const holds = device.asOf === null ? 'not known' : `told as of ${localTime(device.asOf)}`
+    out.text(dim(`${name(device.name)} is not here: what it holds is ${holds}.`))
   }
 }
 

@@ -1,7 +1,8 @@
 // Bringing back what was: `kith restore`, `undo`, `resolve`; and `verify`, which finds and mends what is damaged.
-import { resolve as resolvePath } from 'node:path'
+import { join, resolve as resolvePath } from 'node:path'
 import { KithError } from '../../core/errors.ts'
 import type {
+  AcceptedBody,
   ChangeBody,
   CopiedBody,
   OutcomeBody,
@@ -12,6 +13,7 @@ import type {
 import { failure } from '../client.ts'
 import type { Context } from '../context.ts'
 import { bytes, count, localTime, name } from '../output.ts'
+import { quote } from '../place.ts'
 import { whileShowing } from '../progress.ts'
 import { untilInterrupted } from '../signals.ts'
 
@@ -52,7 +54,15 @@ export async function restore(context: Context, [path = '']: Arguments, options:
   const body = await whileShowing(context, undefined, () =>
     client.post<OutcomeBody>('/restore', { ...request, dryRun, keepNew }),
   )
-  return tell(context, body, 'It is as it was then: nothing to do.')
+  if (body.behind.length === 0) return tell(context, body, 'It is as it was then: nothing to do.')
+  const { out, place } = context
+  if (out.json) out.document(body)
+  out.note(
+    'Nothing was changed. By what this device knows it is as it was then, but this disk does not follow what is newer:',
+  )
+  for (const each of body.behind.slice(0, MAX_LINES)) out.note(`  ${name(each.path)}: ${name(each.message)}`)
+  out.note(`Mend that first ("${place.command} status"), then restore it again.`)
+  return FAILED
 }
 
 interface UndoOptions {
@@ -171,8 +181,29 @@ export async function resolve(
     out.text(`${name(body.path)} is the version that was chosen, on every device; the others are kept in its history.`)
 }
 
-export async function verify(context: Context, [folder]: Arguments): Promise<number> {
-  const { out } = context
+interface VerifyOptions {
+  readonly accept?: string
+}
+
+const ACCEPTED = {
+  accepted: 'is taken as it is now, as an edit that goes to all devices; what it was is not known to lie anywhere.',
+  repaired: 'was sound on another device, and is mended: nothing had to be accepted.',
+  sound: 'is not damaged: there is nothing to accept.',
+} as const
+
+async function accept({ client, out, surroundings }: Context, path: string): Promise<number> {
+  const body = await client.post<AcceptedBody>('/verify/accept', { path: resolvePath(surroundings.cwd, path) })
+  if (out.json) out.document(body)
+  else out.text(`${name(body.path)} ${ACCEPTED[body.outcome]}`)
+  return 0
+}
+
+export async function verify(context: Context, [folder]: Arguments, options: VerifyOptions = {}): Promise<number> {
+  const { out, place } = context
+  if (options.accept !== undefined) {
+    if (folder !== undefined) throw new KithError('bad-usage', '--accept takes a path, and no folder beside it.')
+    return accept(context, options.accept)
+  }
   const request = folder === undefined ? {} : { name: folder }
   const body = await work<VerifyBody>(context, '/verify', request, ({ files, bytes: size }) =>
     ['checked', count(files, 'file'), bytes(size)].join(' '),
@@ -190,7 +221,8 @@ export async function verify(context: Context, [folder]: Arguments): Promise<num
       const state = each.repaired ? out.paint.green('repaired') : out.paint.red(bad)
       out.text(`  ${each.unreadable ? 'unreadable' : 'damaged'}: ${which} in ${name(each.folder)}: ${state}`)
     }
-    if (body.damaged.length === 0) out.text(body.unverified === 0 ? 'All of it is sound.' : 'The rest is sound.')
+    if (body.damaged.length === 0 && body.checked + body.unverified > 0)
+      out.text(body.unverified === 0 ? 'All of it is sound.' : 'The rest is sound.')
     for (const drill of body.drills) {
       const found = drill.damaged === 0 ? 'all sound' : `${drill.damaged} damaged`
       const read = `${count(drill.checked, 'file')} and versions read as a restore reads them, ${found}`
@@ -199,19 +231,43 @@ export async function verify(context: Context, [folder]: Arguments): Promise<num
       )
     }
   }
-  if (body.unverified > 0)
+  if (body.unverified > 0) {
+    const files = some([...new Set(body.unverifiedFiles.map(each => each.path))])
+    const of = files === '' ? '' : ` of ${files}`
     out.note(
-      `${count(body.unverified, 'version')} not verified yet: kept a moment ago and changed since, perhaps by a program that still has the file open. Verify again in two minutes.`,
+      `${count(body.unverified, 'version')}${of} not verified yet: kept a moment ago and changed since, perhaps by a program that still has the file open. Verify again in two minutes.`,
     )
-  if (lost.length > 0)
-    out.note(`${count(lost.length, 'damaged file')} could not be repaired: switch on a device that has them.`)
+  }
+  if (lost.length > 0) {
+    out.note(`${count(lost.length, 'damaged file')} could not be repaired.`)
+    for (const each of lost.slice(0, MAX_NAMED)) out.note(remedy(each, place.command))
+    if (lost.length > MAX_NAMED)
+      out.note(`Of each of the others, "${place.command} explain PATH" says what can be done.`)
+  }
   if (lost.some(({ version }) => version))
     out.note('What is left of damaged versions lies in .kith/damaged of the folder, until you remove it.')
   if (unreadable.length > 0)
     out.note(
       `${count(unreadable.length, 'file')} could not be read: check permissions and the disk, then verify again.`,
     )
-  return lost.length + unreadable.length === 0 ? 0 : FAILED
+  if (body.paused.length > 0)
+    out.note(
+      `Paused, so not verified: ${body.paused.map(name).join(', ')}. "${place.command} folder resume NAME" goes on with it.`,
+    )
+  return lost.length + unreadable.length + body.paused.length === 0 ? 0 : FAILED
+}
+
+/** What a person can do about what nobody who answers has sound. */
+function remedy({ root, path, version, away, earlier }: VerifyBody['damaged'][number], command: string): string {
+  if (version) return `${name(path)}: that version comes back when a device that has it is switched on.`
+  const file = quote(join(root, path))
+  const ways = [
+    ...(away.length > 0 ? [`switch on ${away.map(name).join(' or ')}, which may have it sound`] : []),
+    ...(earlier === null ? [] : [`bring back an earlier version: ${command} restore ${file} --version ${earlier}`]),
+    `take it as it is now, on all devices: ${command} verify --accept ${file}`,
+  ]
+  const who = away.length > 0 ? 'device that answers' : 'known device'
+  return `${name(path)} is damaged here, and no ${who} has it sound. ${name(ways.join('; or '))}.`
 }
 
 /** Long work of the daemon: shows how far it is; Ctrl-C ends it. */

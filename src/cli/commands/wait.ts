@@ -4,6 +4,8 @@ import type { Context } from '../context.ts'
 import { name } from '../output.ts'
 import { whileShowing } from '../progress.ts'
 
+const MAX_NAMED = 3
+
 interface WaitOptions {
   readonly timeout?: number
   readonly folder?: string
@@ -43,8 +45,32 @@ export async function wait(context: Context, _: readonly unknown[], options: Wai
   else out.text(result.paused.length > 0 ? 'Every folder is paused.' : 'There is no folder to wait for.')
 }
 
-/** What a wait would not end by itself: a folder that stands still on another device. */
+/** What a wait would not end by itself. */
 function stopped(status: StatusBody, folder: string | undefined): string[] {
+  return [...standing(status, folder), ...nowhere(status, folder)]
+}
+
+/** Content that comes with a device that is away, if at all. */
+function nowhere(status: StatusBody, folder: string | undefined): string[] {
+  return status.folders
+    .filter(each => folder === undefined || each.name === folder)
+    .flatMap(({ name: of, problems, devices }) => {
+      const paths = problems.flatMap(({ code, path }) =>
+        code === 'content-missing' ||
+        (code === 'damaged' && devices.some(each => each.connected && each.need.files > 0))
+          ? [path]
+          : [],
+      )
+      const away = devices.filter(each => !each.connected).map(each => name(each.name))
+      if (paths.length === 0 || away.length === 0) return []
+      const named = paths.slice(0, MAX_NAMED).map(name).join(', ')
+      const more = paths.length > MAX_NAMED ? ` and ${paths.length - MAX_NAMED} more` : ''
+      return [`"${name(of)}" waits for ${named}${more}, which no linked device has: switch on ${away.join(' or ')}.`]
+    })
+}
+
+/** A folder that stands still on another device. */
+function standing(status: StatusBody, folder: string | undefined): string[] {
   return status.folders
     .filter(each => folder === undefined || each.name === folder)
     .flatMap(each =>

@@ -8,6 +8,7 @@ import type { Past } from '../past.ts'
 import { API, answers, takes } from './describe.ts'
 import { lineRoute } from './lines.ts'
 import {
+  acceptedSchema,
   copiedSchema,
   copiesQuery,
   copiesSchema,
@@ -76,6 +77,13 @@ const resolve = createRoute({
   responses: answers(resolvedSchema, 'The conflict is settled, on all devices'),
 })
 
+const accept = createRoute({
+  method: 'post',
+  path: `${API}/verify/accept`,
+  request: takes(pathQuery),
+  responses: answers(acceptedSchema, 'A damaged file that nobody has sound is taken as it is, as an edit'),
+})
+
 /** A client that goes away ends what it asked for. */
 function ofRequest(c: Context): Waiting {
   return { signal: c.req.raw.signal }
@@ -95,6 +103,7 @@ export function pastRoutes(app: OpenAPIHono, past: Past, log: Log): void {
     const { path, keep } = c.req.valid('json')
     return c.json(await past.resolve(path, keep, ofRequest(c)), 200)
   })
+  app.openapi(accept, async c => c.json(await past.accept(c.req.valid('json').path, ofRequest(c)), 200))
   lineRoute(
     app,
     log,

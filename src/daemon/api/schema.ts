@@ -162,8 +162,12 @@ export const historySchema = z
         devices: z.array(z.string()),
         /** It is a conflict copy: of this path. */
         copyOf: z.string().nullable(),
+        /** What lies on this disk is known not to be what it should be. */
+        damaged: z.boolean(),
       })
       .nullable(),
+    /** Devices that have the folder and could not be asked. */
+    away: z.array(namedDeviceSchema),
   })
   .openapi('History')
 
@@ -212,6 +216,8 @@ export const outcomeSchema = z
     silent: z.array(namedDeviceSchema),
     /** Of an undo: what others changed later than that device did, and what stays for that; by whom, where it is known. */
     kept: z.array(z.object({ folder: z.string(), path: z.string(), by: z.string().nullable() })),
+    /** Of a restore that found nothing to do: what is newer, and does not get to this disk. */
+    behind: z.array(z.object({ folder: z.string(), path: z.string(), message: z.string() })),
     /** Stored, but not to be seen on this disk yet: `files` are to come from other devices, or the folder stands still. */
     pending: z.array(z.object({ folder: z.string(), files: z.number().int(), stopped: z.string().nullable() })),
   })
@@ -259,9 +265,15 @@ export const verifySchema = z
     bytes: bytesSchema,
     /** Kept a moment ago and not what they were: whether that is damage is known in a minute or two. */
     unverified: z.int().min(0),
+    /** Of what file each of them is a version, where that is known. */
+    unverifiedFiles: z.array(z.object({ folder: z.string(), path: z.string() })),
+    /** Folders that are paused, and so were not read. */
+    paused: z.array(z.string()),
     damaged: z.array(
       z.object({
         folder: z.string(),
+        /** Of the folder, on this device. */
+        root: z.string(),
         path: z.string(),
         /** A kept version, not a file of the tree. */
         version: z.boolean(),
@@ -269,12 +281,24 @@ export const verifySchema = z
         repaired: z.boolean(),
         /** Whether it is sound cannot be told. */
         unreadable: z.boolean(),
+        /** Of a file that is not repaired: devices that were not asked, and the newest other version that can be had. */
+        away: z.array(z.string()),
+        earlier: z.string().nullable(),
       }),
     ),
     /** The last monthly rehearsals of a restore. */
     drills: z.array(z.object({ folder: z.string(), time, checked: z.int().min(0), damaged: z.int().min(0) })),
   })
   .openapi('Verified')
+
+export const acceptedSchema = z
+  .object({
+    folder: z.string(),
+    path: z.string(),
+    /** `repaired`: a device had it sound; `sound`: there was nothing to accept. */
+    outcome: z.enum(['accepted', 'repaired', 'sound']),
+  })
+  .openapi('Accepted')
 
 export const copiesSchema = z
   .object({
@@ -287,6 +311,8 @@ export const copiesSchema = z
         holders: z.array(z.string()),
         /** Is it on this device? */
         here: z.boolean(),
+        /** What lies on this disk is known not to be what it should be. */
+        damaged: z.boolean(),
       }),
     ),
     /** Of which no other device is known to hold the newest content. */
@@ -375,6 +401,7 @@ export type ChangeBody = z.infer<typeof changeSchema>
 export type OutcomeBody = z.infer<typeof outcomeSchema>
 export type DiffBody = z.infer<typeof diffSchema>
 export type CopiedBody = z.infer<typeof copiedSchema>
+export type AcceptedBody = z.infer<typeof acceptedSchema>
 export type ResolvedBody = z.infer<typeof resolvedSchema>
 export type VerifyBody = z.infer<typeof verifySchema>
 export type CopiesBody = z.infer<typeof copiesSchema>

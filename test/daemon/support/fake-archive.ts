@@ -6,6 +6,7 @@ import type { ContentId, DeviceId, NodeId } from '../../../src/core/ids.ts'
 import type { Change, FileVersion, RewindOutcome, Stood, Whereabouts } from '../../../src/core/past.ts'
 import type { Waiting } from '../../../src/core/ports.ts'
 import type {
+  Acceptance,
   CopiesStatus,
   FolderArchive,
   RewindRequest,
@@ -27,7 +28,8 @@ export class FakeArchive implements FolderArchive {
   outcome: Pick<RewindOutcome, 'changes' | 'missing'> & Partial<RewindOutcome> = { changes: [], missing: [] }
   only: readonly { path: string; size: number }[] = []
   held: CopiesStatus = { files: [], atRisk: { files: 0, bytes: 0 }, stale: [] }
-  verified: VerifyOutcome = { checked: 0, bytes: 0, unverified: 0, damaged: [], drill: null }
+  verified: VerifyOutcome = { checked: 0, bytes: 0, unverified: [], damaged: [], drill: null }
+  accepted: Acceptance = 'accepted'
   /** Awaited by what takes long. */
   working: (options: Waiting) => Promise<unknown> = async () => undefined
   readonly #contents = new Map<ContentId, Uint8Array>()
@@ -118,6 +120,11 @@ export class FakeArchive implements FolderArchive {
     await this.working(options)
     options.onProgress(2, 20)
     return this.verified
+  }
+
+  async accept(path: string): Promise<Acceptance> {
+    this.asked.push({ accept: path })
+    return this.accepted
   }
 
   async copies(path: string): Promise<CopiesStatus> {
