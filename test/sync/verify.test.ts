@@ -252,6 +252,19 @@ describe('verification', () => {
       expect(stage.tree()).to.deep.equal({ f: '3rd' })
     }))
 
+  it('goes on by and by past what cannot be read', () =>
+    scene({}, async stage => {
+      const { world, a } = stage
+      await stage.begin(p => {
+        for (const name of ['b', 'c', 'd']) p.write(name, name)
+      })
+      const inode = a.volume.at('b')
+      if (inode === null) throw new Error('b is not there')
+      inode.unreadable = true
+      await world.pass(4 * 24 * HOUR_MS)
+      expect(a.events.filter(({ type }) => type === 'folder:verified')).to.not.deep.equal([])
+    }))
+
   it('what a person writes right after it was mended is seen, though no stat shows it', () =>
     scene({ settings: { granularityUs: 2_000_000 } }, async stage => {
       const { world, a } = stage
