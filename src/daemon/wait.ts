@@ -8,8 +8,12 @@ import type { FolderEngine } from '../core/status.ts'
 
 /** Beside the events: for what no event tells (a sighting that grew old). */
 const LOOK_AGAIN_MS = 500
-/** So long after the last change of what is missing it is asked whether anybody has it, and asked once more. */
+/**
+ * So long after the last change of what is missing it is asked whether anybody has it, and asked once more. Where somebody does, the next
+ * question comes after twice the time, for it is about the whole folder.
+ */
 const STUCK_MS = 3_000
+const MOST_STUCK_MS = 60_000
 const MOST_NAMED = 3
 
 export interface WaitDeps {
@@ -103,6 +107,7 @@ class DeadEnd {
   readonly #target: WaitTarget
   #missing = ''
   #since = 0
+  #stuckMs = 0
   /** It was found so already, a while ago. */
   #found = false
 
@@ -117,14 +122,16 @@ class DeadEnd {
     if (missing !== this.#missing) {
       this.#missing = missing
       this.#since = now
+      this.#stuckMs = this.#deps.stuckMs ?? STUCK_MS
       this.#found = false
     }
-    if (now - this.#since < (this.#deps.stuckMs ?? STUCK_MS)) return
+    if (now - this.#since < this.#stuckMs) return
     this.#since = now
     const found = await this.#look(options)
     // Twice: a change that was on its way at one look has come by the other.
     if (found !== null && this.#found) throw new KithError('content-missing', found)
     this.#found = found !== null
+    if (found === null) this.#stuckMs = Math.min(2 * this.#stuckMs, MOST_STUCK_MS)
   }
 
   async #look(options: Waiting): Promise<string | null> {

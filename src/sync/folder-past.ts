@@ -122,7 +122,8 @@ export class FolderPast {
     })
     this.#nowhere = new Nowhere({
       ...{ clock: deps.clock, holdings, network },
-      missing: () => this.#missing(),
+      wanted: () => this.#wants().size,
+      missing: () => [...this.#wants().keys()].filter(content => !deps.disk.stage.has(content)),
       tree: () => replica().tree,
       key: () => `${replica().tree.revision} ${deps.peers.key()}`,
     })
@@ -210,12 +211,11 @@ export class FolderPast {
     }
   }
 
-  #missing(): ContentId[] {
+  #wants(): ReadonlyMap<ContentId, unknown> {
     try {
-      const { wants } = this.#deps.cycle()
-      return [...wants.keys()].filter(content => !this.#deps.disk.stage.has(content))
+      return this.#deps.cycle().wants
     } catch (error) {
-      if (isKithError(error) && error.code === 'stopped') return []
+      if (isKithError(error) && error.code === 'stopped') return new Map()
       throw error
     }
   }

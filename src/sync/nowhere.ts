@@ -17,7 +17,9 @@ const MESSAGE =
 
 export interface NowhereDeps {
   readonly clock: Pick<Clock, 'elapsed'>
-  /** Content that this device lacks; empty where nothing is loaded. */
+  /** How many contents are wanted; 0 where nothing is loaded. */
+  readonly wanted: () => number
+  /** Those of them that this device lacks. */
   readonly missing: () => readonly ContentId[]
   readonly tree: () => Pick<SharedTree, 'allEntries' | 'entriesOf'>
   readonly holdings: Pick<Holdings, 'holders'>
@@ -47,13 +49,13 @@ export class Nowhere {
 
   /** ms until it is time to ask. */
   nextMs(): number {
-    const { clock, missing, network } = this.#deps
-    if (missing().length === 0 || (network()?.peers().length ?? 0) === 0) {
+    const { clock, wanted, network } = this.#deps
+    if (wanted() === 0 || (network()?.peers().length ?? 0) === 0) {
       this.#found = []
       this.#key = ''
       return Number.POSITIVE_INFINITY
     }
-    const key = `${missing().length} ${this.#deps.key()}`
+    const key = `${wanted()} ${this.#deps.key()}`
     if (key !== this.#key) {
       this.#key = key
       this.#at = clock.elapsed() + FIRST_MS
