@@ -93,6 +93,7 @@ async function runSession(plan: SessionPlan, name: string, options: RunOptions):
     ...{ round: options.round, wanted: options.wanted, deadline: options.deadline },
     report: measured => {
       options.report(measured)
+      if (profile !== undefined) console.log(`  in the profiles: ${measured.window.join(' to ')}`)
       const { workload, seconds, cpuSeconds, sentBytes, peakBytes, p95Seconds, otherCores } = measured
       console.log(
         `  ${workload.padEnd(4)} ${time(seconds).padStart(8)}  CPU ${time(cpuSeconds).padStart(8)}  sent ${sentBytes.map(bytes).join(' / ')}` +

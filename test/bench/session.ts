@@ -36,12 +36,15 @@ export interface Measured {
   readonly p95Seconds?: number
   /** Idle: bytes of memory at the end. */
   readonly memoryBytes?: readonly number[]
+  /** When it began and was over, in µs of the monotonic clock that CPU profiles use too. */
+  readonly window: readonly [number, number]
   /** After a restart: when what was written before it was there. */
   readonly offlineEditSeconds?: number
 }
 
 interface Reading {
   readonly at: number
+  readonly micros: number
   readonly busy: number
   readonly usage: readonly Usage[]
 }
@@ -158,6 +161,7 @@ export class Session {
       cpuSeconds,
       peakBytes: this.places.map(place => place.peak()),
       sentBytes: used.map(({ sent }) => sent),
+      window: [before.micros, after.micros],
       otherCores: Math.max(0, (after.busy - before.busy - cpuSeconds) / ((after.at - before.at) / 1000)),
       ...more,
     })
@@ -173,7 +177,7 @@ export class Session {
   }
 
   #read(): Reading {
-    return { at: Date.now(), busy: machineBusy(), usage: this.places.map(place => place.read()) }
+    return { at: Date.now(), micros: micros(), busy: machineBusy(), usage: this.places.map(place => place.read()) }
   }
 
   #left(): number {
@@ -214,6 +218,8 @@ export class Session {
     return { seconds: Math.max(0, (last - started) / 1000), metaDiffers }
   }
 }
+
+const micros = (): number => Number(process.hrtime.bigint() / 1000n)
 
 interface ChangeOptions {
   readonly there: (root: string) => boolean
