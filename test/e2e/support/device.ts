@@ -42,6 +42,8 @@ export interface FolderStatus {
 export interface DeviceOptions {
   /** Without the right to pass over file permissions, as a daemon of an ordinary user. */
   readonly ordinary?: boolean
+  /** Options of Node itself, for its daemon and its commands. */
+  readonly node?: readonly string[]
 }
 
 export class Device {
@@ -50,6 +52,7 @@ export class Device {
   readonly home: string
   readonly #directory: string
   readonly #ordinary: boolean
+  readonly #nodeOptions: readonly string[]
   #daemon: ChildProcess | undefined
 
   constructor(node: LanNode, directory: string, options: DeviceOptions = {}) {
@@ -58,6 +61,7 @@ export class Device {
     this.#directory = join(directory, node.name)
     this.home = join(this.#directory, 'home')
     this.#ordinary = options.ordinary ?? false
+    this.#nodeOptions = options.node ?? []
     mkdirSync(this.#directory)
   }
 
@@ -203,7 +207,7 @@ export class Device {
       ...this.node.enter,
       ...['unshare', '--uts', '--', 'sh', '-c', 'hostname "$0" && exec "$@"', this.name],
       ...['setpriv', '--pdeathsig', 'KILL', ...limits],
-      ...[process.execPath, MAIN, '--home', this.home, ...args],
+      ...[process.execPath, ...this.#nodeOptions, MAIN, '--home', this.home, ...args],
     ]
   }
 }
