@@ -101,7 +101,7 @@ async function follow(engine: FolderEngine, turnstile: Turnstile, signal: AbortS
   }
 }
 
-/** Content that no device has, none that is away either: no waiting brings it. */
+/** Content that no device has which is linked: no waiting brings it, since one that is away is not waited for unless it is named. */
 class DeadEnd {
   readonly #deps: WaitDeps
   readonly #target: WaitTarget
@@ -136,7 +136,10 @@ class DeadEnd {
 
   async #look(options: Waiting): Promise<string | null> {
     const { devices, offers, device } = this.#deps
-    const linked = new Set(devices().flatMap(({ id, connected }) => (connected ? [id] : [])))
+    const all = devices()
+    // One that is near may bring it.
+    if (all.some(({ sighted, connected }) => sighted && !connected)) return null
+    const linked = new Set(all.flatMap(({ id, connected }) => (connected ? [id] : [])))
     if (this.#target.device !== null && !linked.has(this.#target.device)) return null
     let first: string | null = null
     for (const engine of this.#target.engines) {
@@ -146,22 +149,28 @@ class DeadEnd {
       if (need.files > 0) lacking.push(device)
       if (lacking.length === 0) return null
       const { files, stale } = await engine.archive.copies('', options)
-      if (stale.length > 0) return null
+      const isHere = (id: DeviceId): boolean => id === device || linked.has(id)
       const open = files.filter(({ holders }) => lacking.some(id => !holders.includes(id)))
-      if (open.length === 0 || open.some(({ holders }) => holders.length > 0)) return null
+      if (open.length === 0 || open.some(({ holders }) => holders.some(isHere))) return null
+      const paths = open.map(({ path }) => path)
+      const away = all.filter(({ id }) => !linked.has(id) && stale.some(each => each.device === id))
       first ??= nobodyHas(
         engine.name,
-        open.map(({ path }) => path),
+        paths,
+        away.map(({ name }) => printable(name)),
       )
     }
     return first
   }
 }
 
-function nobodyHas(folder: string, paths: readonly string[]): string {
+function nobodyHas(folder: string, paths: readonly string[], away: readonly string[]): string {
   const named = paths.slice(0, MOST_NAMED).map(path => `"${printable(path)}"`)
   const more = paths.length > named.length ? ` and ${paths.length - named.length} more` : ''
-  return `No known device has ${named.join(', ')}${more} in "${printable(folder)}" any more, so waiting does not help: "kith explain PATH" says what does.`
+  const what = `${named.join(', ')}${more} in "${printable(folder)}"`
+  if (away.length === 0)
+    return `No known device has ${what} any more, so waiting does not help: "kith explain PATH" says what does.`
+  return `No linked device has ${what}, so waiting does not help: switch on ${away.join(' or ')}, which may have it; "kith explain PATH" says what else can be done.`
 }
 
 /** One phrase about the first thing that is not as it should be, or null. */

@@ -166,12 +166,31 @@ describe('daemon/wait', () => {
       expect((await refusal(world.wait())).code).to.equal('content-missing')
     })
 
-    it('is waited for where a device that is away may have it, or some of the rest is on its way', async () => {
-      for (const put of [() => lacked([], [C]), () => lacked([OWN])]) {
-        put()
+    it('is not waited for where only a device that is away may have it, or is known to: that one is named', async () => {
+      world.device(C, {})
+      for (const holders of [[], [C]]) {
+        lacked(holders, [C])
         world.engine.peer(B, { inSync: false, need: { files: 1, bytes: 1 } })
-        expect((await refusal(world.wait({ timeoutMs: 1_700 }))).code).to.equal('wait-timeout')
+        const { code, message } = await refusal(world.wait({ timeoutMs: 3_000 }))
+        expect(code).to.equal('content-missing')
+        expect(message).to.contain('No linked device has "lost" in "notes"').and.contain('switch on name-C')
       }
+    })
+
+    it('is waited for where a linked device has some of the rest', async () => {
+      lacked([OWN], [C])
+      world.engine.peer(B, { inSync: false, need: { files: 1, bytes: 1 } })
+      expect((await refusal(world.wait({ timeoutMs: 1_700 }))).code).to.equal('wait-timeout')
+    })
+
+    it('is waited for where the device that may have it is coming, or is asked for by name', async () => {
+      lacked([], [C])
+      world.engine.peer(B, { inSync: false, need: { files: 1, bytes: 1 } })
+      world.device(C, { sighted: true })
+      expect((await refusal(world.wait({ timeoutMs: 1_700 }))).message).to.contain('a link to name-C, which is near')
+      world.device(C, { sighted: false })
+      const named = await refusal(world.wait({ timeoutMs: 1_700, device: C }))
+      expect(named.code).to.equal('wait-timeout')
     })
   })
 
