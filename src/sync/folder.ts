@@ -3,6 +3,7 @@
 // cannot be written halts this folder, with a reason, and nothing else.
 import { setMaxListeners } from 'node:events'
 import type { Clock } from '../core/clock.ts'
+import { printable } from '../core/display.ts'
 import { isKithError, KithError } from '../core/errors.ts'
 import type { Emit } from '../core/events.ts'
 import type { ContentId, DeviceId, DocId, FolderId, Hash } from '../core/ids.ts'
@@ -783,6 +784,7 @@ class Engine implements FolderEngine {
   }
 }
 
-function pausedError(name: string): KithError {
-  return new KithError('folder-paused', `${name} is paused: run kith folder resume ${name}.`)
+function pausedError(folder: string): KithError {
+  const name = printable(folder)
+  return new KithError('folder-paused', `"${name}" is paused: type "kith folder resume ${name}" first.`)
 }

@@ -223,7 +223,7 @@ describe('verification', () => {
         error => error as { code: string; message: string },
       )
       expect(failed).to.include({ code: 'folder-paused' })
-      expect(failed?.message).to.contain('kith folder resume')
+      expect(failed?.message).to.match(/"kith folder resume [^"]+"/)
     }))
 
   it('calls no edit damage', () =>
