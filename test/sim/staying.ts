@@ -47,7 +47,7 @@ export class Staying {
       const state = states[at]
       if (state?.settled !== true || state.needFiles > 0 || device.person.unmounted) continue
       const missing = this.#look(device)
-      for (const word of missing.size === 0 ? [] : await this.#movedOutOfSight(devices)) missing.delete(word)
+      for (const word of missing.size === 0 ? [] : await this.#notSeenYet(devices)) missing.delete(word)
       if (missing.size === 0) continue
       const words = [...missing.keys()].join(', ')
       if (agreed) throw new Error(`I2: ${words} vanished from ${device.name}, and all agree`)
@@ -71,13 +71,16 @@ export class Staying {
     return missing
   }
 
-  /** What a person moved to where its daemon cannot look: that is a deletion to it, until it can. */
-  async #movedOutOfSight(devices: readonly SimDevice[]): Promise<Set<string>> {
+  /**
+   * What stands where its daemon could not see it yet: a person moved it to where it cannot look, or the word of the other half of a swap is
+   * still on its way from the watcher.
+   */
+  async #notSeenYet(devices: readonly SimDevice[]): Promise<Set<string>> {
     const words = new Set<string>()
     for (const device of devices) {
       const rows = await device.database.loadRows()
       for (const { path, inode } of device.volume.all()) {
-        if (inode.kind === 'directory' || !device.volume.blocked(path)) continue
+        if (inode.kind === 'directory' || (device.hintsUnderWay === 0 && !device.volume.blocked(path))) continue
         const { words: hidden, content } = this.#part(inode.data)
         if (rows.at(path)?.content !== content) for (const word of hidden) words.add(word)
       }

@@ -72,6 +72,8 @@ export class SimDevice {
   readonly leftParked: string[] = []
   /** Shares of watcher events that are lost, late, repeated. */
   watcher = { loss: 0, late: 0, repeat: 0 }
+  /** Watcher events that happened and did not arrive yet. */
+  hintsUnderWay = 0
   readonly #deps: Deps
   readonly #options: SimDeviceOptions
   readonly #random: Random
@@ -168,10 +170,13 @@ export class SimDevice {
         volume: this.volume,
         pause: life.pause,
         watchFaults: {
-          after: (ms, run) =>
+          after: (ms, run) => {
+            this.hintsUnderWay++
             clock.after(ms, () => {
+              this.hintsUnderWay--
               if (!life.dead) run()
-            }),
+            })
+          },
           fates: () => this.#fates(watching),
         },
         onStep: (step, result, replaced) => {
