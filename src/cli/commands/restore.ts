@@ -267,7 +267,7 @@ function remedy({ root, path, version, away, earlier }: VerifyBody['damaged'][nu
     `take it as it is now, on all devices: ${command} verify --accept ${file}`,
   ]
   const who = away.length > 0 ? 'device that answers' : 'known device'
-  return `${name(path)} is damaged here, and no ${who} has it sound. ${name(ways.join('; or '))}.`
+  return `${name(path)} is damaged here, and no ${who} has it sound. What can be done: ${name(ways.join('; or '))}.`
 }
 
 /** Long work of the daemon: shows how far it is; Ctrl-C ends it. */
