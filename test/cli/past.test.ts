@@ -690,7 +690,9 @@ describe('cli: the past', () => {
       const alone = await run('verify')
       expect(alone.code).to.equal(1)
       expect(alone.stderr)
-        .to.contain('a is damaged here, and no known device has it sound. What can be done: bring back an earlier version: ')
+        .to.contain(
+          'a is damaged here, and no known device has it sound. What can be done: bring back an earlier version: ',
+        )
         .and.contain(`kith restore ${file} --version abc1`)
         .and.contain(`kith verify --accept ${file}`)
         .and.not.contain('switch on')
