@@ -76,6 +76,11 @@ export interface PublishOutcome {
 
 type Hashed = Extract<HashResult, { ok: true }>
 
+interface HashedFound {
+  readonly found: Found & { readonly row: Row | null }
+  readonly hashed: Hashed
+}
+
 /** Not as its row says; as its row says, but a write may hide behind its times; and the same, but one still could: it is looked at later. */
 type Doubt = typeof CHANGED | typeof SUSPECT | typeof YOUNG
 const CHANGED = 0
@@ -153,7 +158,8 @@ class PublishRun {
     this.#makeDirectories(moves)
     for (const move of moves) if (move.row.kind !== 'directory') this.#move(move)
     await this.#flush()
-    await this.#publishContents(work, lost, held)
+    const rest = await this.#publishContents(work, lost, held)
+    this.#say(rest, lost, held)
     // A deletion may still turn out to be a move of something not hashed yet: only after everything was.
     if (complete && !this.#options.outdated()) this.#remove([...lost.values()].filter(row => confirmed.has(row.id)))
     else this.#lookAgain([...lost.values()])
@@ -382,29 +388,26 @@ class PublishRun {
     this.#askAgain(found.parent, 0)
   }
 
+  /**
+   * Says what was hashed, in pieces, each all at once with its commit: what the shared tree has and the database does not, a peer may see, and
+   * a process that dies then has said something that it knows nothing of. Returns the last piece, to be said with what is gone.
+   */
   async #publishContents(
     work: readonly (Found & { row: Row | null })[],
     lost: Map<RowId, Row>,
     held: ReadonlySet<RowId>,
-  ): Promise<void> {
-    if (work.length === 0) return
+  ): Promise<readonly HashedFound[]> {
+    if (work.length === 0) return []
     const byPath = new Map(work.map(w => [w.path, w]))
     const requests = work.map(w => ({
       path: w.path,
       kind: w.observed.kind === 'symlink' ? ('symlink' as const) : ('file' as const),
       stat: w.observed.stat,
     }))
-    const lostBy = new Map<ContentId, Row[]>()
-    for (const row of lost.values())
-      if (row.kind !== 'directory' && row.size > 0) lostBy.set(row.content, [...(lostBy.get(row.content) ?? []), row])
-    let piece = 0
+    let piece: HashedFound[] = []
     for await (const result of this.#deps.disk.hash(requests, this.#options)) {
       const found = byPath.get(result.request.path)
       if (found === undefined) continue
-      if (this.#options.outdated()) {
-        this.#askAgain(found.parent, 0)
-        continue
-      }
       if (!result.ok) {
         this.#deps.onProblem(result.problem)
         // What cannot be read may never be: nothing waits for it.
@@ -412,13 +415,28 @@ class PublishRun {
         else this.#askAgain(found.parent, SECOND_LOOK_MS)
         continue
       }
-      this.#deps.onHashed(found.observed.stat)
-      if (found.row !== null) this.#edit(found, found.row, result)
-      else this.#create(found, result, lostBy, lost, held)
-      if (++piece >= this.#deps.limits.pieceFiles) {
+      piece.push({ found, hashed: result })
+      if (piece.length >= this.#deps.limits.pieceFiles) {
+        this.#say(piece, lost, held)
         await this.#flush()
-        piece = 0
+        piece = []
       }
+    }
+    return piece
+  }
+
+  #say(piece: readonly HashedFound[], lost: Map<RowId, Row>, held: ReadonlySet<RowId>): void {
+    const lostBy = new Map<ContentId, Row[]>()
+    for (const row of lost.values())
+      if (row.kind !== 'directory' && row.size > 0) lostBy.set(row.content, [...(lostBy.get(row.content) ?? []), row])
+    for (const { found, hashed } of piece) {
+      if (this.#options.outdated()) {
+        this.#askAgain(found.parent, 0)
+        continue
+      }
+      this.#deps.onHashed(found.observed.stat)
+      if (found.row !== null) this.#edit(found, found.row, hashed)
+      else this.#create(found, hashed, lostBy, lost, held)
     }
   }
 
