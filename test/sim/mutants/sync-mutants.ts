@@ -142,9 +142,9 @@ const PUBLISHING: readonly Mutant[] = [
     edits: [
       {
         file: 'sync/publisher.ts',
-        find: 'this.#askAgain(found.parent, 0)\n  }\n\n  async #publishContents',
+        find: 'this.#askAgain(found.parent, 0)\n  }\n\n  /**\n   * Says',
         replace:
-          'this.#deps.rows.put({ ...row, stat: found.observed.stat })\n    this.#askAgain(found.parent, 0)\n  }\n\n  async #publishContents',
+          'this.#deps.rows.put({ ...row, stat: found.observed.stat })\n    this.#askAgain(found.parent, 0)\n  }\n\n  /**\n   * Says',
       },
     ],
   },
