@@ -404,8 +404,11 @@ export interface SharedFolder {
   /** One 32-byte digest per document that is not empty. Equal digests ⇔ equal documents. */
   digests(): ReadonlyMap<DocId, Uint8Array>
   stateVector(doc: DocId): Uint8Array
-  /** What a peer with that state vector lacks (includes the delete set). */
-  missing(doc: DocId, stateVector: Uint8Array): Uint8Array
+  /**
+   * What a peer with that state vector lacks (includes the delete set). Null while something of that is not on the platter here: no peer
+   * may have what this device could still lose. An announcement follows; then it can be asked again.
+   */
+  missing(doc: DocId, stateVector: Uint8Array): Uint8Array | null
   /**
    * Checks (the gate), makes durable, merges. Resolves when it is all on the platter. Directories documents first.
    * `gaps`: documents whose update lacks what it builds on: ask for the difference. `refused`: malformed, and why.

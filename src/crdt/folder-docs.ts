@@ -65,6 +65,11 @@ export class FolderDocs {
     )
   }
 
+  /** Something was written here that `takeUpdates` has not handed out. */
+  get hasUpdates(): boolean {
+    return this.#written.size > 0
+  }
+
   stateVector(doc: DocId): Uint8Array {
     return this.#sets[doc]?.stateVector() ?? EMPTY_STATE
   }

@@ -169,6 +169,10 @@ export class SharedTree {
     return this.#docs.takeUpdates()
   }
 
+  get hasUpdates(): boolean {
+    return this.#docs.hasUpdates
+  }
+
   /** What the projection shows otherwise since the last call (and perhaps a little more than that). */
   takeChanges(): TreeChanges {
     return this.#projection.takeChanges()

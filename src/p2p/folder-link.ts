@@ -101,6 +101,7 @@ export class FolderLink {
   announce(updates: readonly DocUpdate[]): void {
     // The digests that are about to leave stand for these too.
     if (this.#comparison.fresh) return
+    // Also for what the peer lacks and could not be told before these were stored.
     if (this.#sender.announce(updates)) this.#peer.wake()
     else this.#comparison.ask()
   }

@@ -144,6 +144,7 @@ export class UpdateSender {
     for (const doc of docs) {
       if (bytes >= FRAME_BYTES) return
       const update = this.#folder.missing(doc, this.#wants.get(doc) ?? new Uint8Array(1))
+      if (update === null) return
       this.#wants.delete(doc)
       if (update.byteLength <= EMPTY_UPDATE_BYTES || !this.#fits(doc, update)) {
         answered.push(doc)

@@ -571,8 +571,8 @@ class Engine implements FolderEngine {
     return this.#live().replica.tree.stateVector(doc)
   }
 
-  missing(doc: DocId, stateVector: Uint8Array): Uint8Array {
-    return this.#live().replica.tree.missing(doc, stateVector)
+  missing(doc: DocId, stateVector: Uint8Array): Uint8Array | null {
+    return this.#live().replica.missing(doc, stateVector)
   }
 
   async receive(

@@ -48,6 +48,8 @@ export class Replica {
   readonly old: boolean
   #meta: FolderMeta
   #commits: Promise<void> = Promise.resolve()
+  /** Commits on their way to the store with something that this device wrote. */
+  #unstored = 0
   #broken: KithError | null = null
 
   private constructor(
@@ -139,9 +141,27 @@ export class Replica {
     const rows = this.rows.takeChanges()
     this.#meta = { ...this.#meta, seqCeiling: this.tree.seqCeiling }
     const journal = this.#deps.journal.adjust(extra.journal ?? [])
-    await this.#enqueue({ ...extra, journal, updates, rows, meta: this.#meta })
-    if (updates.length > 0) this.#deps.announce(updates, null)
+    const stored = this.#enqueue({ ...extra, journal, updates, rows, meta: this.#meta })
+    if (updates.length > 0) await this.#said(updates, stored)
+    else await stored
     await this.#deps.journal.stored(journal)
+  }
+
+  async #said(updates: readonly DocUpdate[], stored: Promise<void>): Promise<void> {
+    this.#unstored++
+    // Not where it failed: a replica that is broken answers nobody.
+    await stored
+    this.#unstored--
+    this.#deps.announce(updates, null)
+  }
+
+  /**
+   * What a peer with that state vector lacks; null while a write of this device is not stored. A process that dies then has said nothing
+   * that it knows nothing of afterwards: what lies here would look like an edit of a version of its own that is nowhere any more.
+   */
+  missing(doc: DocId, stateVector: Uint8Array): Uint8Array | null {
+    if (this.#unstored > 0 || this.tree.hasUpdates) return null
+    return this.tree.missing(doc, stateVector)
   }
 
   /** Checks, applies and stores what a peer sent; resolves when it is on the platter. */
@@ -171,13 +191,7 @@ export class Replica {
       this.#deps.onRolledBack(from)
     }
     if (taken.length > 0) {
-      // A peer may have seen writes of this device that are not stored yet, and build on them: they are stored before what it sent, or
-      // the log could not be loaded again. Their rows come with their own commit; until then the next start adopts what it finds.
-      const own = this.tree.takeUpdates()
-      if (own.length > 0 || rolledBack) this.#meta = { ...this.#meta, seqCeiling: this.tree.seqCeiling }
-      const meta = own.length > 0 || rolledBack ? { meta: this.#meta } : {}
-      await this.#enqueue({ updates: [...own, ...taken], ...meta })
-      if (own.length > 0) this.#deps.announce(own, null)
+      await this.#enqueue({ updates: taken, ...(rolledBack ? { meta: this.#meta } : {}) })
       this.#deps.announce(taken, from)
     } else await this.#commits // what is known already may still be on its way to the platter
     return { gaps: [...gaps], refused }
@@ -185,8 +199,7 @@ export class Replica {
 
   /**
    * Others hold writes of this device that it does not know: they are of an incarnation that this database never had, or has forgotten
-   * the end of. A crash may do that too (a peer saw a write that was not stored yet): then a rejoin costs a few questions. Nobody's
-   * writes come before their registration: the gate sees to that.
+   * the end of, as a disk does that lies about what it stored. Nobody's writes come before their registration: the gate sees to that.
    */
   #isRolledBack(): boolean {
     const actors = this.tree.actors()

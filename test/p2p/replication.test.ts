@@ -267,6 +267,20 @@ describe('updates on their way', () => {
     sender.compared()
     expect(sender.announce([update(1)])).to.equal(true)
   })
+
+  it('what a peer lacks and is not stored yet is told when it is', () => {
+    let seq = 0
+    let stored = false
+    const source = { id: FOLDER, missing: () => (stored ? new Uint8Array(9) : null) }
+    const sender = new UpdateSender(source, () => ++seq, { log: silentLog })
+    sender.answer(new Map([[1 as DocId, new Uint8Array(1)]]))
+    expect(sender.next()).to.equal(null)
+    expect(sender.idle, 'it is still owed').to.equal(false)
+    stored = true
+    sender.announce([{ doc: 1 as DocId, update: new Uint8Array(3) }])
+    expect(sender.next()?.message).to.deep.include({ answered: [] })
+    expect(sender.next()?.message).to.deep.include({ answered: [1] })
+  })
 })
 
 /** True once `value` has not changed for `ms`. */

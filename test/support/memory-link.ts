@@ -242,7 +242,12 @@ export class MemoryLink {
     const docs = [...theirs.keys()].sort(
       (a, b) => Number(b === DIRECTORIES_DOC) - Number(a === DIRECTORIES_DOC) || a - b,
     )
-    const updates = docs.map(doc => ({ doc, update: side.folder.missing(doc, theirs.get(doc) ?? new Uint8Array([0])) }))
+    const updates: DocUpdate[] = []
+    for (const doc of docs) {
+      const update = side.folder.missing(doc, theirs.get(doc) ?? new Uint8Array([0]))
+      // It is on its way to the store: asked again with the next comparison.
+      if (update !== null) updates.push({ doc, update })
+    }
     if (updates.length > 0) this.send(side.device, { type: 'updates', updates })
     if (answer) this.send(side.device, { type: 'vectors', vectors: vectors(side.folder, docs), answer: false })
     this.#recompareLater()

@@ -1,8 +1,8 @@
-// A replica over a long life: what folding a log does.
+// A replica: what peers are told when, and what folding a log does over a long life.
 import { expect } from 'chai'
 import type { Facts } from '../../src/core/entry.ts'
 import type { ContentId, DeviceId, DocId, FolderId } from '../../src/core/ids.ts'
-import { DOC_COUNT, ROOT_ROW } from '../../src/core/ids.ts'
+import { DIRECTORIES_DOC, DOC_COUNT, NO_CONTENT, ROOT_ROW } from '../../src/core/ids.ts'
 import type { DocUpdate, Stat } from '../../src/core/ports.ts'
 import type { Row } from '../../src/core/rows.ts'
 import { Replica } from '../../src/sync/replica.ts'
@@ -123,6 +123,34 @@ async function edit(device: Device, row: Row): Promise<void> {
 }
 
 describe('a replica', () => {
+  it('tells a peer nothing that is not stored, and announces it when it is', async () => {
+    const device = await new Device('anna').start()
+    device.sent.length = 0
+    const { replica, store } = device
+    const lacks = (): Uint8Array | null => replica.missing(DIRECTORIES_DOC, Uint8Array.of(0))
+    const before = lacks()
+    expect(before?.byteLength).to.be.greaterThan(2)
+    replica.tree.create(device.root(), 'd', 'directory', { ...facts(), content: NO_CONTENT }, STAT)
+    expect(lacks(), 'written, not handed to the store').to.equal(null)
+    const commit = store.commit.bind(store)
+    let release: () => void = () => undefined
+    const slow = new Promise<void>(resolve => {
+      release = resolve
+    })
+    store.commit = async batch => {
+      await slow
+      return commit(batch)
+    }
+    const committed = replica.commit({})
+    await new Promise(setImmediate)
+    expect(lacks(), 'on its way to the store').to.equal(null)
+    expect(device.sent).to.deep.equal([])
+    release()
+    await committed
+    expect(device.sent.length).to.equal(1)
+    expect(lacks()?.byteLength).to.be.greaterThan(before?.byteLength ?? 0)
+  })
+
   it('drops what records of one node say twice when it folds a log, on two devices at once, and comes to an end', async () => {
     const [a, b] = [await new Device('anna').start(), await new Device('bert').start()]
     await meet(a, b)
