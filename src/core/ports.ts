@@ -3,9 +3,9 @@
 // Everything that waits takes `{ signal }` last and rejects with the signal's reason.
 import type { Chunk, ContentList } from './content.ts'
 import type { Kind } from './entry.ts'
-import type { ActorId, ContentId, DeviceId, DocId, FolderId, Hash, NodeId } from './ids.ts'
+import type { ActorId, ContentId, DeviceId, DocId, FolderId, Hash, NodeId, RowId } from './ids.ts'
 import type { HistoryQuery, Holding, JournalEntry } from './past.ts'
-import type { RowChanges, RowTable } from './rows.ts'
+import type { Row, RowChanges, RowTable } from './rows.ts'
 
 export interface Waiting {
   readonly signal: AbortSignal
@@ -321,6 +321,15 @@ export interface PastQuery {
  */
 export type NoteName = 'sweep' | 'verify' | 'peers' | 'restored' | 'copy'
 
+/** What a step is about to make of the disk. */
+export interface Intent {
+  readonly path: string
+  /** The row that it had before; null of what is new. */
+  readonly was: RowId | null
+  /** As it will be, but for its stat, its parent and the id of a new one. */
+  readonly row: Row
+}
+
 /** Everything of one commit; atomic, and on the platter when it resolves. */
 export interface FolderBatch {
   readonly updates?: readonly DocUpdate[]
@@ -333,6 +342,8 @@ export interface FolderBatch {
   readonly dots?: readonly { node: NodeId; actor: ActorId; seq: number; content: ContentId }[]
   readonly journal?: readonly JournalEntry[]
   readonly notes?: readonly { name: NoteName; bytes: Uint8Array }[]
+  /** Instead of all that were stored. */
+  readonly intents?: readonly Intent[]
   readonly meta?: FolderMeta
 }
 
@@ -356,6 +367,9 @@ export interface FolderStore {
   loadRows(): Promise<RowTable>
   /** Throws KithError `store-failed` / `no-space`; then nothing of the batch is stored. */
   commit(batch: FolderBatch): Promise<void>
+  /** Instead of all that were stored. It outlives the process when it resolves, and the power after the next commit. */
+  intend(intents: readonly Intent[]): Promise<void>
+  intents(): Promise<readonly Intent[]>
   /** The recipe of a content that was hashed or fetched here. */
   list(content: ContentId): Promise<ContentList | null>
   segment(hash: Hash): Promise<Uint8Array | null>

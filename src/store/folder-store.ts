@@ -4,7 +4,7 @@ import type { ContentList } from '../core/content.ts'
 import type { ActorId, ContentId, DocId, FolderId, Hash, NodeId, RowId } from '../core/ids.ts'
 import { ROOT_ROW } from '../core/ids.ts'
 import type { JournalEntry } from '../core/past.ts'
-import type { DocUpdate, FolderBatch, FolderMeta, FolderStore, JournalFilter, NoteName } from '../core/ports.ts'
+import type { DocUpdate, FolderBatch, FolderMeta, FolderStore, Intent, JournalFilter, NoteName } from '../core/ports.ts'
 import type { RowChanges } from '../core/rows.ts'
 import { RowTable } from '../core/rows.ts'
 import { Bases } from './bases.ts'
@@ -20,6 +20,7 @@ import { type HeadChanges, UpdateLog } from './update-log.ts'
 const ROW_ID_BYTES = 6
 const SEAL_KEY = 'seal'
 const META_KEY = 'meta'
+const INTENTS_KEY = 'intents'
 const NOTE_KEY = 'note '
 /** Bases take at most this part of the free space. */
 const BASES_FREE_PART = 0.05
@@ -171,6 +172,21 @@ export class LevelFolderStore implements FolderStore {
     return this.#journal.read(filter)
   }
 
+  intend(intents: readonly Intent[]): Promise<void> {
+    return this.#engine.exclusive(async () => {
+      await this.load()
+      await this.#engine.writeAhead(batch => {
+        this.#folder.put(batch, INTENTS_KEY, this.#codec.encodeIntents(intents))
+      })
+    })
+  }
+
+  async intents(): Promise<readonly Intent[]> {
+    await this.#ready()
+    const stored = await this.#folder.find(INTENTS_KEY)
+    return stored === undefined ? [] : this.#codec.decodeIntents(stored.payload)
+  }
+
   async note(name: NoteName): Promise<Uint8Array | undefined> {
     await this.#ready()
     return (await this.#folder.find(NOTE_KEY + name))?.payload
@@ -267,6 +283,8 @@ export class LevelFolderStore implements FolderStore {
         this.#bases.writeDots(batch, changes.dots ?? [])
         const journal = this.#journal.write(batch, changes.journal ?? [], seal.journal)
         for (const { name, bytes } of changes.notes ?? []) this.#folder.put(batch, NOTE_KEY + name, bytes)
+        if (changes.intents !== undefined)
+          this.#folder.put(batch, INTENTS_KEY, this.#codec.encodeIntents(changes.intents))
         if (changes.meta !== undefined) {
           const [, value] = this.#folder.put(batch, META_KEY, encodeMeta(changes.meta))
           metaSum = value.readUInt32BE()

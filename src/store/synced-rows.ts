@@ -1,10 +1,10 @@
-// The codec of one synced row, and the sum by which the loss of any of them shows. A row says most things twice (its facts and those
+// The codec of one synced row and of what one is about to become, and the sum by which the loss of any of them shows. A row says most things twice (its facts and those
 // of its version, its name and its birth's): what is equal is written once.
 
 import type { Birth, Dot, Facts, Kind, NodeRef, Placement, Version } from '../core/entry.ts'
 import { sameFacts } from '../core/entry.ts'
 import type { ActorId, ContentId, NodeId, RowId } from '../core/ids.ts'
-import type { Stat } from '../core/ports.ts'
+import type { Intent, Stat } from '../core/ports.ts'
 import type { Row } from '../core/rows.ts'
 import { Reader, Writer } from './codec.ts'
 
@@ -15,8 +15,12 @@ const NODE_BYTES = 16
 const CONTENT_BYTES = 33
 /** Bounds that only damage exceeds. */
 const MAX_NAME_BYTES = 1 << 16
+const MAX_PATH_BYTES = 1 << 24
 const MAX_NODES = 1 << 20
 const MAX_VERSIONS = 1 << 16
+
+/** No row has it: the root's is the first. */
+const NEW = 0
 
 /** Flags of a version. */
 const SAME_FACTS = 1
@@ -38,6 +42,43 @@ export class RowCodec {
   readonly #nodes = new Map<string, NodeId>()
 
   encode(row: Row): Buffer {
+    this.#write(row)
+    return this.#writer.take()
+  }
+
+  decode(id: RowId, payload: Buffer): Row {
+    const input = new Reader(payload, () => `rows ${id}`)
+    const row = this.#read(id, input)
+    input.end()
+    return row
+  }
+
+  encodeIntents(intents: readonly Intent[]): Buffer {
+    const out = this.#writer
+    out.number(intents.length)
+    for (const { path, was, row } of intents) {
+      out.text(path)
+      out.number(was ?? NEW)
+      out.number(row.id)
+      this.#write(row)
+    }
+    return out.take()
+  }
+
+  decodeIntents(payload: Buffer): Intent[] {
+    const input = new Reader(payload, () => 'intents')
+    const intents: Intent[] = []
+    for (let count = input.count(); count > 0; count--) {
+      const path = input.text(MAX_PATH_BYTES)
+      const was = input.count() as RowId
+      const row = this.#read(input.count() as RowId, input)
+      intents.push({ path, was: was === NEW ? null : was, row })
+    }
+    input.end()
+    return intents
+  }
+
+  #write(row: Row): void {
     const out = this.#writer
     out.byte(ROW_FORMAT)
     out.byte(KINDS.indexOf(row.kind) + (row.copy ? COPY : 0))
@@ -47,11 +88,9 @@ export class RowCodec {
     writeStat(out, row)
     out.number(row.nodes.length)
     for (const node of row.nodes) writeNode(out, node, row)
-    return out.take()
   }
 
-  decode(id: RowId, payload: Buffer): Row {
-    const input = new Reader(payload, () => `rows ${id}`)
+  #read(id: RowId, input: Reader): Row {
     if (input.byte() !== ROW_FORMAT) input.fail('its format is unknown')
     const flags = input.byte()
     const kind = KINDS[flags & 3] ?? input.fail('its kind is unknown')
@@ -62,7 +101,6 @@ export class RowCodec {
     const stat = readStat(input, facts)
     const nodes: NodeRef[] = []
     for (let count = input.count(MAX_NODES); count > 0; count--) nodes.push(this.#readNode(input, name, facts))
-    input.end()
     return { id, parent, name, kind, ...facts, stat, copy: (flags & COPY) !== 0, nodes }
   }
 

@@ -10,6 +10,7 @@ import type {
   FolderBatch,
   FolderDisk,
   HashRequest,
+  Intent,
   Problem,
   Stat,
   StepResult,
@@ -18,6 +19,7 @@ import type {
 import type { Row, RowTable } from '../core/rows.ts'
 import type { Damage } from './damage.ts'
 import type { Fetcher } from './fetcher.ts'
+import type { Intents } from './intents.ts'
 import { parentPath } from './local-changes.ts'
 import { isText, MERGE_LIMIT_BYTES } from './merge-text.ts'
 import type { Plan, PlannedStep } from './plan.ts'
@@ -34,6 +36,9 @@ export interface ApplierDeps {
   readonly fetcher: Pick<Fetcher, 'takeList' | 'takeBytes'>
   readonly now: () => number
   readonly commit: (batch: FolderBatch) => Promise<void>
+  readonly intents: Pick<Intents, 'of' | 'done'>
+  /** Stores what is about to be done, after all that was committed. */
+  readonly intend: (intents: readonly Intent[]) => Promise<void>
   readonly doers: Pick<Doers, 'ofContent' | 'ofMove' | 'ofDeletion'>
   /** Did a person on this device bring it back? */
   readonly isRestored: (row: Row, doer: DeviceId) => boolean
@@ -130,8 +135,10 @@ export class Applier {
     failed: { planned: PlannedStep; problem: Problem }[],
     options: Waiting,
   ): Promise<number> {
-    const { rows, disk } = this.#deps
+    const { rows, disk, intents } = this.#deps
     const texts = await this.#texts(steps, options)
+    const intended = intents.of(steps, rows)
+    if (intended.length > 0) await this.#deps.intend(intended)
     const results: readonly StepResult[] = await disk.apply(
       steps.map(planned => this.#asItLies(planned)),
       options,
@@ -168,7 +175,7 @@ export class Applier {
       }
       this.#note(planned, before, was, journal)
     }
-    await this.#deps.commit({ lists, bases, dots, journal })
+    await this.#deps.commit({ lists, bases, dots, journal, ...intents.done() })
     return done
   }
 

@@ -10,6 +10,7 @@ import { Applier, lookAfter } from './applier.ts'
 import type { Damage } from './damage.ts'
 import type { Dirty } from './dirty.ts'
 import type { Fetcher } from './fetcher.ts'
+import type { Intents } from './intents.ts'
 import { joinPath, parentPath } from './local-changes.ts'
 import { Observer } from './observer.ts'
 import { makePlan, type Plan, type Want } from './plan.ts'
@@ -45,6 +46,7 @@ export interface CycleDeps {
   /** Is the root still the one this folder was added with? Asked again before anything is called gone. */
   readonly rootIsGood: () => Promise<boolean>
   readonly restored: Pick<Restored, 'has'>
+  readonly intents: Intents
   /** The nodes of what was stored last, in earlier runs. */
   readonly lastStored: ReadonlySet<NodeId>
   /** What the journals of this device and of those linked know; null where nobody else could be asked. */
@@ -113,6 +115,7 @@ export class Cycle {
       isRot: (row, found) => deps.damage.isRot(row, found),
       onHashed: stat => this.#observer.hashed(stat),
       onAdopted: directory => this.#directories.add(directory),
+      intents: deps.intents,
     })
     this.#merger = new TextMerger({
       folder,
@@ -151,6 +154,8 @@ export class Cycle {
         await commit(batch)
         await deps.onShown((batch.journal ?? []).map(({ path }) => path))
       },
+      intents: deps.intents,
+      intend: intents => replica.intend(intents),
       doers,
       isRestored: (row, doer) => doer === device && row.nodes.some(ref => deps.restored.has(ref.id)),
       isUnsure: stat => this.#observer.isUnsure(stat),

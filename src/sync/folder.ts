@@ -36,6 +36,7 @@ import { Cycle } from './cycle.ts'
 import { Dirty } from './dirty.ts'
 import { Fetcher } from './fetcher.ts'
 import { FolderPast } from './folder-past.ts'
+import { Intents } from './intents.ts'
 import { JournalKeeper } from './journal-keeper.ts'
 import { parentPath } from './local-changes.ts'
 import { lastStored } from './observer.ts'
@@ -104,6 +105,7 @@ class Engine implements FolderEngine {
   readonly #everybody: Everybody
   readonly #ages: FolderPast
   readonly #journal: JournalKeeper
+  readonly #intents: Intents
   readonly #watchProblems = new Map<string, Problem>()
   readonly #wake = new Signal({ sticky: true })
   readonly #changed = new Signal({ sticky: false })
@@ -182,6 +184,7 @@ class Engine implements FolderEngine {
       onDirty: path => this.#onFound(path),
       onProblems: () => this.#changed.fire(),
     })
+    this.#intents = new Intents(store)
     this.#journal = new JournalKeeper({ store, disk, log, device: options.device, now: () => clock.now() })
     const onStale = (path: string): void =>
       this.#hint(() => this.#dirty.addLater(parentPath(path), STALE_MS, { quiet: true }))
@@ -265,6 +268,7 @@ class Engine implements FolderEngine {
       { ...this.#options, folder: id },
     )
     await this.#ages.load()
+    await this.#intents.load(replica.rows)
     // What was never stored is no older than what others know.
     this.#compareFirstUntil = replica.old ? clock.elapsed() + COMPARE_FIRST_MS : 0
     this.#cycle = new Cycle(
@@ -284,6 +288,7 @@ class Engine implements FolderEngine {
         watch: () => this.#watch,
         rootIsGood: () => this.#rootIsGood(),
         restored: this.#ages.restored,
+        intents: this.#intents,
         lastStored: await lastStored(store.journal({})),
         past: (queries, options) => this.#everybody.ask(queries, options),
       },
@@ -466,6 +471,7 @@ class Engine implements FolderEngine {
   /** A quiet moment: long logs become snapshots, and what was staged for nothing goes. */
   async #tidy(cycle: Cycle): Promise<void> {
     await cycle.replica.compact()
+    if (this.#scanned && this.#settled() && !this.#intents.empty) await cycle.replica.commit(this.#intents.clear())
     await this.#ages.quiet(cycle, this.state())
     if (this.#journal.unfinished && !cycle.replica.rejoining) await cycle.replica.commit(this.#journal.finish())
     if (!this.#untidy || cycle.unfinished) return

@@ -19,6 +19,8 @@ export interface PlannedStep {
   readonly action: JournalAction | null
   /** What the rows become; `stat` is what the disk shows afterwards. False: that is not what was planned, and no step forward. */
   readonly done: (stat: Stat | null) => boolean
+  /** The row that it leaves, where that could be taken for somebody's edit; its stat, its parent and the id of a new one are not known. */
+  readonly becomes?: Row
   readonly directory: NodeId
   /** Of a new file: is the directory that it goes into where earlier steps were to bring it? Asked before its batch. */
   readonly ready?: () => boolean
@@ -215,25 +217,26 @@ class Planner {
     const { entry, id, refs } = item
     this.#shadow.move(id, parent, entry.name)
     const path = this.#shadow.path(id) ?? entry.name
+    const made: Omit<Row, 'stat'> = {
+      ...entry.facts,
+      id,
+      parent,
+      name: entry.name,
+      kind: 'directory',
+      copy: false,
+      nodes: refs,
+    }
     this.#structure.push({
       step: { do: 'mkdir', path, mode: entry.facts.mode },
       path,
       row: id,
       action: 'created',
+      becomes: { ...made, stat: NO_STAT },
       directory: entry.directory,
       done: stat => {
         const into = this.#standing(path)
         if (stat === null || into === undefined) return false
-        this.#rows.put({
-          ...entry.facts,
-          id,
-          parent: into,
-          name: entry.name,
-          kind: 'directory',
-          stat,
-          copy: false,
-          nodes: refs,
-        })
+        this.#rows.put({ ...made, parent: into, stat })
         return into === parent
       },
     })
@@ -250,6 +253,12 @@ class Planner {
     const filled = row.kind === 'directory' ? row.mode === entry.facts.mode : !fills
     if (fills || !filled || (row.kind === 'file' && (row.mode !== entry.facts.mode || row.mtime !== entry.facts.mtime)))
       this.#wait(entry)
+    // While the content is still to come the row takes the placement, not the dots: it does not show them.
+    const nodesOf = (now: Row): Row['nodes'] =>
+      fills
+        ? now.nodes.map(ref => ({ ...ref, placement: this.#tree.node(ref.id)?.placement ?? ref.placement }))
+        : item.refs
+    const copyOf = (now: Row): boolean => (fills ? now.copy : entry.copy)
     this.#structure.push({
       step: parked
         ? { do: 'unpark', token: tokenOf(row), kind: row.kind, to }
@@ -257,6 +266,7 @@ class Planner {
       path: to,
       row: row.id,
       action: 'moved',
+      becomes: { ...row, name: entry.name, nodes: nodesOf(row), copy: copyOf(row) },
       directory: entry.directory,
       done: stat => {
         const now = this.#rows.get(row.id)
@@ -268,12 +278,7 @@ class Planner {
           this.#forgetGone()
           return false
         }
-        // While the content is still to come the row takes the placement, not the dots: it does not show them.
-        const nodes = fills
-          ? now.nodes.map(ref => ({ ...ref, placement: this.#tree.node(ref.id)?.placement ?? ref.placement }))
-          : item.refs
-        const copy = fills ? now.copy : entry.copy
-        this.#rows.put({ ...now, ...at, parent, nodes, copy })
+        this.#rows.put({ ...now, ...at, parent, nodes: nodesOf(now), copy: copyOf(now) })
         this.#forgetGone()
         return true
       },
@@ -325,6 +330,15 @@ class Planner {
     if (path === undefined || (entry.kind !== 'file' && entry.kind !== 'symlink')) return this.#wait(entry)
     const refs = this.#tree.refsOf(entry)
     const { content, mode, mtime } = entry.facts
+    const made: Omit<Row, 'stat'> = {
+      ...entry.facts,
+      id,
+      parent,
+      name: entry.name,
+      kind: entry.kind,
+      copy: entry.copy,
+      nodes: refs,
+    }
     this.#puts.push({
       step: {
         do: 'put',
@@ -340,22 +354,14 @@ class Planner {
       path,
       row: id,
       action: row === null ? 'created' : 'edited',
+      becomes: { ...made, stat: NO_STAT },
       directory: entry.directory,
       ...(row === null ? { ready: () => this.#standing(path) === parent } : {}),
       done: stat => {
         const now = row === null ? null : this.#rows.get(id)
         if (stat === null || now === undefined) return false
-        const at = now ?? { parent, name: entry.name }
-        this.#rows.put({
-          ...entry.facts,
-          id,
-          parent: at.parent,
-          name: at.name,
-          kind: entry.kind,
-          stat,
-          copy: entry.copy,
-          nodes: refs,
-        })
+        const at = now ?? made
+        this.#rows.put({ ...made, parent: at.parent, name: at.name, stat })
         return true
       },
     })
@@ -426,6 +432,8 @@ class Planner {
     }
   }
 }
+
+const NO_STAT: Stat = { dev: 0, ino: 0, birthUs: 0, size: 0, mtimeUs: 0, ctimeUs: 0, mode: 0, links: 1 }
 
 function tokenOf(row: Row): string {
   return `row-${row.id}`

@@ -8,6 +8,7 @@ import type { JournalAction, JournalEntry, Standing } from '../core/past.ts'
 import type { Base, FolderDisk, HashResult, Observed, Problem, Stat, Waiting } from '../core/ports.ts'
 import type { Row } from '../core/rows.ts'
 import { type AdoptDeps, adopt } from './adopt.ts'
+import type { Intents } from './intents.ts'
 import type { Found, FoundRow, LocalChanges } from './local-changes.ts'
 import { isRacy, parentPath, sameStat } from './local-changes.ts'
 import { standing, transition } from './standing.ts'
@@ -55,6 +56,7 @@ export interface PublisherDeps extends AdoptDeps {
   readonly onProblem: (problem: Problem) => void
   /** Are these bytes the row's own, known to be damaged? Then nobody wrote them, whatever time the file has now. */
   readonly isRot: (row: Row, found: ContentId) => boolean
+  readonly intents: Pick<Intents, 'take'>
   /** The content of what has this stat was just read. */
   readonly onHashed: (stat: Stat) => void
 }
@@ -346,7 +348,9 @@ class PublishRun {
       }
       const facts = directoryFacts(observed.stat)
       const was = standing(this.#deps.rows, found.row)
-      const adopted = found.row === null ? this.#adopt(null, parent, observed, facts) : undefined
+      const adopted =
+        this.#brought(found, found.row, parent, found.row === null ? facts : null) ??
+        (found.row === null ? this.#adopt(null, parent, observed, facts) : undefined)
       const row =
         adopted ??
         (found.row === null
@@ -381,9 +385,10 @@ class PublishRun {
     if (parent === undefined || this.#isHeld(parent, found.observed.name))
       return this.#askAgain(found.parent, SECOND_LOOK_MS)
     const was = standing(this.#deps.rows, found.row)
-    const row = this.#deps.tree.move(found.row, parent, found.observed.name)
+    const brought = this.#brought(found, found.row, parent, null)
+    const row = brought ?? this.#deps.tree.move(found.row, parent, found.observed.name)
     this.#missing.delete(row.id)
-    this.#note('moved', row, was)
+    if (brought === undefined) this.#note('moved', row, was)
     // The stat is left as it was: a move changes the times too, so only the next look tells whether the content went along unchanged.
     this.#askAgain(found.parent, 0)
   }
@@ -452,7 +457,8 @@ class PublishRun {
     }
     const parent = this.#deps.rows.get(row.parent)
     const was = standing(this.#deps.rows, row)
-    const adopted = parent && this.#adopt(row, parent, found.observed, facts)
+    const adopted =
+      parent && (this.#brought(found, row, parent, facts) ?? this.#adopt(row, parent, found.observed, facts))
     const now = adopted ?? this.#deps.tree.edit(row, facts, found.observed.stat)
     this.#keep(now, hashed)
     if (adopted === undefined) this.#note('edited', now, was)
@@ -471,6 +477,8 @@ class PublishRun {
     if (this.#deps.rows.child(parent.id, found.observed.name)?.kind === found.observed.kind)
       return this.#askAgain(parentPath(found.parent), 0)
     const facts = factsOf(null, found.observed.stat, hashed)
+    const brought = this.#brought(found, null, parent, facts)
+    if (brought !== undefined) return this.#keep(brought, hashed)
     // Equal content that went away in the same scan: it moved (another volume, or a tool that copies and deletes).
     const twins = (lostBy.get(facts.content) ?? []).filter(r => lost.has(r.id) && r.kind === found.observed.kind)
     const twin = twins.find(r => r.name === found.observed.name) ?? twins[0]
@@ -488,6 +496,22 @@ class PublishRun {
     const row = adopted ?? this.#deps.tree.create(parent, name, kind, facts, stat)
     this.#keep(row, hashed)
     if (adopted === undefined) this.#note('created', row, null)
+  }
+
+  /** What the process before this one brought and did not live to record: nobody's edit, whatever the tree shows by now. */
+  #brought(found: Found, row: Row | null, parent: Row, facts: Facts | null): Row | undefined {
+    const { rows, intents } = this.#deps
+    const { name, kind, stat } = found.observed
+    const met = { path: found.path, parent: parent.id, name, kind, stat, row, facts }
+    const was = standing(rows, row)
+    const left = intents.take(met)
+    if (left === undefined) return undefined
+    const brought = row === null ? { ...left, id: rows.allocate() } : left
+    rows.put(brought)
+    for (const ref of brought.nodes) this.#deps.onAdopted(ref.id)
+    const action = row === null ? 'created' : facts === null ? 'moved' : 'edited'
+    this.#noted.push(...this.#entry(action, brought, was, this.#deps.authorOf(brought)))
+    return brought
   }
 
   /** Agreement with what the tree shows, if it is that: noted in the journal, but nobody did anything. */

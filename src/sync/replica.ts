@@ -5,7 +5,7 @@ import { KithError } from '../core/errors.ts'
 import type { Emit } from '../core/events.ts'
 import type { ActorId, DeviceId, DocId, FolderId } from '../core/ids.ts'
 import { DOC_COUNT, ROOT_NODE, ROOT_ROW } from '../core/ids.ts'
-import type { DocUpdate, FolderBatch, FolderMeta, FolderStore, Stat } from '../core/ports.ts'
+import type { DocUpdate, FolderBatch, FolderMeta, FolderStore, Intent, Stat } from '../core/ports.ts'
 import type { Row, RowTable } from '../core/rows.ts'
 import { SharedTree } from '../crdt/shared-tree.ts'
 import type { JournalKeeper } from './journal-keeper.ts'
@@ -164,6 +164,11 @@ export class Replica {
     return this.tree.missing(doc, stateVector)
   }
 
+  /** After all that was committed, whatever becomes of this device's process. */
+  async intend(intents: readonly Intent[]): Promise<void> {
+    await this.#inTurn(() => this.#deps.store.intend(intents))
+  }
+
   /** Checks, applies and stores what a peer sent; resolves when it is on the platter. */
   async receive(
     updates: readonly DocUpdate[],
@@ -253,10 +258,14 @@ export class Replica {
   }
 
   #enqueue(batch: FolderBatch): Promise<void> {
+    return this.#inTurn(() => this.#deps.store.commit(batch))
+  }
+
+  #inTurn(write: () => Promise<void>): Promise<void> {
     const run = this.#commits.then(async () => {
       if (this.#broken !== null) throw this.#broken
       try {
-        await this.#deps.store.commit(batch)
+        await write()
       } catch (error) {
         throw this.#break(error)
       }

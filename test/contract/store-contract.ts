@@ -4,10 +4,10 @@ import { singleContent } from '../../src/core/content.ts'
 import { contentOf } from '../../src/core/content-list.ts'
 import type { Facts } from '../../src/core/entry.ts'
 import { KithError } from '../../src/core/errors.ts'
-import type { ActorId, ContentId, DocId, NodeId } from '../../src/core/ids.ts'
+import type { ActorId, ContentId, DocId, NodeId, RowId } from '../../src/core/ids.ts'
 import { ROOT_ROW } from '../../src/core/ids.ts'
 import type { JournalEntry } from '../../src/core/past.ts'
-import type { FolderBatch, FolderStore, JournalFilter } from '../../src/core/ports.ts'
+import type { FolderBatch, FolderStore, Intent, JournalFilter } from '../../src/core/ports.ts'
 import {
   ACTOR,
   counterOf,
@@ -329,6 +329,30 @@ export function storeContract(name: string, open: () => Promise<StoreUnderTest>)
       expect(await store.note('sweep')).to.equal(undefined)
       await restart()
       expect(await store.note('sweep')).to.equal(undefined)
+    })
+
+    it('keeps what is intended, the last of it, until a commit says otherwise', async () => {
+      const intent = (path: string, was: RowId | null): Intent => ({ path, was, row: fileRow(random, 7) })
+      const plain = async (): Promise<unknown> => (await store.intents()).map(one => ({ ...one, row: { ...one.row } }))
+      await store.commit({ meta: metaWith(1) })
+      expect(await plain()).to.deep.equal([])
+      await store.intend([intent('gone', null)])
+      const intents = [intent('a/ü', null), intent('b', 3 as RowId)]
+      await store.intend(intents)
+      for (let times = 0; times < 2; times++) {
+        expect(await plain()).to.deep.equal(intents)
+        await restart()
+      }
+      subject.failNextCommit(new KithError('store-failed', 'as asked'))
+      await failureOf(store.commit({ intents: [], meta: metaWith(2) }))
+      expect(await plain()).to.deep.equal(intents)
+      await store.commit({ meta: metaWith(2) })
+      expect(await plain()).to.deep.equal(intents)
+      await store.commit({ intents: [] })
+      expect(await plain()).to.deep.equal([])
+      await store.intend(intents)
+      await store.erase()
+      expect(await plain()).to.deep.equal([])
     })
 
     it('stores nothing of a commit that failed, and goes on', async () => {

@@ -3,7 +3,7 @@
 import type { ContentList } from '../../src/core/content.ts'
 import type { ActorId, ContentId, DocId, FolderId, Hash, NodeId } from '../../src/core/ids.ts'
 import type { JournalEntry } from '../../src/core/past.ts'
-import type { DocUpdate, FolderBatch, FolderMeta, FolderStore, NoteName } from '../../src/core/ports.ts'
+import type { DocUpdate, FolderBatch, FolderMeta, FolderStore, Intent, NoteName } from '../../src/core/ports.ts'
 import type { RowTable } from '../../src/core/rows.ts'
 import type { Pause } from './process-life.ts'
 
@@ -49,6 +49,17 @@ export class LivedStore implements FolderStore {
     if (this.failure !== null) throw this.failure
     await this.#inner.commit(batch)
     await this.#pause('store committed')
+  }
+
+  async intend(intents: readonly Intent[]): Promise<void> {
+    await this.#pause('store intend')
+    await this.#inner.intend(intents)
+    await this.#pause('store intended')
+  }
+
+  async intents(): Promise<readonly Intent[]> {
+    await this.#pause('store intents')
+    return this.#inner.intents()
   }
 
   async list(content: ContentId): Promise<ContentList | null> {

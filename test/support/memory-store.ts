@@ -7,7 +7,15 @@ import { KithError as Failure } from '../../src/core/errors.ts'
 import type { ActorId, ContentId, DocId, FolderId, Hash, NodeId, RowId } from '../../src/core/ids.ts'
 import { ROOT_ROW } from '../../src/core/ids.ts'
 import type { JournalEntry } from '../../src/core/past.ts'
-import type { DocUpdate, FolderBatch, FolderMeta, FolderStore, JournalFilter, NoteName } from '../../src/core/ports.ts'
+import type {
+  DocUpdate,
+  FolderBatch,
+  FolderMeta,
+  FolderStore,
+  Intent,
+  JournalFilter,
+  NoteName,
+} from '../../src/core/ports.ts'
 import type { Row } from '../../src/core/rows.ts'
 import { RowTable } from '../../src/core/rows.ts'
 
@@ -34,6 +42,7 @@ class Stored {
   dots = new Map<string, ContentId>()
   journal: JournalEntry[] = []
   notes = new Map<NoteName, Uint8Array>()
+  intents: readonly Intent[] = []
 
   /** What is stored is never changed in place, but for the logs. */
   copy(): Stored {
@@ -49,6 +58,7 @@ class Stored {
     out.dots = new Map(this.dots)
     out.journal = [...this.journal]
     out.notes = new Map(this.notes)
+    out.intents = this.intents
     return out
   }
 }
@@ -124,6 +134,7 @@ export class MemoryStore implements FolderStore {
     }
     for (const entry of batch.journal ?? []) this.#stored.journal.push({ ...entry })
     for (const { name, bytes } of batch.notes ?? []) this.#stored.notes.set(name, copy(bytes))
+    if (batch.intents !== undefined) this.#stored.intents = structuredClone(batch.intents)
     if (batch.meta !== undefined) this.#stored.meta = structuredClone(batch.meta)
   }
 
@@ -185,6 +196,17 @@ export class MemoryStore implements FolderStore {
 
   get journalLength(): number {
     return this.#stored.journal.length
+  }
+
+  async intend(intents: readonly Intent[]): Promise<void> {
+    await Promise.resolve()
+    this.#alive()
+    this.#stored.intents = structuredClone(intents)
+  }
+
+  async intents(): Promise<readonly Intent[]> {
+    this.#alive()
+    return this.#stored.intents
   }
 
   async note(name: NoteName): Promise<Uint8Array | undefined> {

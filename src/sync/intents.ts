@@ -1,0 +1,99 @@
+// What this device is about to do to its disk, noted before it is done. A process that dies between the doing and its commit finds here, at
+// its next start, that what is not as its row says was brought by itself: it is nobody's edit. The shared tree may have gone on since, so
+// what lies there need not be what the tree shows.
+import { type Facts, type Kind, type NodeRef, sameDot } from '../core/entry.ts'
+import type { RowId } from '../core/ids.ts'
+import type { FolderBatch, FolderStore, Intent, Stat } from '../core/ports.ts'
+import type { Row, RowTable } from '../core/rows.ts'
+import type { PlannedStep } from './plan.ts'
+
+/** What was found at a path. */
+export interface Met {
+  readonly path: string
+  readonly parent: RowId
+  readonly name: string
+  readonly kind: Kind
+  readonly stat: Stat
+  /** The row that it has already. */
+  readonly row: Row | null
+  /** Null of what only moved: it is not read. */
+  readonly facts: Facts | null
+}
+
+export class Intents {
+  readonly #store: Pick<FolderStore, 'intents'>
+  /** Of the process before, and not yet met. */
+  #left = new Map<string, Intent>()
+  /** Those rows as they were loaded. One that has changed since was seen to already. */
+  #before = new Map<RowId, readonly NodeRef[]>()
+  #stored = false
+
+  constructor(store: Pick<FolderStore, 'intents'>) {
+    this.#store = store
+  }
+
+  async load(rows: RowTable): Promise<void> {
+    const intents = await this.#store.intents()
+    this.#stored = intents.length > 0
+    this.#left = new Map(intents.map(intent => [intent.path, intent]))
+    this.#before = new Map(intents.flatMap(({ was }) => (was === null ? [] : [[was, rows.get(was)?.nodes ?? []]])))
+  }
+
+  /** To be stored before these steps are done; empty where none of them leaves what could be taken for somebody's edit. */
+  of(steps: readonly PlannedStep[], rows: RowTable): readonly Intent[] {
+    const intents = steps.flatMap(({ path, row, becomes }): Intent[] =>
+      becomes === undefined ? [] : [{ path, was: rows.get(row) === undefined ? null : row, row: becomes }],
+    )
+    if (intents.length === 0) return []
+    this.#stored = true
+    return [...this.#left.values(), ...intents]
+  }
+
+  /** To be stored with what became of the steps. */
+  done(): FolderBatch {
+    if (!this.#stored) return {}
+    this.#stored = this.#left.size > 0
+    return { intents: [...this.#left.values()] }
+  }
+
+  get empty(): boolean {
+    return !this.#stored
+  }
+
+  /** All that lies here was looked at: what was not met was not done. */
+  clear(): FolderBatch {
+    this.#left.clear()
+    return this.done()
+  }
+
+  /** The row of what the process before left just so. Asked once of each. */
+  take({ path, parent, name, kind, stat, row, facts }: Met): Row | undefined {
+    const intent = this.#left.get(path)
+    if (intent === undefined || intent.row.kind !== kind || intent.was !== (row?.id ?? null)) return undefined
+    if (row !== null && !sameNodes(row.nodes, this.#before.get(row.id) ?? [])) return undefined
+    const { content, mode } = intent.row
+    if (facts !== null && (facts.content !== content || (kind !== 'symlink' && facts.mode !== mode))) return undefined
+    this.#left.delete(path)
+    // What only moved has its own facts, and its stat until it was read.
+    const { nodes, copy } = intent.row
+    if (row !== null && facts === null) return { ...row, parent, name, nodes, copy }
+    const mtime = kind === 'file' && facts !== null ? facts.mtime : intent.row.mtime
+    return { ...intent.row, id: row?.id ?? intent.row.id, parent, name, stat, mtime }
+  }
+}
+
+function sameNodes(a: readonly NodeRef[], b: readonly NodeRef[]): boolean {
+  return (
+    a.length === b.length &&
+    a.every(({ id, placement, versions }, at) => {
+      const other = b[at]
+      return (
+        other?.id === id &&
+        other.placement?.time === placement?.time &&
+        other.placement?.actor === placement?.actor &&
+        other.versions.length === versions.length &&
+        versions.every(({ dot }) => other.versions.some(version => sameDot(version.dot, dot)))
+      )
+    })
+  )
+}
