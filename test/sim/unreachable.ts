@@ -188,7 +188,7 @@ export const UNREACHABLE: readonly Unreachable[] = [
   {
     file: 'src/sync/publisher.ts',
     what: '&& 1',
-    line: 'const adopted = parent && this.#adopt(row, parent, found.observed, facts)',
+    line: 'parent && (this.#brought(found, row, parent, facts) ?? this.#adopt(row, parent, found.observed, facts))',
     why: "a row's directory has a row",
   },
   {

@@ -53,8 +53,8 @@ const DOTS: readonly Mutant[] = [
     edits: [
       {
         file: 'sync/plan.ts',
-        find: 'const nodes = fills\n',
-        replace: 'const nodes = fills && false\n',
+        find: 'fills\n        ? now.nodes.map(',
+        replace: 'fills && now.id < 0\n        ? now.nodes.map(',
       },
     ],
   },
