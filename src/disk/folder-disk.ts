@@ -30,6 +30,7 @@ import { DiskJournalCopy } from './journal-copy.ts'
 import { LATE_WRITER_MS, type LateReply, type Verdicts } from './late-writers.ts'
 import { createMarker, isForeign, readMarker } from './marker.ts'
 import { isAbsent } from './problem-of.ts'
+import { GatheredReads } from './reads.ts'
 import { scanTree } from './scanner.ts'
 import type { Root } from './source.ts'
 import { DiskStage } from './stage.ts'
@@ -78,6 +79,7 @@ class RealFolderDisk implements FolderDisk {
   readonly #options: FolderDiskOptions
   readonly #workers: DiskWorkers
   readonly #ownsWorkers: boolean
+  readonly #reads: GatheredReads
   readonly #watches = new Set<DirectoryWatch>()
   readonly #events = new Set<WatchEvents>()
   #identity: Root['identity'] = null
@@ -94,6 +96,7 @@ class RealFolderDisk implements FolderDisk {
     this.#workers = options.workers ?? new DiskWorkers()
     this.#ownsWorkers = options.workers === undefined
     const deps = { workers: this.#workers, root: () => this.#at() }
+    this.#reads = new GatheredReads(deps)
     this.stage = new DiskStage(deps)
     this.versions = new DiskVersions({ ...deps, stage: this.stage, acts: this.#acts, log: options.log })
     this.journalCopy = new DiskJournalCopy({ root, log: options.log })
@@ -137,6 +140,7 @@ class RealFolderDisk implements FolderDisk {
   }
 
   async recover(): Promise<void> {
+    this.#workers.warm()
     const reply = await this.#acts.run(() =>
       this.#workers.publish({ do: 'recover', root: this.#at(), running: OWN_COPIES }),
     )
@@ -172,8 +176,7 @@ class RealFolderDisk implements FolderDisk {
   }
 
   async read(place: ContentPlace, offset: number, length: number, options: Waiting): Promise<Uint8Array | null> {
-    const task = { do: 'read', root: this.#at(), place, offset, length } as const
-    return abortable(this.#workers.hash(task), options.signal)
+    return abortable(this.#reads.read(place, offset, length), options.signal)
   }
 
   async space(): Promise<{ free: number; total: number } | null> {

@@ -11,7 +11,7 @@ import { type Envelope, enveloped } from './envelope.ts'
 import type { PackReplies, PackTask } from './pack-work.ts'
 import { packWork } from './pack-work.ts'
 import { isAbsent, readingProblem } from './problem-of.ts'
-import { type Root, withSource } from './source.ts'
+import { type Root, type Source, withSource } from './source.ts'
 import type { StageReplies, StageTask } from './stage-work.ts'
 import { stageWork } from './stage-work.ts'
 import { isSame, statOf } from './stat.ts'
@@ -24,16 +24,17 @@ const SAYS_NOTHING = new Set(['ELOOP', 'EINVAL', 'ENXIO', 'ROOT_GONE'])
 
 export type HashTask =
   | { readonly do: 'hash'; readonly root: Root; readonly requests: readonly HashRequest[] }
-  | {
-      readonly do: 'read'
-      readonly root: Root
-      readonly place: ContentPlace
-      readonly offset: number
-      readonly length: number
-    }
+  | { readonly do: 'read'; readonly root: Root; readonly reads: readonly PieceRead[] }
   | StageTask
   | VersionTask
   | PackTask
+
+/** A piece of a content to be read from where it lies. */
+export interface PieceRead {
+  readonly place: ContentPlace
+  readonly offset: number
+  readonly length: number
+}
 
 /** A content list without what the main thread can make of the rest itself. */
 export interface PackedList {
@@ -49,7 +50,7 @@ export type Hashed =
 
 export interface HashReplies extends StageReplies, VersionReplies, PackReplies {
   hash: readonly Hashed[]
-  read: Uint8Array | null
+  read: readonly (Uint8Array | null)[]
 }
 
 /** The piscina task of this worker. */
@@ -83,17 +84,41 @@ function act(task: HashTask): HashReplies[HashTask['do']] | Movable<HashReplies[
   }
 }
 
-function read(task: HashTask & { do: 'read' }): Movable<Uint8Array> | Uint8Array | null {
+/** What lies in one file, one after the other, is read through one handle. */
+function read({ root, reads }: HashTask & { do: 'read' }): Movable<(Uint8Array | null)[]> {
+  const found: (Uint8Array | null)[] = []
+  for (let at = 0; at < reads.length; ) {
+    const first = reads[at] as PieceRead
+    let end = at + 1
+    while (end < reads.length && isSamePlace(first.place, (reads[end] as PieceRead).place)) end++
+    found.push(...readPieces(root, first.place, reads.slice(at, end)))
+    at = end
+  }
+  return new Movable(
+    found,
+    found.flatMap(bytes => (bytes === null || bytes.length === 0 ? [] : [bytes.buffer])),
+  )
+}
+
+function readPieces(root: Root, place: ContentPlace, pieces: readonly PieceRead[]): readonly (Uint8Array | null)[] {
+  const none = pieces.map(() => null)
   try {
-    const { place, offset, length } = task
-    const bytes = withSource(task.root, place, source =>
-      offset <= source.size ? source.read(offset, Math.min(length, source.size - offset)) : null,
-    )
-    return bytes === null || bytes.length === 0 ? bytes : new Movable(bytes, [bytes.buffer])
+    const read = (source: Source): (Uint8Array | null)[] =>
+      pieces.map(({ offset, length }) =>
+        offset <= source.size ? source.read(offset, Math.min(length, source.size - offset)) : null,
+      )
+    return withSource(root, place, read) ?? none
   } catch {
     // The port's answer to "not there as said", whatever the reason; the next scan says why.
-    return null
+    return none
   }
+}
+
+/** The same row of the same moment: the very same object, or what says the same of it. */
+function isSamePlace(a: ContentPlace, b: ContentPlace): boolean {
+  if (a.at !== 'file' || b.at !== 'file')
+    return a.at === b.at && a.at !== 'file' && b.at !== 'file' && a.content === b.content
+  return a.path === b.path && a.kind === b.kind && isSame(a.stat, b.stat, 'file')
 }
 
 function hashAll(root: Root, requests: readonly HashRequest[]): Hashed[] {

@@ -53,10 +53,10 @@ export class DiskStage implements Stage {
     )
     for (const batch of batchesOf(items)) {
       options.signal.throwIfAborted()
-      const bytes = Buffer.concat(batch.map(item => item.bytes))
+      const bytes = joined(batch.map(item => item.bytes))
       const names = batch.map(item => ({ content: item.content, length: item.bytes.length }))
       const task = { do: 'stage-whole', root: this.#deps.root(), items: names, bytes } as const
-      const seals = await this.#deps.workers.hash(task)
+      const seals = await this.#deps.workers.hash(task, [bytes.buffer])
       batch.forEach((item, index) => {
         const seal = seals[index] ?? null
         if (seal === null) wrong.push(item.content)
@@ -178,9 +178,9 @@ class DiskStageFile implements StageFile {
     options.signal.throwIfAborted()
     const fitting = chunks.filter(({ index, bytes }) => this.#list.chunks[index]?.length === bytes.length)
     const targets = fitting.map(({ index }) => this.#target(index))
-    const bytes = Buffer.concat(fitting.map(chunk => chunk.bytes))
+    const bytes = joined(fitting.map(chunk => chunk.bytes))
     const task = { do: 'stage-write', root: this.#deps.root(), content: this.content, targets, bytes } as const
-    const good = fitting.length === 0 ? [] : await this.#deps.workers.hash(task)
+    const good = fitting.length === 0 ? [] : await this.#deps.workers.hash(task, [bytes.buffer])
     return this.#mark(chunks, new Set(fitting.filter((_, at) => good[at] === true)))
   }
 
@@ -232,6 +232,17 @@ class DiskStageFile implements StageFile {
 
 function mismatch(why: string): KithError {
   return new KithError('content-mismatch', `A content that was brought together is not what its id says: ${why}.`)
+}
+
+/** In a buffer of its own, to be given away. */
+function joined(pieces: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const out = new Uint8Array(pieces.reduce((sum, piece) => sum + piece.length, 0))
+  let at = 0
+  for (const piece of pieces) {
+    out.set(piece, at)
+    at += piece.length
+  }
+  return out
 }
 
 function* batchesOf<T extends { bytes: Uint8Array }>(items: readonly T[]): Generator<T[]> {

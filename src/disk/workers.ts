@@ -31,9 +31,15 @@ export class DiskWorkers {
     return this.#scanner.run(task, { name: 'scan' })
   }
 
-  async hash<T extends HashTask>(task: T): Promise<HashReplies[T['do']]> {
+  /** Starts a thread that hashes: the first change would wait for it. */
+  warm(): void {
+    if (!this.#closed) this.#hashers ??= this.#pool('hash', this.hashThreads)
+  }
+
+  /** `given`: buffers that nobody here uses any more; they are moved and not copied. */
+  async hash<T extends HashTask>(task: T, given: readonly ArrayBuffer[] = []): Promise<HashReplies[T['do']]> {
     this.#hashers ??= this.#pool('hash', this.hashThreads)
-    return opened(await this.#hashers.run(task, { name: 'hash' }))
+    return opened(await this.#hashers.run(task, { name: 'hash', transferList: [...given] }))
   }
 
   async publish<T extends PublishTask>(task: T): Promise<PublishReplies[T['do']]> {

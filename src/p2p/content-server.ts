@@ -14,15 +14,15 @@ import type { Blobs, Outgoing, SyncMessage } from './wire.ts'
 import { CONTENT_ID_BYTES, frameOf, HASH_BYTES, keysOf, MAX_ANSWER_BYTES, onlyBlob, parseContent } from './wire.ts'
 
 /** Reads of contents at one time, over all devices. */
-const READS = 16
-/** Contents of one request read at one time. */
-const READS_PER_REQUEST = 8
+const READS = 64
+/** Contents of one request read at one time: what is asked of the disk together costs little more than one. */
+const READS_PER_REQUEST = 32
 /** Answers of one session being made or waiting to leave. */
 const ANSWERS = 4
 /** Requests of one session not yet answered; an honest peer stays far below. */
 const MAX_REQUESTS = 64
-/** Chunks read ahead of the one being written. */
-const READ_AHEAD = 4
+/** Chunks read together, while those before them are written. */
+const READ_AHEAD = 16
 const WRITE_BYTES = 256 * 1024
 const TOP_PIECE_BYTES = 512 * 1024
 
@@ -69,14 +69,19 @@ export class ContentServer {
   ): Promise<void> {
     const read = (hash: Hash): Promise<Uint8Array | null> =>
       this.#item(folder, device, shared => shared.readChunk(hash, options))
-    const ahead = hashes.slice(0, READ_AHEAD).map(read)
+    const readFrom = (at: number): Promise<(Uint8Array | null)[]> =>
+      Promise.all(hashes.slice(at, at + READ_AHEAD).map(read))
+    let ahead = readFrom(0)
+    let chunks: (Uint8Array | null)[] = []
     let has: boolean[] = []
     let blobs: Uint8Array[] = []
     let bytes = 0
     for (let at = 0; at < hashes.length; at++) {
-      const chunk = (await ahead.shift()) ?? null
-      const following = hashes[at + READ_AHEAD]
-      if (following !== undefined) ahead.push(read(following))
+      if (at % READ_AHEAD === 0) {
+        chunks = await ahead
+        ahead = readFrom(at + READ_AHEAD)
+      }
+      const chunk = chunks[at % READ_AHEAD] ?? null
       has.push(chunk !== null)
       if (chunk !== null) blobs.push(chunk)
       bytes += chunk?.byteLength ?? 0

@@ -13,6 +13,7 @@ import { createLibp2p } from 'libp2p'
 import { KithError } from '../core/errors.ts'
 import type { DeviceId } from '../core/ids.ts'
 import type { Waiting } from '../core/ports.ts'
+import { writingWhole } from './whole-writes.ts'
 
 const MIB = 1024 * 1024
 /** Pending handshakes in all; the gatekeeper keeps some of them for paired devices. */
@@ -61,7 +62,7 @@ async function create(deps: NodeDeps, listen: readonly string[]): Promise<Libp2p
     // What identify would say; it does not run, and this says nothing of the machine in any case.
     nodeInfo: { name: 'kith', version: '1', userAgent: 'kith' },
     addresses: { listen: [...listen] },
-    transports: [tcp()],
+    transports: [writingWhole(tcp())],
     connectionEncrypters: [noise()],
     streamMuxers: [
       yamux({
