@@ -419,8 +419,8 @@ export interface SharedFolder {
   digests(): ReadonlyMap<DocId, Uint8Array>
   stateVector(doc: DocId): Uint8Array
   /**
-   * What a peer with that state vector lacks (includes the delete set). Null while something of that is not on the platter here: no peer
-   * may have what this device could still lose. An announcement follows; then it can be asked again.
+   * What a peer with that state vector lacks (includes the delete set). Null while something that this device wrote is not on the platter:
+   * no other device may know what this one could still forget. An announcement follows; then it can be asked again.
    */
   missing(doc: DocId, stateVector: Uint8Array): Uint8Array | null
   /**

@@ -45,6 +45,8 @@ export class UpdateSender {
   #behind = false
   #parts: Parts | null = null
   readonly #wants = new Map<DocId, Uint8Array>()
+  /** The folder could not say what the peer lacks when it was asked last. */
+  #isHeld = false
   #unacked: { seq: number; bytes: number }[] = []
   #unackedBytes = 0
 
@@ -98,6 +100,7 @@ export class UpdateSender {
     this.forgetSent()
     this.#clearQueue()
     this.#wants.clear()
+    this.#isHeld = false
     this.#behind = false
   }
 
@@ -113,8 +116,10 @@ export class UpdateSender {
     if (this.#parts === null && this.#unackedBytes >= WINDOW_BYTES) return null
     const items: Item[] = []
     const answered: DocId[] = []
-    if (this.#parts === null) this.#fromQueue(items)
-    if (this.#parts === null && items.length === 0) this.#fromWants(items, answered)
+    // What was held is told in the first moment in which it may be: while much is written such moments are short.
+    if (this.#parts === null && this.#isHeld) this.#fromWants(items, answered)
+    if (this.#parts === null && items.length + answered.length === 0) this.#fromQueue(items)
+    if (this.#parts === null && items.length + answered.length === 0) this.#fromWants(items, answered)
     if (items.length === 0 && this.#parts !== null) this.#part(this.#parts, items, answered)
     return items.length === 0 && answered.length === 0 ? null : this.#frame(items, answered)
   }
@@ -144,6 +149,7 @@ export class UpdateSender {
     for (const doc of docs) {
       if (bytes >= FRAME_BYTES) return
       const update = this.#folder.missing(doc, this.#wants.get(doc) ?? new Uint8Array(1))
+      this.#isHeld = update === null
       if (update === null) return
       this.#wants.delete(doc)
       if (update.byteLength <= EMPTY_UPDATE_BYTES || !this.#fits(doc, update)) {

@@ -184,7 +184,9 @@ export class LevelFolderStore implements FolderStore {
   async intents(): Promise<readonly Intent[]> {
     await this.#ready()
     const stored = await this.#folder.find(INTENTS_KEY)
-    return stored === undefined ? [] : this.#codec.decodeIntents(stored.payload)
+    const intents = stored === undefined ? [] : this.#codec.decodeIntents(stored.payload)
+    this.#codec.forget()
+    return intents
   }
 
   async note(name: NoteName): Promise<Uint8Array | undefined> {

@@ -1,5 +1,5 @@
-// The codec of one synced row and of what one is about to become, and the sum by which the loss of any of them shows. A row says most things twice (its facts and those
-// of its version, its name and its birth's): what is equal is written once.
+// The codec of one synced row and of what one is about to become, and the sum by which the loss of any of them shows. A row says most
+// things twice (its facts and those of its version, its name and its birth's): what is equal is written once.
 
 import type { Birth, Dot, Facts, Kind, NodeRef, Placement, Version } from '../core/entry.ts'
 import { sameFacts } from '../core/entry.ts'

@@ -105,6 +105,7 @@ export class Cycle {
       commit: async ({ noted, ...batch }) => {
         await replica.commit({
           ...batch,
+          ...deps.intents.done(),
           dots: batch.dots.flatMap(({ row, content }) => dotsOf(replica, row, content)),
           journal: [...noted, ...batch.journal],
         })
@@ -255,10 +256,14 @@ export class Cycle {
       }
       for (const path of [...this.#stepProblems.keys()])
         if (seen.looked(parentPath(path))) this.#stepProblems.delete(path)
+      const waiting = new Set<string>()
       let left = changes
       if (this.replica.rejoining) {
         const judged = await this.#judge.judge(changes, { ...options, ...seen, all: batch.all })
-        for (const [path, afterMs] of judged.again) dirty.addLater(path, afterMs)
+        for (const [path, afterMs] of judged.again) {
+          dirty.addLater(path, afterMs)
+          waiting.add(path)
+        }
         if (judged.lookAtAll) dirty.addAll()
         left = judged.changes
       }
@@ -266,6 +271,9 @@ export class Cycle {
       const outdated = (): boolean => !wasJudged && this.replica.rejoining
       const { again } = await this.#publisher.publish(left, { ...options, looked: seen.looked, outdated })
       for (const { path, afterMs, ...how } of again) dirty.addLater(path, afterMs, how)
+      for (const { path } of again) waiting.add(path)
+      const isSeen = (path: string): boolean => (batch.all || seen.looked(path)) && !waiting.has(path)
+      if (this.#deps.intents.looked(isSeen)) await this.replica.commit(this.#deps.intents.done())
       for (const node of this.#doubted) this.#nodes.add(node)
       this.#doubted.clear()
       return true

@@ -471,7 +471,6 @@ class Engine implements FolderEngine {
   /** A quiet moment: long logs become snapshots, and what was staged for nothing goes. */
   async #tidy(cycle: Cycle): Promise<void> {
     await cycle.replica.compact()
-    if (this.#scanned && this.#settled() && !this.#intents.empty) await cycle.replica.commit(this.#intents.clear())
     await this.#ages.quiet(cycle, this.state())
     if (this.#journal.unfinished && !cycle.replica.rejoining) await cycle.replica.commit(this.#journal.finish())
     if (!this.#untidy || cycle.unfinished) return
@@ -562,7 +561,7 @@ class Engine implements FolderEngine {
   async #forgetRows(cycle: Cycle): Promise<void> {
     const { replica } = cycle
     for (const row of [...replica.rows.all()]) if (row.id !== ROOT_ROW) replica.rows.delete(row.id)
-    await replica.commit({})
+    await replica.commit(this.#intents.clear())
     this.#rejected = false
     cycle.compareAll()
   }

@@ -5,6 +5,7 @@ import { type Facts, type Kind, type NodeRef, sameDot } from '../core/entry.ts'
 import type { RowId } from '../core/ids.ts'
 import type { FolderBatch, FolderStore, Intent, Stat } from '../core/ports.ts'
 import type { Row, RowTable } from '../core/rows.ts'
+import { parentPath } from './local-changes.ts'
 import type { PlannedStep } from './plan.ts'
 
 /** What was found at a path. */
@@ -23,20 +24,24 @@ export interface Met {
 export class Intents {
   readonly #store: Pick<FolderStore, 'intents'>
   /** Of the process before, and not yet met. */
-  #left = new Map<string, Intent>()
+  readonly #left = new Map<string, Intent>()
   /** Those rows as they were loaded. One that has changed since was seen to already. */
-  #before = new Map<RowId, readonly NodeRef[]>()
-  #stored = false
+  readonly #before = new Map<RowId, readonly NodeRef[]>()
+  /** The store has other ones than those. */
+  #changed = false
 
   constructor(store: Pick<FolderStore, 'intents'>) {
     this.#store = store
   }
 
   async load(rows: RowTable): Promise<void> {
-    const intents = await this.#store.intents()
-    this.#stored = intents.length > 0
-    this.#left = new Map(intents.map(intent => [intent.path, intent]))
-    this.#before = new Map(intents.flatMap(({ was }) => (was === null ? [] : [[was, rows.get(was)?.nodes ?? []]])))
+    this.#left.clear()
+    this.#before.clear()
+    this.#changed = false
+    for (const intent of await this.#store.intents()) {
+      this.#left.set(intent.path, intent)
+      if (intent.was !== null) this.#before.set(intent.was, rows.get(intent.was)?.nodes ?? [])
+    }
   }
 
   /** To be stored before these steps are done; empty where none of them leaves what could be taken for somebody's edit. */
@@ -45,25 +50,35 @@ export class Intents {
       becomes === undefined ? [] : [{ path, was: rows.get(row) === undefined ? null : row, row: becomes }],
     )
     if (intents.length === 0) return []
-    this.#stored = true
+    this.#changed = true
     return [...this.#left.values(), ...intents]
   }
 
-  /** To be stored with what became of the steps. */
+  /** To be stored with what became of the steps, or of what was met. */
   done(): FolderBatch {
-    if (!this.#stored) return {}
-    this.#stored = this.#left.size > 0
+    if (!this.#changed) return {}
+    this.#changed = false
     return { intents: [...this.#left.values()] }
   }
 
-  get empty(): boolean {
-    return !this.#stored
+  /**
+   * A look is over. What was to stand in a directory where there is nothing left to see, and was not met, was not done: whatever comes to
+   * stand there from now on is a person's. True: that is to be stored.
+   */
+  looked(isSeen: (directory: string) => boolean): boolean {
+    for (const path of this.#left.keys()) {
+      if (!isSeen(parentPath(path))) continue
+      this.#left.delete(path)
+      this.#changed = true
+    }
+    return this.#changed
   }
 
-  /** All that lies here was looked at: what was not met was not done. */
+  /** Nothing that lies here counts as brought. */
   clear(): FolderBatch {
     this.#left.clear()
-    return this.done()
+    this.#changed = false
+    return { intents: [] }
   }
 
   /** The row of what the process before left just so. Asked once of each. */
@@ -74,6 +89,7 @@ export class Intents {
     const { content, mode } = intent.row
     if (facts !== null && (facts.content !== content || (kind !== 'symlink' && facts.mode !== mode))) return undefined
     this.#left.delete(path)
+    this.#changed = true
     // What only moved has its own facts, and its stat until it was read.
     const { nodes, copy } = intent.row
     if (row !== null && facts === null) return { ...row, parent, name, nodes, copy }

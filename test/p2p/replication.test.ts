@@ -278,8 +278,9 @@ describe('updates on their way', () => {
     expect(sender.idle, 'it is still owed').to.equal(false)
     stored = true
     sender.announce([{ doc: 1 as DocId, update: new Uint8Array(3) }])
+    expect(sender.next()?.message, 'before what is announced').to.deep.include({ answered: [1] })
     expect(sender.next()?.message).to.deep.include({ answered: [] })
-    expect(sender.next()?.message).to.deep.include({ answered: [1] })
+    expect(sender.next()).to.equal(null)
   })
 })
 

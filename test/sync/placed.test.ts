@@ -76,30 +76,94 @@ const CASES: readonly { name: string; base: Act; brought: Act; later: Act; tree:
   },
 ]
 
+/** Long after the crash; what was brought is there. */
+const LATER: readonly {
+  name: string
+  base: Act
+  brought: Act
+  after: (stage: Scene) => Promise<void>
+  tree: Record<string, string>
+}[] = [
+  {
+    name: 'makes a file as it once was brought',
+    base: p => p.write('stays', ''),
+    brought: p => p.write('f', '\0new'),
+    after: async stage => {
+      await stage.act(1, p => p.remove('f'))
+      await stage.world.pass(20_000)
+      await stage.act(1, p => p.write('f', '\0new'))
+    },
+    tree: { f: '\0new', stays: '' },
+  },
+  {
+    name: 'makes a directory as it once was brought',
+    base: p => p.write('stays', ''),
+    brought: p => p.mkdir('d'),
+    after: async stage => {
+      await stage.act(1, p => p.remove('d'))
+      await stage.world.pass(20_000)
+      await stage.act(1, p => p.mkdir('d'))
+    },
+    tree: { 'd/': '', stays: '' },
+  },
+  {
+    name: 'puts back what a file once was, after another restart',
+    base: p => p.write('f', '\0one'),
+    brought: p => p.write('f', '\0two'),
+    after: async stage => {
+      await stage.act(0, p => p.write('f', '\0three'))
+      await stage.world.pass(20_000)
+      await stage.b.stop()
+      stage.b.start()
+      await stage.world.pass(20_000)
+      await stage.act(1, p => p.write('f', '\0two'))
+    },
+    tree: { f: '\0two' },
+  },
+]
+
+/** Dies at the n-th await of what is brought, for every n: until it lives through it. */
+async function atEveryAwait(
+  { base, brought }: { readonly base: Act; readonly brought: Act },
+  check: (stage: Scene, where: string) => Promise<void>,
+): Promise<void> {
+  for (let awaits = 1; awaits < 400; awaits++) {
+    let died = false
+    await scene({}, async stage => {
+      await stage.begin(base)
+      const onDeath = (): void => {
+        died = true
+      }
+      stage.b.crashAt(awaits, { power: false, onDeath })
+      await stage.act(0, brought)
+      if (!died) stage.b.kill({ power: false })
+      await check(stage, `died at the await ${awaits}`)
+      await stage.meet()
+      expect([...(await stage.b.database.intents())], 'intended still').to.deep.equal([])
+    })
+    if (!died) return
+  }
+  expect.fail('it never lived through it')
+}
+
 describe('what a process did and did not live to record', () => {
   for (const { name, base, brought, later, tree } of CASES)
-    it(`${name}, with the next one seen first`, async () => {
-      for (let awaits = 1; awaits < 400; awaits++) {
-        let died = false
-        await scene({}, async stage => {
-          const { b, world } = stage
-          await stage.begin(base)
-          b.crashAt(awaits, {
-            power: false,
-            onDeath: () => {
-              died = true
-            },
-          })
-          await stage.act(0, brought)
-          if (!died) b.kill({ power: false })
-          await stage.act(0, later)
-          b.start()
-          await world.pass(5_000)
-          await stage.meet()
-          expect(stage.tree(), `died at the await ${awaits}`).to.deep.equal(tree)
-        })
-        if (!died) return
-      }
-      expect.fail('it never lived through it')
-    })
+    it(`${name}, with the next one seen first`, () =>
+      atEveryAwait({ base, brought }, async (stage, where) => {
+        await stage.act(0, later)
+        stage.b.start()
+        await stage.world.pass(5_000)
+        await stage.meet()
+        expect(stage.tree(), where).to.deep.equal(tree)
+      }))
+
+  for (const { name, base, brought, after, tree } of LATER)
+    it(`a person who ${name} is believed`, () =>
+      atEveryAwait({ base, brought }, async (stage, where) => {
+        stage.b.start()
+        await stage.world.pass(3_600_000)
+        await after(stage)
+        await stage.meet()
+        expect(stage.tree(), where).to.deep.equal(tree)
+      }))
 })
