@@ -149,14 +149,15 @@ describe('fault: rot', function () {
     await lamp.start()
     await desk.start()
     await linked(desk, lamp)
-    // What was stored last is read again after a start: some of the files may be found and mended before anybody asks.
     const isSound = (name: string): boolean => !readFileSync(`${root}/${name}`).equals(rotten.get(name) as Buffer)
     const others = [50, 51, 52].map(path)
-    const early = others.filter(isSound)
     const run = await desk.cli(['verify', '--json'], { timeoutMs: 120_000 })
     const { checked, damaged } = JSON.parse(run.stdout) as Verified
     const mended = damaged.filter(({ repaired }) => repaired)
     await until(async () => others.every(isSound), { timeoutMs: 60_000, what: 'what another device has is mended' })
+    // What was stored last is read again after a start: some of the files may be found and mended before they are asked for. What is sound
+    // by now was found.
+    const early = others.filter(name => !names(damaged.filter(({ version }) => !version)).includes(name))
     const found = new Set([...early, ...names(damaged)])
     figure(`${checked} read, ${found.size} damaged, ${new Set([...others, ...names(mended)]).size} mended`)
     expect(run.code, 'not all could be mended').to.equal(1)
@@ -172,8 +173,18 @@ describe('fault: rot', function () {
     expect(names(mended.filter(({ version }) => version))).to.deep.equal(range(0, HELD_ELSEWHERE).map(path))
 
     for (const [n, file] of files.entries()) expect(readFileSync(file).equals(bytes[n] as Buffer), file).to.equal(n < 3)
-    const problems = (await desk.folder('docs')).problems.filter(({ code }) => code === 'damaged')
-    expect(problems.map(each => each.path).sort()).to.deep.equal(lone)
+    const told = async (): Promise<string> => {
+      const { problems } = await desk.folder('docs')
+      const damages = problems.filter(({ code }) => code === 'damaged')
+      return damages
+        .map(each => each.path)
+        .sort()
+        .join()
+    }
+    await until(async () => (await told()) === lone.join(), {
+      timeoutMs: 10_000,
+      what: 'status names just the lone two',
+    })
     // A new time on a rotten file makes no edit of it.
     for (const name of lone) utimesSync(`${root}/${name}`, 1_700_000_000, 1_700_000_000)
     await until(async () => (await lamp.folder('docs')).need.files === 2, { timeoutMs: 60_000, what: 'lamp lacks two' })
