@@ -67,8 +67,8 @@ export class Cycle {
   #nodes = new Set<NodeId>()
   /** Directories of refused steps, and when they are compared again (monotone ms): a step that is tried and undone makes events itself. */
   readonly #resting = new Map<NodeId, number>()
-  /** Nodes whose rows would only take over what the tree says, and are not seen any more: compared again after the next look. */
-  readonly #doubted = new Set<NodeId>()
+  /** Nodes of rows that would only take over what the tree says, and are not seen any more: compared again when that is certain, either way. */
+  readonly #doubted = new Map<RowId, readonly NodeId[]>()
   /** Directories that are to go and are not empty yet: compared again with whatever else is. */
   #left: readonly NodeId[] = []
   /** What the plans of directories want. */
@@ -274,8 +274,11 @@ export class Cycle {
       for (const { path } of again) waiting.add(path)
       const isSeen = (path: string): boolean => (batch.all || seen.looked(path)) && !waiting.has(path)
       if (this.#deps.intents.looked(isSeen)) await this.replica.commit(this.#deps.intents.done())
-      for (const node of this.#doubted) this.#nodes.add(node)
-      this.#doubted.clear()
+      for (const [row, ids] of this.#doubted) {
+        if (this.#publisher.doubts(row)) continue
+        this.#doubted.delete(row)
+        for (const node of ids) this.#nodes.add(node)
+      }
       return true
     } catch (error) {
       dirty.addAll()
@@ -352,7 +355,10 @@ export class Cycle {
   #withoutDoubts(plan: Plan): Plan {
     const notes = plan.notes.filter(row => {
       if (!this.#publisher.doubts(row.id)) return true
-      for (const ref of row.nodes) this.#doubted.add(ref.id)
+      this.#doubted.set(
+        row.id,
+        row.nodes.map(ref => ref.id),
+      )
       return false
     })
     return { ...plan, notes }

@@ -252,7 +252,7 @@ class HistoryRun {
     return false
   }
 
-  #disk(step: Extract<Step, { device: number }>, device: SimDevice): void {
+  async #disk(step: Extract<Step, { device: number }>, device: SimDevice): Promise<void> {
     const trace = (what: string): void => this.world.trace(`${device.name} ${what}`)
     switch (step.do) {
       case 'full':
@@ -269,10 +269,12 @@ class HistoryRun {
       }
       case 'unmount':
         if (device.person.unmounted) return
+        await this.#staying.leaves(device)
         device.person.unmountRoot()
         return trace('disk is unmounted')
       case 'lose-root':
         if (device.person.unmounted) return
+        await this.#staying.leaves(device)
         device.person.removeRoot()
         return trace('root is gone')
       case 'unreadable-root':

@@ -20,6 +20,7 @@ export class Staying {
   readonly #isDisposed: (word: string) => boolean
   /** Word → the content that it was last seen in. */
   readonly #seen = new Map<SimDevice, Map<string, ContentId>>()
+  readonly #away = new Map<SimDevice, ReadonlySet<string>>()
   readonly #parts = new WeakMap<Uint8Array, Part>()
 
   constructor(isDisposed: (word: string) => boolean) {
@@ -33,6 +34,11 @@ export class Staying {
       onPowerCut()
       this.#seen.delete(device)
     }
+  }
+
+  /** Its disk goes away for a while, with what stands there unseen. */
+  async leaves(device: SimDevice): Promise<void> {
+    this.#away.set(device, await this.#notSeenYet([device]))
   }
 
   /** Its disk is another one now. */
@@ -79,6 +85,7 @@ export class Staying {
     const words = new Set<string>()
     for (const device of devices) {
       const rows = await device.database.loadRows()
+      if (device.person.unmounted) for (const word of this.#away.get(device) ?? []) words.add(word)
       for (const { path, inode } of device.volume.all()) {
         if (inode.kind === 'directory' || (device.hintsUnderWay === 0 && !device.volume.blocked(path))) continue
         const { words: hidden, content } = this.#part(inode.data)
