@@ -1,6 +1,7 @@
 // Carries a plan out: steps to the disk in batches, and after each batch one commit of what was really done. A refused step is a
 // problem and a directory to look at again, never an exception.
 import type { ContentList } from '../core/content.ts'
+import { isSingle } from '../core/content.ts'
 import type { Emit } from '../core/events.ts'
 import type { ActorId, ContentId, DeviceId, FolderId, NodeId, RowId } from '../core/ids.ts'
 import type { JournalAction, JournalEntry, Standing } from '../core/past.ts'
@@ -9,6 +10,7 @@ import type {
   DiskStep,
   FolderBatch,
   FolderDisk,
+  FolderStore,
   HashRequest,
   Intent,
   Problem,
@@ -34,6 +36,7 @@ export interface ApplierDeps {
   readonly rows: RowTable
   readonly disk: FolderDisk
   readonly fetcher: Pick<Fetcher, 'takeList' | 'takeBytes'>
+  readonly store: Pick<FolderStore, 'list'>
   readonly now: () => number
   readonly commit: (batch: FolderBatch) => Promise<void>
   readonly intents: Pick<Intents, 'of' | 'done'>
@@ -144,6 +147,7 @@ export class Applier {
       options,
     )
     const lists: ContentList[] = []
+    const unlisted: HashRequest[] = []
     const journal: JournalEntry[] = []
     const bases: Base[] = []
     const dots: { node: NodeId; actor: ActorId; seq: number; content: ContentId }[] = []
@@ -164,6 +168,8 @@ export class Applier {
       if (step.do === 'put') {
         const list = this.#deps.fetcher.takeList(step.content)
         if (list !== undefined) lists.push(list)
+        else if (step.kind === 'file' && result.stat !== null && !isSingle(step.content))
+          unlisted.push({ path: planned.path, kind: step.kind, stat: result.stat })
         const text = texts.get(step.content)
         const row = rows.at(planned.path)
         if (text !== undefined && row !== undefined) {
@@ -175,6 +181,7 @@ export class Applier {
       }
       this.#note(planned, before, was, journal)
     }
+    lists.push(...(await this.#listsOf(unlisted, lists, options)))
     await this.#deps.commit({ lists, bases, dots, journal, ...intents.done() })
     return done
   }
@@ -186,6 +193,30 @@ export class Applier {
     if (lies === undefined || lies === row?.content) return step
     if (step.do === 'put' && step.expect !== null) return { ...step, expectContent: lies }
     return step.do === 'remove' ? { ...step, content: lies } : step
+  }
+
+  /**
+   * The recipes of what another run of this process had staged: nobody remembers them, and without them no other device could have these
+   * contents from here. Contents that are stored already, or are in `taken`, are not read.
+   */
+  async #listsOf(
+    requests: readonly HashRequest[],
+    taken: readonly ContentList[],
+    options: Waiting,
+  ): Promise<ContentList[]> {
+    const { rows, disk, store } = this.#deps
+    const known = new Set(taken.map(list => list.content))
+    const unknown: HashRequest[] = []
+    for (const request of requests) {
+      const content = rows.at(request.path)?.content
+      if (content === undefined || known.has(content) || (await store.list(content)) !== null) continue
+      known.add(content)
+      unknown.push(request)
+    }
+    const lists: ContentList[] = []
+    if (unknown.length === 0) return lists
+    for await (const result of disk.hash(unknown, options)) if (result.ok) lists.push(result.list)
+    return lists
   }
 
   /** What the rows say otherwise after the step, whatever it was meant to do. */

@@ -150,6 +150,7 @@ export class Cycle {
       rows,
       disk,
       fetcher,
+      store,
       now,
       commit: async batch => {
         await commit(batch)
