@@ -51,6 +51,9 @@ export interface Stat {
   readonly links: number
 }
 
+/** Of what nobody has looked at yet: it fits nothing that stands on a disk. */
+export const NO_STAT: Stat = { dev: 0, ino: 0, birthUs: 0, size: 0, mtimeUs: 0, ctimeUs: 0, mode: 0, links: 1 }
+
 export interface Observed {
   readonly name: string
   readonly kind: Kind

@@ -2,7 +2,7 @@
 // and idempotent: whatever order records arrive in, every device holds the same node.
 import type { Dot, Node, Placement, Version } from '../core/entry.ts'
 import { sameDot } from '../core/entry.ts'
-import type { ActorId } from '../core/ids.ts'
+import type { ActorId, NodeId } from '../core/ids.ts'
 
 export function compareText(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0
@@ -17,6 +17,14 @@ export function comparePlacement(a: Placement | null, b: Placement | null): numb
     compareText(a.parent + a.name, b.parent + b.name) ||
     compareText(a.previousParent + a.previousName, b.previousParent + b.previousName)
   )
+}
+
+/** One order of all nodes, on every device: the older placement first. */
+export function comparePlaced(
+  a: { readonly id: NodeId; readonly placement: Placement | null },
+  b: { readonly id: NodeId; readonly placement: Placement | null },
+): number {
+  return comparePlacement(a.placement, b.placement) || compareText(a.id, b.id)
 }
 
 /** Newest first: the first of a sorted list is the winner. */

@@ -5,7 +5,7 @@ import type { Kind, Node, Placement } from '../core/entry.ts'
 import type { ActorId, NodeId } from '../core/ids.ts'
 import { hexOf } from '../core/ids.ts'
 import { nameKey, normalName, withSuffix } from '../core/names.ts'
-import { comparePlacement, compareText } from './join.ts'
+import { comparePlaced, compareText } from './join.ts'
 import { type Group, groupsOf } from './versions.ts'
 
 /** A file that shows in the directory, under the name it asks for. */
@@ -65,7 +65,7 @@ export function listFiles(
   const taken = (name: string): boolean => directories.has(key(name)) || names.has(key(name))
 
   const losers: Candidate[] = []
-  for (const file of [...files].sort((a, b) => comparePlacement(a.placement, b.placement) || compareText(a.id, b.id))) {
+  for (const file of [...files].sort(comparePlaced)) {
     if (taken(file.name)) losers.push(file)
     else {
       names.set(key(file.name), file.id)

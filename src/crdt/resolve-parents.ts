@@ -3,7 +3,7 @@
 import type { Birth, Placement } from '../core/entry.ts'
 import type { NodeId } from '../core/ids.ts'
 import { ROOT_NODE } from '../core/ids.ts'
-import { comparePlacement, compareText } from './join.ts'
+import { comparePlaced } from './join.ts'
 
 export interface Placed {
   readonly id: NodeId
@@ -51,7 +51,7 @@ export function resolveParents(
   for (const victim of cycleVictims(directories, parents)) parents.set(victim, null)
 
   const homeless = [...directories.values()].filter(node => parents.get(node.id) === null)
-  homeless.sort((a, b) => comparePlacement(a.placement, b.placement) || compareText(a.id, b.id))
+  homeless.sort(comparePlaced)
   const moved = new Map<NodeId, Spot>()
   for (const node of homeless) {
     const spot = fallbacks(node, pending.has(node.id)).find(
@@ -90,7 +90,7 @@ function cycleVictims(directories: ReadonlyMap<NodeId, Placed>, parents: Readonl
         .slice(from)
         .map(id => directories.get(id))
         .filter(node => node !== undefined)
-      cycle.sort((a, b) => comparePlacement(b.placement, a.placement) || compareText(a.id, b.id))
+      cycle.sort((a, b) => comparePlaced(b, a))
       const [newest] = cycle
       if (newest !== undefined) victims.push(newest.id)
     }

@@ -181,8 +181,10 @@ export class Applier {
       }
       this.#note(planned, before, was, journal)
     }
-    lists.push(...(await this.#listsOf(unlisted, lists, options)))
     await this.#deps.commit({ lists, bases, dots, journal, ...intents.done() })
+    // Reading may end with the folder, so what was done is recorded by then.
+    const read = await this.#listsOf(unlisted, lists, options)
+    if (read.length > 0) await this.#deps.commit({ lists: read })
     return done
   }
 

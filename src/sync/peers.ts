@@ -109,7 +109,7 @@ export class Peers {
     return [...this.#peers]
       .map(
         ([id, { state, synced }]) =>
-          `${id} ${state === null ? `away ${synced?.journalLength}` : `${state.digest} ${state.needFiles}`}`,
+          `${id} ${state === null ? `away ${synced?.journalLength}` : `${state.digest} ${state.needFiles} ${state.settled}`}`,
       )
       .join(' ')
   }

@@ -6,7 +6,7 @@ import type { Entry } from '../core/entry.ts'
 import type { ContentId, NodeId, RowId } from '../core/ids.ts'
 import { NO_CONTENT, ROOT_NODE, ROOT_ROW } from '../core/ids.ts'
 import type { JournalAction } from '../core/past.ts'
-import type { DiskStep, Stat } from '../core/ports.ts'
+import { type DiskStep, NO_STAT, type Stat } from '../core/ports.ts'
 import type { Row, RowTable } from '../core/rows.ts'
 import { Differences, type DifferencesInput, type Structural } from './differences.ts'
 import { PARKED, Shadow } from './shadow.ts'
@@ -432,8 +432,6 @@ class Planner {
     }
   }
 }
-
-const NO_STAT: Stat = { dev: 0, ino: 0, birthUs: 0, size: 0, mtimeUs: 0, ctimeUs: 0, mode: 0, links: 1 }
 
 function tokenOf(row: Row): string {
   return `row-${row.id}`

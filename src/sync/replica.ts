@@ -5,7 +5,14 @@ import { KithError } from '../core/errors.ts'
 import type { Emit } from '../core/events.ts'
 import type { ActorId, DeviceId, DocId, FolderId } from '../core/ids.ts'
 import { DOC_COUNT, ROOT_NODE, ROOT_ROW } from '../core/ids.ts'
-import type { DocUpdate, FolderBatch, FolderMeta, FolderStore, Intent, Stat } from '../core/ports.ts'
+import {
+  type DocUpdate,
+  type FolderBatch,
+  type FolderMeta,
+  type FolderStore,
+  type Intent,
+  NO_STAT,
+} from '../core/ports.ts'
 import type { Row, RowTable } from '../core/rows.ts'
 import { SharedTree } from '../crdt/shared-tree.ts'
 import type { JournalKeeper } from './journal-keeper.ts'
@@ -289,8 +296,6 @@ function actorLabel(deviceName: string, actor: ActorId): string {
   return `${portable === '' ? 'device' : portable}-${actor.toString(36).slice(-4)}`
 }
 
-const NO_STAT: Stat = { dev: 0, ino: 0, birthUs: 0, size: 0, mtimeUs: 0, ctimeUs: 0, mode: 0o755, links: 1 }
-
 function rootRow(): Row {
   return {
     id: ROOT_ROW,
@@ -301,7 +306,7 @@ function rootRow(): Row {
     size: 0,
     mtime: 0,
     mode: 0o755,
-    stat: NO_STAT,
+    stat: { ...NO_STAT, mode: 0o755 },
     copy: false,
     nodes: [{ id: ROOT_NODE, birth: { parent: ROOT_NODE, name: '', generation: 0 }, placement: null, versions: [] }],
   }

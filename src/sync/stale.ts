@@ -3,7 +3,7 @@
 // deleted version is stale and goes to the kept versions, what no journal knows is new and published as ever. An edit or a move of what
 // this device had up to date is a person's, and never judged. It hands back what is left to publish; nothing here writes to the tree.
 import type { ContentList } from '../core/content.ts'
-import type { Facts, Kind } from '../core/entry.ts'
+import type { Entry, Facts, Kind } from '../core/entry.ts'
 import type { ContentId, NodeId, RowId } from '../core/ids.ts'
 import { NO_CONTENT, ROOT_ROW } from '../core/ids.ts'
 import { normalName } from '../core/names.ts'
@@ -337,7 +337,7 @@ class JudgeRun {
       if (this.#evidence.isAnother(found)) {
         this.#takeOver.forget(found.row)
         all.push({ ...found, row: null })
-      } else if (this.#evidence.isEdit(found)) this.#edits.push(found)
+      } else if (this.#evidence.isEdit(found) && this.#shownAsAnother(found) === undefined) this.#edits.push(found)
       else all.push(found)
     }
     for (const found of this.#changes.creates)
@@ -371,9 +371,21 @@ class JudgeRun {
     const row = this.#deps.rows.get(found.row.id)
     if (row === undefined || row.kind !== found.observed.kind) return this.#lookAgain(found.parent, 0)
     const facts = factsOf(row, found.observed.stat, hashed)
+    if (facts.content !== row.content && this.#shownAsAnother(found)?.facts.content === facts.content) {
+      this.#takeOver.forget(row)
+      if (!this.#claim(found, facts)) this.#cases.push({ what: 'file', found, facts })
+      return
+    }
+    if (this.#evidence.isEdit(found)) return void this.#edits.push(found)
     if (this.#takeOver.agree(row, found, facts)) return
     if (this.#evidence.isWrittenSince(found)) this.#edits.push(found)
     else this.#cases.push({ what: 'edit', found, facts })
+  }
+
+  /** What the tree shows here, where that is another file than the row's: two came to share the name, and the row may be from before. */
+  #shownAsAnother(found: FoundRow): Entry | undefined {
+    const entry = this.#shown(found)?.entry
+    return entry === undefined || found.row.nodes.some(ref => entry.nodes.includes(ref.id)) ? undefined : entry
   }
 
   // -------------------------------------------------------------------------------------------------------------- verdicts

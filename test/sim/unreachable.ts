@@ -338,12 +338,6 @@ export const UNREACHABLE: readonly Unreachable[] = [
   },
   {
     file: 'src/crdt/resolve-parents.ts',
-    what: '|| last',
-    line: 'cycle.sort((a, b) => comparePlacement(b.placement, a.placement) || compareText(a.id, b.id))',
-    why: 'in a cycle no two have one parent, so no two placements are equal',
-  },
-  {
-    file: 'src/crdt/resolve-parents.ts',
     what: 'if false',
     line: 'if (newest !== undefined) victims.push(newest.id)',
     why: 'no cycle is empty',

@@ -33,4 +33,13 @@ describe('sync/peers', () => {
       expect(peers.absent(), text).to.deep.equal([])
     }
   })
+
+  it('a device that has what it wants only since it settled is another one to count copies by', () => {
+    const peers = new Peers()
+    const before = peers.key()
+    peers.heard(OTHER, { ...STATE, settled: false }, STATE, { now: 1_000, journalLength: 3 })
+    const joined = peers.key()
+    peers.heard(OTHER, STATE, STATE, { now: 1_000, journalLength: 3 })
+    expect(new Set([before, joined, peers.key()])).to.have.length(3)
+  })
 })

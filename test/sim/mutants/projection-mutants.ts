@@ -9,7 +9,7 @@ const PROJECTION: readonly Mutant[] = [
     edits: [
       {
         file: 'crdt/resolve-parents.ts',
-        find: 'cycle.sort((a, b) => comparePlacement(b.placement, a.placement) || compareText(a.id, b.id))',
+        find: 'cycle.sort((a, b) => comparePlaced(b, a))',
         replace: 'cycle.slice()',
       },
     ],
@@ -21,7 +21,7 @@ const PROJECTION: readonly Mutant[] = [
     edits: [
       {
         file: 'crdt/listing.ts',
-        find: '[...files].sort((a, b) => comparePlacement(a.placement, b.placement) || compareText(a.id, b.id))',
+        find: '[...files].sort(comparePlaced)',
         replace: '[...files]',
       },
     ],
