@@ -120,7 +120,6 @@ export class Observer {
         else if (found.gone) {
           gone.add(found.path)
           this.#problems.delete(found.path)
-          if (found.path !== '') this.#deps.lookLater(parentPath(found.path), 0)
         } else {
           unknown.add(found.path)
           if (found.problem !== null) this.#problems.set(found.path, [found.problem])
@@ -151,6 +150,7 @@ export class Observer {
       }
       // What was to be read too is gone again, or the tree moves faster than it can be read: what is sure is said now.
       for (const { path } of more) this.#deps.lookLater(parentPath(path), 0)
+      for (const path of gone) if (isNews(path, listed)) this.#deps.lookLater(parentPath(path), 0)
       this.#racy(listed, nowMs)
       return {
         changes: more.length === 0 ? changes : withoutUnread(changes),
@@ -207,6 +207,13 @@ export async function lastStored(journal: AsyncIterable<JournalEntry>): Promise<
     nodes.add(node)
   }
   return nodes
+}
+
+/** It is not there: nothing more is learnt where it stood when that was read in the same look, and did not show it. */
+function isNews(path: string, listed: ReadonlyMap<string, Listing>): boolean {
+  if (path === '') return false
+  const entries = listed.get(parentPath(path))?.entries
+  return entries === undefined || entries.some(entry => joinPath(parentPath(path), entry.name) === path)
 }
 
 function isPassing({ code }: Problem): boolean {
