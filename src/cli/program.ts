@@ -222,7 +222,10 @@ function addFolderCommands(program: Command, run: Runner): void {
     .command('set')
     .description('change its settings on this device; without any, show them')
     .argument('<name>')
-    .argument('[settings...]', 'versions=standard|all, version-limit=SIZE|default, min-copies=NUMBER')
+    .argument(
+      '[settings...]',
+      'versions=standard|all, version-limit=SIZE|default, min-copies=NUMBER, max-deletes=PERCENT%',
+    )
     .action(run(async () => (await import('./commands/folders.ts')).set))
 }
 

@@ -22,6 +22,7 @@ export type ProblemCode =
   | 'versions-full' // kept versions go before their time
   | 'mass-change-kept' // many files were changed or deleted at once: what they were is kept for a while
   | 'versions-missed' // every version is to be kept here, and some could not be
+  | 'mass-change' // another device deleted so much at once that a person is asked first
   | 'content-missing' // no linked device has what is wanted here
   | 'few-copies' // fewer devices than asked for are known to hold it
   | 'unreadable' // EACCES, EIO, …: what stands there is unknown, it and all below it is left alone
@@ -322,7 +323,7 @@ export interface PastQuery {
  * `sweep`: versions marked to go and the clock of retention; `verify`: how far and what was found; `peers`: when each was last in sync;
  * `restored`: nodes that were brought back and that the disk does not show yet; `copy`: whether the journal began with what its copy had.
  */
-export type NoteName = 'sweep' | 'verify' | 'peers' | 'restored' | 'copy'
+export type NoteName = 'sweep' | 'verify' | 'peers' | 'restored' | 'copy' | 'brake'
 
 /** What a step is about to make of the disk. */
 export interface Intent {

@@ -91,9 +91,16 @@ export interface FolderSettings {
   readonly versionLimit: number | null
   /** `status` warns of files whose newest content fewer devices hold. */
   readonly minCopies: number
+  /** Percent of the folder's files: where another device deletes more of them within ten minutes, a person is asked first. 100: never. */
+  readonly maxDeletes: number
 }
 
-export const DEFAULT_SETTINGS: FolderSettings = { versions: 'standard', versionLimit: null, minCopies: 1 }
+export const DEFAULT_SETTINGS: FolderSettings = {
+  versions: 'standard',
+  versionLimit: null,
+  minCopies: 1,
+  maxDeletes: 50,
+}
 
 /** Part of the folder: a path, or '' for the whole. */
 export interface RewindRequest extends Waiting {

@@ -17,6 +17,7 @@ const settingsSchema = z.strictObject({
   versions: z.enum(['standard', 'all']).default(DEFAULT_SETTINGS.versions),
   versionLimit: z.int().min(1).nullable().default(DEFAULT_SETTINGS.versionLimit),
   minCopies: z.int().min(1).max(100).default(DEFAULT_SETTINGS.minCopies),
+  maxDeletes: z.int().min(1).max(100).default(DEFAULT_SETTINGS.maxDeletes),
 })
 
 const recordSchema = z.strictObject({

@@ -7,6 +7,7 @@ import { ROOT_NODE } from '../core/ids.ts'
 import type { FolderDisk, FolderStore, PastQuery, Problem, Stat, Waiting, Watch } from '../core/ports.ts'
 import type { RowTable } from '../core/rows.ts'
 import { Applier, lookAfter } from './applier.ts'
+import { Brake, type Held } from './brake.ts'
 import type { Damage } from './damage.ts'
 import type { Dirty } from './dirty.ts'
 import type { Fetcher } from './fetcher.ts'
@@ -42,6 +43,12 @@ export interface CycleDeps {
   readonly onShown: (paths: readonly string[]) => Promise<void>
   readonly fetcher: Fetcher
   readonly limits: PublishLimits
+  /** The folder's. */
+  readonly name: string
+  /** How much of the folder, in percent, another device may delete at once. */
+  readonly maxDeletes: () => number
+  /** Deletions that were held in an earlier run. */
+  readonly held: Held
   readonly watch: () => Watch | null
   /** Is the root still the one this folder was added with? Asked again before anything is called gone. */
   readonly rootIsGood: () => Promise<boolean>
@@ -55,6 +62,7 @@ export interface CycleDeps {
 
 export class Cycle {
   readonly replica: Replica
+  readonly brake: Brake
   readonly #deps: CycleDeps
   readonly #observer: Observer
   readonly #publisher: Publisher
@@ -93,6 +101,8 @@ export class Cycle {
       lookLater: (path, ms, options) => deps.dirty.addLater(path, ms, options),
     })
     const doers = new Doers({ rows, tree, device })
+    const { name, maxDeletes, held } = deps
+    this.brake = new Brake({ name, device, rows, tree, doers, elapsed: () => clock.elapsed(), maxDeletes, held })
     this.#publisher = new Publisher({
       rows,
       tree,
@@ -191,7 +201,7 @@ export class Cycle {
 
   /** Something is still to be compared (not counting what only waits for content). */
   get unfinished(): boolean {
-    return this.busy || this.#resting.size > 0
+    return this.busy || this.#resting.size > 0 || this.brake.holding
   }
 
   /** So is something that is not only tried again later: what was refused may be refused for long, by a full disk for one. */
@@ -201,10 +211,9 @@ export class Cycle {
 
   /** ms until a refused step is to be tried again, or a file waits for its merge no longer; null where neither is. */
   nextDueMs(): number | null {
-    const merge = this.#merger.nextDueMs()
-    if (this.#resting.size === 0) return merge
-    const step = Math.max(0, Math.min(...this.#resting.values()) - this.#deps.clock.elapsed())
-    return merge === null ? step : Math.min(step, merge)
+    const dues = [this.#merger.nextDueMs(), this.brake.nextTellMs()].filter(ms => ms !== null)
+    for (const due of this.#resting.values()) dues.push(Math.max(0, due - this.#deps.clock.elapsed()))
+    return dues.length === 0 ? null : Math.min(...dues)
   }
 
   /** Something that lies here and could be read was not judged yet. What could not be is judged when it can be. */
@@ -238,6 +247,11 @@ export class Cycle {
     for (const entry of this.replica.tree.allEntries()) this.#directories.add(entry.directory)
     for (const row of this.replica.rows.all()) for (const ref of row.nodes) this.#nodes.add(ref.id)
     this.replica.tree.takeChanges()
+  }
+
+  /** What others deleted at once is to go here too. */
+  approve(): void {
+    for (const node of this.brake.approve()) this.#nodes.add(node)
   }
 
   onStaged(contents: readonly ContentId[]): void {
@@ -289,7 +303,11 @@ export class Cycle {
 
   /** SHARED → LOCAL. True: there is more to do at once. */
   async follow(options: Waiting): Promise<boolean> {
-    const { rows, tree } = this.replica
+    const back = this.brake.takeRejected()
+    if (back.length > 0) {
+      this.replica.tree.revise(back)
+      await this.replica.commit({})
+    }
     this.#ripen()
     this.#takeChanges()
     const merging = await this.#merger.run(this.#nodes, options)
@@ -302,9 +320,7 @@ export class Cycle {
     this.#directories = new Set()
     this.#nodes = new Set()
     try {
-      const { stage } = this.#deps.disk
-      const staged = (content: ContentId): boolean => stage.has(content)
-      const plan = makePlan({ rows, tree, directories, nodes, staged, held: node => this.#merger.holds(node) })
+      const plan = await this.#plan(directories, nodes)
       this.#noteWants(directories, plan, merging.wants)
       const { applied, deferred, waiting, failed } = await this.#applier.apply(this.#withoutDoubts(plan), options)
       for (const { path } of [...plan.puts, ...plan.structure, ...plan.removals]) this.#stepProblems.delete(path)
@@ -336,6 +352,24 @@ export class Cycle {
       for (const node of nodes) this.#nodes.add(node)
       throw error
     }
+  }
+
+  /** What follows from these, but for what is held. */
+  async #plan(directories: ReadonlySet<NodeId>, nodes: ReadonlySet<NodeId>): Promise<Plan> {
+    const { rows, tree } = this.replica
+    const { stage } = this.#deps.disk
+    const make = (): Plan =>
+      makePlan({
+        ...{ rows, tree, directories, nodes },
+        staged: content => stage.has(content),
+        held: node => this.#merger.holds(node) || this.brake.holds(node),
+      })
+    const plan = make()
+    const stops = this.brake.stops(plan)
+    for (const node of this.brake.release()) this.#nodes.add(node)
+    const stored = this.brake.due()
+    if (stored !== null) await this.replica.commit(stored)
+    return stops ? make() : plan
   }
 
   #rest(directory: NodeId, ms: number): void {

@@ -189,6 +189,11 @@ export class FolderPast {
     return this.#settings.minCopies > 1
   }
 
+  /** How much of the folder, in percent, another device may delete at once. */
+  get maxDeletes(): number {
+    return this.#settings.maxDeletes
+  }
+
   /** ms until there is something to do while the folder is at rest. */
   nextMs(): number {
     return Math.min(this.#upkeep.nextMs(), this.#copies.nextMs(), this.#nowhere.nextMs())

@@ -30,6 +30,7 @@ import type {
   FolderStatus,
   Shown,
 } from '../core/status.ts'
+import { loadHeld } from './brake.ts'
 import { entryPath, listConflicts } from './conflicts.ts'
 import { ContentServer } from './content-server.ts'
 import { Cycle } from './cycle.ts'
@@ -117,6 +118,7 @@ class Engine implements FolderEngine {
   #loop: Promise<void> = Promise.resolve()
   #halt: Halt | null = null
   #paused = false
+  #toldHeld = false
   /** A person said that what is gone is really gone. */
   #believe = false
   /** A person said that what is gone is to come back. */
@@ -284,7 +286,8 @@ class Engine implements FolderEngine {
         damage: this.#ages.damage,
         onShown: paths => this.#ages.keep(paths),
         fetcher: this.#fetcher,
-        limits,
+        ...{ limits, name: this.name, maxDeletes: () => this.#ages.maxDeletes },
+        held: await loadHeld(store),
         watch: () => this.#watch,
         rootIsGood: () => this.#rootIsGood(),
         restored: this.#ages.restored,
@@ -532,20 +535,22 @@ class Engine implements FolderEngine {
     this.#stateChanged()
   }
 
-  #needHalt(): void {
-    if (this.#halt?.person === true) return
+  /** True: a halt is to be answered. False: held deletions are. */
+  #isHalted(): boolean {
+    if (this.#halt?.person === true) return true
+    if (this.#halt === null && this.#cycle?.brake.holding === true) return false
     throw new KithError('folder-halted', `Nothing is held in ${this.name}: there is nothing to approve or reject.`)
   }
 
   async approve(): Promise<void> {
-    this.#needHalt()
+    if (!this.#isHalted()) return this.#hint(() => this.#cycle?.approve())
     await this.#deps.disk.accept()
     this.#believe = true
     this.#hint(() => this.#dirty.addAll())
   }
 
   async reject(): Promise<void> {
-    this.#needHalt()
+    if (!this.#isHalted()) return this.#hint(() => this.#cycle?.brake.reject())
     // Before the root counts as good again: nothing may be looked at with the rows that are to go.
     this.#rejected = true
     try {
@@ -603,7 +608,7 @@ class Engine implements FolderEngine {
     for (const want of this.#cycle?.wants.values() ?? []) needBytes += want.size
     const digest = this.#cycle?.replica.tree.digest() ?? ''
     const pulling = this.#cycle?.replica.pulling ?? true
-    const stopped = this.#paused ? 'paused' : (this.#halt?.code ?? null)
+    const stopped = this.#paused ? 'paused' : (this.#error()?.code ?? null)
     return { digest, needFiles: this.#cycle?.wants.size ?? 0, needBytes, settled: this.#settled(), pulling, stopped }
   }
 
@@ -661,7 +666,7 @@ class Engine implements FolderEngine {
       name: this.name,
       path: this.path,
       state: this.#activity,
-      error: this.#halt === null ? null : { code: this.#halt.code, message: this.#halt.message },
+      error: this.#error(),
       problems: [
         ...this.#pullProblem(),
         ...(this.#cycle?.problems() ?? []),
@@ -673,6 +678,12 @@ class Engine implements FolderEngine {
       conflicts: this.conflicts().length,
       peers: this.#peers.status(state),
     }
+  }
+
+  /** Why it does not sync, or not all of it. */
+  #error(): { code: string; message: string } | null {
+    const error = this.#halt ?? this.#cycle?.brake.problem() ?? null
+    return error === null ? null : { code: error.code, message: error.message }
   }
 
   #pullProblem(): Problem[] {
@@ -761,12 +772,21 @@ class Engine implements FolderEngine {
 
   #activityNow(): FolderActivity {
     if (this.#paused) return 'paused'
-    if (this.#halt !== null) return 'error'
+    if (this.#error() !== null) return 'error'
     if (this.#cycle?.replica.pulling === true || this.#cycle?.judging === true) return 'syncing'
     if (!this.#scanned) return 'scanning'
     if (this.#working || (this.#cycle !== null && (this.#cycle.wants.size > 0 || this.#cycle.unfinished)))
       return 'syncing'
     return this.#dirty.empty ? 'idle' : 'scanning'
+  }
+
+  /** Too much was deleted elsewhere, and it stays here until somebody answers; or somebody has. */
+  #tellHeld(): void {
+    const held = this.#cycle?.brake.problem() ?? null
+    if ((held !== null) === this.#toldHeld) return
+    this.#toldHeld = held !== null
+    if (held === null) this.#deps.emit({ type: 'folder:resumed', folder: this.id })
+    else this.#deps.emit({ type: 'folder:halted', folder: this.id, code: held.code, message: held.message })
   }
 
   #setActivity(): void {
@@ -779,6 +799,7 @@ class Engine implements FolderEngine {
   }
 
   #stateChanged(): void {
+    this.#tellHeld()
     this.#setActivity()
     // Always: the network may have told a state that was true for a moment only, and says nothing twice.
     this.#network?.stateChanged()

@@ -17,7 +17,7 @@ export interface TreeView {
 }
 
 export interface Tree extends TreeView {
-  actors(): ReadonlyMap<ActorId, { readonly device: DeviceId }>
+  actors(): ReadonlyMap<ActorId, { readonly device: DeviceId; readonly label: string }>
   siblings(id: NodeId): readonly Group[]
   create(parent: Row, name: string, kind: Kind, facts: Facts, stat: Stat): Row
   edit(row: Row, facts: Facts, stat: Stat): Row

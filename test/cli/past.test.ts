@@ -818,7 +818,7 @@ describe('cli: the past', () => {
       shapes.folderResultSchema,
       ...['folder', 'set', 'notes', 'versions=all', 'version-limit=20GB', 'min-copies=2'],
     )
-    const settings = { versions: 'all', versionLimit: 20e9, minCopies: 2 }
+    const settings = { versions: 'all', versionLimit: 20e9, minCopies: 2, maxDeletes: 50 }
     expect(folder.settings).to.deep.equal(settings)
     expect(engine.settings).to.deep.equal(settings)
     expect((await daemon.list.load()).folders[0]?.settings).to.deep.equal(settings)

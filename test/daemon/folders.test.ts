@@ -272,7 +272,7 @@ describe('daemon/folders', () => {
         paused: false,
         foldsCase: false,
         marked: true,
-        settings: { versions: 'standard', versionLimit: null, minCopies: 1 },
+        settings: { versions: 'standard', versionLimit: null, minCopies: 1, maxDeletes: 50 },
       })
       await refuses(() => take('photos', at('again')), 'folder-exists', /here already/)
     })
@@ -314,7 +314,7 @@ describe('daemon/folders', () => {
         paused: false,
         foldsCase: false,
         marked: true,
-        settings: { versions: 'standard', versionLimit: null, minCopies: 1 },
+        settings: { versions: 'standard', versionLimit: null, minCopies: 1, maxDeletes: 50 },
       })
       expect(daemon.erased).to.deep.equal([mine.id])
       expect(daemon.folders.records()).to.deep.equal([joined])

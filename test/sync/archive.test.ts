@@ -706,7 +706,7 @@ describe('the archive', () => {
         await stage.begin(p => p.write('f', '\0first'))
         await stage.act(0, p => p.write('f', '\0second'))
         await stage.meet()
-        stage.b.engine.configure({ versions: 'standard', versionLimit: 1, minCopies: 1 })
+        stage.b.engine.configure({ versions: 'standard', versionLimit: 1, minCopies: 1, maxDeletes: 50 })
         const version = (await history(stage, 0, 'f')).find(each => each.action === 'created')
         const { content, size } = version?.facts ?? { content: NO_CONTENT, size: 0 }
         for (let half = 0; half < 10; half++) {

@@ -3,7 +3,7 @@ import { expect } from 'chai'
 import { type Scene, scene } from '../support/scene.ts'
 import type { SimDevice } from '../support/sim-device.ts'
 
-const SETTINGS = { versions: 'standard', versionLimit: null, minCopies: 2 } as const
+const SETTINGS = { versions: 'standard', versionLimit: null, minCopies: 2, maxDeletes: 50 } as const
 
 function warnings(device: SimDevice): readonly string[] {
   return device.engine

@@ -16,7 +16,7 @@ function isKept(device: SimDevice, content: ContentId): boolean {
 /** On anna a version is marked, and would go at the next run. */
 async function marked(stage: Scene): Promise<ContentId> {
   await stage.begin(p => p.write('f', OLD))
-  stage.a.engine.configure({ versions: 'standard', versionLimit: 1, minCopies: 1 })
+  stage.a.engine.configure({ versions: 'standard', versionLimit: 1, minCopies: 1, maxDeletes: 50 })
   await stage.act(1, p => p.write('f', '\0new'))
   const content = contentIdOf(OLD)
   expect(isKept(stage.a, content)).to.equal(true)

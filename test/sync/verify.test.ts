@@ -372,7 +372,8 @@ describe('a backup device', () => {
     scene({}, async stage => {
       const { a, b } = stage
       await stage.begin(p => p.write('before', '\0was there'))
-      for (const device of [a, b]) device.engine.configure({ versions: 'all', versionLimit: null, minCopies: 1 })
+      for (const device of [a, b])
+        device.engine.configure({ versions: 'all', versionLimit: null, minCopies: 1, maxDeletes: 50 })
       await stage.act(0, p => p.write('f', '\0one'))
       await stage.act(0, p => p.write('f', '\0two'))
       for (const device of [a, b])

@@ -80,7 +80,7 @@ describe('a content still to come', () => {
     scene({}, async stage => {
       const { world, b } = stage
       await stage.begin(p => p.write('f', '\0old'))
-      b.engine.configure({ versions: 'standard', versionLimit: 1, minCopies: 1 })
+      b.engine.configure({ versions: 'standard', versionLimit: 1, minCopies: 1, maxDeletes: 50 })
       await stage.act(0, p => p.write('f', '\0new'))
       const versions = (): number => areaOf(b.volume).versions.size
       expect(versions()).to.equal(1)

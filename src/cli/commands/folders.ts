@@ -94,11 +94,11 @@ export async function resume(context: Context, args: Arguments): Promise<void> {
 }
 
 export async function approve(context: Context, args: Arguments): Promise<void> {
-  await change(context, 'approve', args, folder => `"${folder}" goes on with the directory as it is now.`)
+  await change(context, 'approve', args, folder => `"${folder}" goes on: what is gone is gone.`)
 }
 
 export async function reject(context: Context, args: Arguments): Promise<void> {
-  await change(context, 'reject', args, folder => `"${folder}" goes on, and the files are brought back.`)
+  await change(context, 'reject', args, folder => `"${folder}" goes on: the files are brought back.`)
 }
 
 export async function remove({ client, out }: Context, [folder]: Arguments): Promise<void> {
@@ -135,17 +135,28 @@ function parseSetting(pair: string): SettingsRequest {
     case 'min-copies':
       if (/^\d+$/.test(value) && Number(value) >= 1 && Number(value) <= 100) return { minCopies: Number(value) }
       throw new KithError('bad-usage', 'min-copies is a number of devices, from 1 on.')
+    case 'max-deletes': {
+      const percent = /^(\d{1,3})%$/.exec(value)?.[1]
+      if (percent !== undefined && Number(percent) >= 1 && Number(percent) <= 100)
+        return { maxDeletes: Number(percent) }
+      throw new KithError('bad-usage', 'max-deletes is a share of the files, from 1% to 100% (which never asks).')
+    }
     default:
       throw new KithError(
         'bad-usage',
-        `"${name(pair)}" is no setting: give versions=standard|all, version-limit=SIZE or min-copies=NUMBER.`,
+        `"${name(pair)}" is no setting: give versions=standard|all, version-limit=SIZE, min-copies=NUMBER or max-deletes=PERCENT%.`,
       )
   }
 }
 
 function settingLines({ settings }: FolderBody): string[] {
   const limit = settings.versionLimit === null ? 'default (a tenth of the disk)' : bytes(settings.versionLimit)
-  return [`versions = ${settings.versions}`, `version-limit = ${limit}`, `min-copies = ${settings.minCopies}`]
+  return [
+    `versions = ${settings.versions}`,
+    `version-limit = ${limit}`,
+    `min-copies = ${settings.minCopies}`,
+    `max-deletes = ${settings.maxDeletes}%`,
+  ]
 }
 
 async function change(

@@ -41,6 +41,8 @@ const settingsSchema = z
     versionLimit: z.int().min(1).nullable(),
     /** A warning where fewer devices hold the newest content. */
     minCopies: z.int().min(1).max(100),
+    /** Percent of its files: where another device deletes more within ten minutes, a person is asked first. 100: never. */
+    maxDeletes: z.int().min(1).max(100),
   })
   .openapi('FolderSettings')
 
