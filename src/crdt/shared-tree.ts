@@ -196,6 +196,12 @@ export class SharedTree {
     return merged === null ? [] : [...this.#view.entriesIn(merged)]
   }
 
+  /** What has this name, by key, in the merged directory that this node is part of. */
+  entryNamed(directory: NodeId, name: string): Entry | undefined {
+    const merged = this.#view.mergedOf(directory)
+    return merged === null ? undefined : (this.#view.entryNamed(merged, name) ?? undefined)
+  }
+
   /** Where a node shows: the winner, then its virtual copies; of a directory its one merged entry. */
   entriesOf(node: NodeId): readonly Entry[] {
     return this.#view.entriesOf(node)

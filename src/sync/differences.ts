@@ -61,6 +61,8 @@ export class Differences {
   readonly #scope = new Set<NodeId>()
   readonly #queue: NodeId[] = []
   readonly #doneNodes = new Set<NodeId>()
+  /** Files that the directories in scope show: all that they show and all their rows were compared with these. */
+  readonly #shown = new Set<NodeId>()
   readonly #rowOf = new Map<NodeId, Row | null>()
 
   constructor(input: DifferencesInput) {
@@ -76,7 +78,12 @@ export class Differences {
         for (const row of this.#rows.byNode(id)) this.#collectRow(row)
       }
     }
-    for (const node of input.nodes) this.#collectChanged(node)
+    this.#collectQueued()
+    for (const node of input.nodes) if (!this.#shown.has(node)) this.#collectChanged(node)
+    this.#collectQueued()
+  }
+
+  #collectQueued(): void {
     for (let directory = this.#queue.pop(); directory !== undefined; directory = this.#queue.pop())
       this.#collectDirectory(directory)
   }
@@ -98,10 +105,15 @@ export class Differences {
     if (own?.kind === 'directory') this.#collectDirectoryEntry(own)
     for (const entry of this.#tree.entries(directory)) {
       if (entry.kind === 'directory') this.#collectDirectoryEntry(entry)
-      else for (const node of entry.nodes) this.#collectNode(node)
+      else for (const node of entry.nodes) this.#collectShown(node)
     }
     for (const home of this.#directoryRows(directory))
       for (const row of this.#rows.children(home.id)) this.#collectRow(row)
+  }
+
+  #collectShown(node: NodeId): void {
+    this.#shown.add(node)
+    this.#collectNode(node)
   }
 
   #directoryRows(directory: NodeId): Row[] {
@@ -163,9 +175,8 @@ export class Differences {
   }
 
   #inPlace(row: Row, parent: Row | null, entry: Entry): boolean {
-    return (
-      parent !== null && row.parent === parent.id && this.#tree.nameKey(row.name) === this.#tree.nameKey(entry.name)
-    )
+    if (parent === null || row.parent !== parent.id) return false
+    return row.name === entry.name || this.#tree.nameKey(row.name) === this.#tree.nameKey(entry.name)
   }
 
   #hasPlaceOf(row: Row, entry: Entry): boolean {
