@@ -14,6 +14,8 @@ export interface DifferencesInput {
   readonly staged: (content: ContentId) => boolean
   /** Nodes whose siblings are about to be merged: left as they are. */
   readonly held: (node: NodeId) => boolean
+  /** Something stands at this name in the directory of that row that nobody has read yet: left as it is. */
+  readonly unread: (directory: RowId, name: string) => boolean
 }
 
 interface Target {

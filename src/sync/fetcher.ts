@@ -33,7 +33,7 @@ export interface FetcherDeps extends BringDeps {
 export class Fetcher {
   readonly #deps: FetcherDeps
   readonly #stop = new AbortController()
-  #wanted = new Map<ContentId, Want>()
+  #wanted: ReadonlyMap<ContentId, Want> = new Map()
   /** Recipes of what was fetched, until the commit that publishes it. */
   readonly #lists = new Map<ContentId, ContentList>()
   /** Small contents that just came, so that the base of a text need not be read again. */
@@ -48,10 +48,9 @@ export class Fetcher {
     this.#deps = deps
   }
 
-  /** What the disk lacks, whole and current. */
-  want(wants: ReadonlyMap<ContentId, Want>): void {
-    const news = [...wants.keys()].some(content => !this.#wanted.has(content))
-    this.#wanted = new Map(wants)
+  /** What the disk lacks, whole, and kept current by its owner. `news`: some of it was not wanted before. */
+  want(wants: ReadonlyMap<ContentId, Want>, news: boolean): void {
+    this.#wanted = wants
     for (const content of [...this.#lists.keys()])
       if (!this.#wanted.has(content) && !this.#deps.disk.stage.has(content)) this.#lists.delete(content)
     // What failed before waits for its time, or every cycle would be another try.

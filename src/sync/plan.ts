@@ -55,6 +55,7 @@ class Planner {
   readonly #rows: RowTable
   readonly #tree: TreeView
   readonly #staged: (content: ContentId) => boolean
+  readonly #unread: DifferencesInput['unread']
   readonly #diff: Differences
   #shadow: Shadow
   readonly #again: Set<NodeId>
@@ -70,6 +71,7 @@ class Planner {
     this.#rows = input.rows
     this.#tree = input.tree
     this.#staged = input.staged
+    this.#unread = input.unread
     this.#diff = new Differences(input)
     this.#again = this.#diff.again
     this.#shadow = this.#shadowOfRows()
@@ -200,8 +202,8 @@ class Planner {
   }
 
   #arrangeFresh(entry: Entry): void {
-    if (!this.#want(entry)) return
     const parent = this.#parentOf(entry)
+    if ((parent !== undefined && this.#unread(parent, entry.name)) || !this.#want(entry)) return
     if (parent === undefined || this.#shadow.path(parent) === undefined) return this.#wait(entry)
     const occupant = this.#shadow.occupant(parent, entry.name)
     if (occupant !== undefined) {
