@@ -169,8 +169,9 @@ export class SharedTree {
     return this.#docs.takeUpdates()
   }
 
-  get hasUpdates(): boolean {
-    return this.#docs.hasUpdates
+  /** Something was written in that document that `takeUpdates` has not handed out. */
+  isWritten(doc: DocId): boolean {
+    return this.#docs.isWritten(doc)
   }
 
   /** What the projection shows otherwise since the last call (and perhaps a little more than that). */

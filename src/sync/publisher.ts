@@ -25,7 +25,7 @@ export const CYCLE_BYTES = 1024 * 1024 * 1024
 const LINK_MODE = 0o777
 
 export interface PublishLimits {
-  /** One commit says at most this much, so that a large import shows up early and a crash repeats little. */
+  /** A commit says this much, and more only where it waited for the one before: a large import shows up early and a crash repeats little. */
   readonly pieceFiles: number
   readonly cycleFiles: number
   readonly cycleBytes: number
@@ -139,6 +139,9 @@ class PublishRun {
   #journal: JournalEntry[] = []
   #noted: JournalEntry[] = []
   #published = 0
+  /** The last piece that was said, until it is stored. */
+  #storing: Promise<void> = Promise.resolve()
+  #isStoring = false
 
   constructor(deps: PublisherDeps, missing: Map<RowId, Missing>, changes: LocalChanges, options: PublishOptions) {
     this.#deps = deps
@@ -421,13 +424,25 @@ class PublishRun {
         continue
       }
       piece.push({ found, hashed: result })
-      if (piece.length >= this.#deps.limits.pieceFiles) {
-        this.#say(piece, lost, held)
-        await this.#flush()
-        piece = []
-      }
+      // While one is stored the next is read, and grows: a slow disk stores few and large ones.
+      if (piece.length < this.#deps.limits.pieceFiles || this.#isStoring) continue
+      await this.#storing
+      this.#say(piece, lost, held)
+      this.#storing = this.#store()
+      void Promise.allSettled([this.#storing])
+      piece = []
     }
+    await this.#storing
     return piece
+  }
+
+  async #store(): Promise<void> {
+    this.#isStoring = true
+    try {
+      await this.#flush()
+    } finally {
+      this.#isStoring = false
+    }
   }
 
   #say(piece: readonly HashedFound[], lost: Map<RowId, Row>, held: ReadonlySet<RowId>): void {
