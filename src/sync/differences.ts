@@ -11,6 +11,8 @@ export interface DifferencesInput {
   readonly tree: TreeView
   readonly directories: Iterable<NodeId>
   readonly nodes: Iterable<NodeId>
+  /** Files compared by themselves, and not all else in their directories. */
+  readonly alone: Iterable<NodeId>
   readonly staged: (content: ContentId) => boolean
   /** Nodes whose siblings are about to be merged: left as they are. */
   readonly held: (node: NodeId) => boolean
@@ -82,6 +84,8 @@ export class Differences {
     }
     this.#collectQueued()
     for (const node of input.nodes) if (!this.#shown.has(node)) this.#collectChanged(node)
+    this.#collectQueued()
+    for (const node of input.alone) this.#collectNode(node)
     this.#collectQueued()
   }
 

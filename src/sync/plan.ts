@@ -30,6 +30,7 @@ export interface Want {
   readonly content: ContentId
   readonly size: number
   readonly path: string
+  readonly node: NodeId
   readonly directory: NodeId
   readonly mtime: number
 }
@@ -102,7 +103,8 @@ class Planner {
   #want(entry: Entry): boolean {
     const { content, size, mtime } = entry.facts
     if (this.#staged(content)) return true
-    this.#wants.push({ content, size, path: entry.name, directory: entry.directory, mtime })
+    for (const node of entry.nodes)
+      this.#wants.push({ content, size, path: entry.name, node, directory: entry.directory, mtime })
     return false
   }
 
