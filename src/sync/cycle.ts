@@ -68,8 +68,6 @@ export class Cycle {
   /** Directories and nodes to compare: changed, or not carried out yet. */
   #directories = new Set<NodeId>([ROOT_NODE])
   #nodes = new Set<NodeId>()
-  /** Files whose content came: all else in their directories was compared. */
-  #staged = new Set<NodeId>()
   /** Directories of refused steps, and when they are compared again (monotone ms): a step that is tried and undone makes events itself. */
   readonly #resting = new Map<NodeId, number>()
   /** Nodes of rows that would only take over what the tree says, and are not seen any more: compared again when that is certain, either way. */
@@ -207,7 +205,7 @@ export class Cycle {
 
   /** So is something that is not only tried again later: what was refused may be refused for long, by a full disk for one. */
   get busy(): boolean {
-    return this.#directories.size + this.#nodes.size + this.#staged.size > 0
+    return this.#directories.size > 0 || this.#nodes.size > 0
   }
 
   /** ms until a refused step is to be tried again, or a file waits for its merge no longer; null where neither is. */
@@ -252,7 +250,7 @@ export class Cycle {
   }
 
   onStaged(contents: readonly ContentId[]): void {
-    for (const content of contents) for (const node of this.#wants.waitingFor(content)) this.#staged.add(node)
+    for (const content of contents) for (const node of this.#wants.waitingFor(content)) this.#nodes.add(node)
   }
 
   /** LOCAL → SHARED for what is dirty. False: the root went away under the scan, nothing was published. */
@@ -317,12 +315,10 @@ export class Cycle {
     for (const directory of this.#wants.forgetMerged(tree)) this.#directories.add(directory)
     const directories = this.#directories
     const nodes = this.#nodes
-    const alone = this.#staged
-    const compares = directories.size + nodes.size + alone.size > 0
+    const compares = directories.size + nodes.size > 0
     if (compares) for (const node of this.#left) directories.add(node)
     this.#directories = new Set()
     this.#nodes = new Set()
-    this.#staged = new Set()
     try {
       const { stage } = this.#deps.disk
       const staged = (content: ContentId): boolean => stage.has(content)
@@ -331,12 +327,11 @@ export class Cycle {
         tree,
         directories,
         nodes,
-        alone,
         staged,
         held: node => this.#merger.holds(node),
         unread: (directory, name) => this.#unread.has(directory, name),
       })
-      this.#noteWants({ directories, alone }, plan, merging.wants)
+      this.#noteWants({ directories, nodes }, plan, merging.wants)
       const { applied, deferred, waiting, failed } = await this.#applier.apply(this.#withoutDoubts(plan), options)
       for (const { path } of [...plan.puts, ...plan.structure, ...plan.removals]) this.#stepProblems.delete(path)
       let restMs = RETRY_MS
@@ -365,7 +360,6 @@ export class Cycle {
     } catch (error) {
       for (const directory of directories) this.#directories.add(directory)
       for (const node of nodes) this.#nodes.add(node)
-      for (const node of alone) this.#staged.add(node)
       throw error
     }
   }
@@ -405,13 +399,13 @@ export class Cycle {
 
   /** Replaces what these directories and files, and the merges, want; tells the fetcher the whole. */
   #noteWants(
-    { directories, alone }: { directories: ReadonlySet<NodeId>; alone: ReadonlySet<NodeId> },
+    { directories, nodes }: { directories: ReadonlySet<NodeId>; nodes: ReadonlySet<NodeId> },
     plan: Plan,
     mergeWants: readonly Want[],
   ): void {
     const before = this.#allWants
     const isNew = mergeWants.some(({ content }) => !before.has(content))
-    const news = this.#wants.replace(directories, alone, plan.wants) || isNew
+    const news = this.#wants.replace(directories, nodes, plan.wants) || isNew
     const { all } = this.#wants
     this.#mergeWants = mergeWants
     this.#allWants =

@@ -11,8 +11,6 @@ export interface DifferencesInput {
   readonly tree: TreeView
   readonly directories: Iterable<NodeId>
   readonly nodes: Iterable<NodeId>
-  /** Files compared by themselves, and not all else in their directories. */
-  readonly alone: Iterable<NodeId>
   readonly staged: (content: ContentId) => boolean
   /** Nodes whose siblings are about to be merged: left as they are. */
   readonly held: (node: NodeId) => boolean
@@ -87,8 +85,6 @@ export class Differences {
     this.#collectQueued()
     for (const node of input.nodes) if (!this.#shown.has(node)) this.#collectChanged(node)
     this.#collectQueued()
-    for (const node of input.alone) this.#collectNode(node)
-    this.#collectQueued()
   }
 
   #collectQueued(): void {
@@ -96,8 +92,11 @@ export class Differences {
       this.#collectDirectory(directory)
   }
 
+  /** A file is compared by itself: where it renames others, their directory is told of. */
   #collectChanged(node: NodeId): void {
-    for (const entry of this.#tree.entriesOf(node)) this.#enter(entry.directory)
+    const entries = this.#tree.entriesOf(node)
+    if (entries[0]?.kind === 'directory') for (const entry of entries) this.#enter(entry.directory)
+    else this.#collectNode(node, entries)
     for (const row of this.#rows.byNode(node)) this.#collectRow(row)
   }
 
