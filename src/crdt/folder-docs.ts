@@ -65,9 +65,9 @@ export class FolderDocs {
     )
   }
 
-  /** Something was written here that `takeUpdates` has not handed out. */
-  get hasUpdates(): boolean {
-    return this.#written.size > 0
+  /** Something was written there that `takeUpdates` has not handed out. */
+  isWritten(doc: DocId): boolean {
+    return this.#written.has(doc)
   }
 
   stateVector(doc: DocId): Uint8Array {

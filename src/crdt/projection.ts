@@ -16,6 +16,7 @@ import { groupsOf } from './versions.ts'
 /** Stands in the waiting list for actors that are not registered here yet. */
 const UNKNOWN_ACTOR = 'actor' as NodeId
 
+/** Whatever shows otherwise: of each entry the directory (its primary) is told, or the node. */
 export interface Changes {
   readonly directories: ReadonlySet<NodeId>
   readonly nodes: ReadonlySet<NodeId>
@@ -349,13 +350,15 @@ export class Projection {
     }
   }
 
-  /** A file's entry in one directory changed. The cached listing is mended where the change can rename nobody else. */
+  /**
+   * A file's entry in one directory changed. The cached listing is mended where the change can rename nobody else: then only the file shows
+   * something new.
+   */
   #fileChanged(directory: DirectorySlot, slot: FileSlot, node: Node | null): void {
     const { merged } = directory
     if (merged === null) return
     const { listing } = merged
-    if (listing !== null && this.#mend(listing, merged, slot, node)) this.#tree.mark(merged)
-    else this.#tree.touch(merged)
+    if (listing === null || !this.#mend(listing, merged, slot, node)) this.#tree.touch(merged)
   }
 
   #mend(listing: Listing, merged: Merged, slot: FileSlot, node: Node | null): boolean {

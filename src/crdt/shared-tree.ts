@@ -169,8 +169,9 @@ export class SharedTree {
     return this.#docs.takeUpdates()
   }
 
-  get hasUpdates(): boolean {
-    return this.#docs.hasUpdates
+  /** Something was written in that document that `takeUpdates` has not handed out. */
+  isWritten(doc: DocId): boolean {
+    return this.#docs.isWritten(doc)
   }
 
   /** What the projection shows otherwise since the last call (and perhaps a little more than that). */
@@ -194,6 +195,12 @@ export class SharedTree {
   entries(directory: NodeId): readonly Entry[] {
     const merged = this.#view.mergedOf(directory)
     return merged === null ? [] : [...this.#view.entriesIn(merged)]
+  }
+
+  /** What has this name, by key, in the merged directory that this node is part of. */
+  entryNamed(directory: NodeId, name: string): Entry | undefined {
+    const merged = this.#view.mergedOf(directory)
+    return merged === null ? undefined : (this.#view.entryNamed(merged, name) ?? undefined)
   }
 
   /** Where a node shows: the winner, then its virtual copies; of a directory its one merged entry. */

@@ -120,6 +120,16 @@ export class View {
     }
   }
 
+  /** What has this name, by key, in a merged directory. */
+  entryNamed(merged: Merged, name: string): Entry | null {
+    const key = this.key(name)
+    const below = merged.directories.get(key)
+    if (below !== undefined) return this.directoryEntry(below, merged)
+    const found = this.listing(merged).names.get(key)
+    if (found === undefined) return null
+    return typeof found === 'object' ? specialEntry(found, merged) : this.#plainEntry(found, merged)
+  }
+
   entriesOf(id: NodeId): Entry[] {
     const merged = this.containing(id)
     const slot = this.#index.slot(id)

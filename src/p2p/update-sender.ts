@@ -144,13 +144,17 @@ export class UpdateSender {
 
   #fromWants(items: Item[], answered: DocId[]): void {
     let bytes = 0
+    this.#isHeld = false
     // The directories document says which actors exist: without it the others make no sense.
     const docs = [...this.#wants.keys()].sort((a, b) => rank(a) - rank(b) || a - b).slice(0, ANSWERS_PER_FRAME)
     for (const doc of docs) {
       if (bytes >= FRAME_BYTES) return
       const update = this.#folder.missing(doc, this.#wants.get(doc) ?? new Uint8Array(1))
-      this.#isHeld = update === null
-      if (update === null) return
+      if (update === null) {
+        this.#isHeld = true
+        if (rank(doc) === 0) return
+        continue
+      }
       this.#wants.delete(doc)
       if (update.byteLength <= EMPTY_UPDATE_BYTES || !this.#fits(doc, update)) {
         answered.push(doc)

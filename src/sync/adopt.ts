@@ -9,7 +9,7 @@ import type { TreeView } from './tree.ts'
 
 export interface AdoptDeps {
   readonly rows: RowTable
-  readonly tree: Pick<TreeView, 'primaryOf' | 'entries' | 'nameKey' | 'refsOf'>
+  readonly tree: Pick<TreeView, 'primaryOf' | 'entryNamed' | 'refsOf'>
   /** To be compared: a row came to agree with what the tree shows in this directory, without an operation, or one of this node went. */
   readonly onAdopted: (directory: NodeId) => void
 }
@@ -26,9 +26,8 @@ export function shownAt(deps: AdoptDeps, parent: Row, name: string, kind: Kind):
   if (first === undefined) return undefined
   const directory = parent.id === ROOT_ROW ? first.id : tree.primaryOf(first.id)
   if (directory === undefined) return undefined
-  const key = tree.nameKey(name)
-  const entry = tree.entries(directory).find(e => e.kind === kind && tree.nameKey(e.name) === key)
-  return entry === undefined ? undefined : { directory, entry }
+  const entry = tree.entryNamed(directory, name)
+  return entry?.kind === kind ? { directory, entry } : undefined
 }
 
 /** The row that now agrees with what is shown; undefined where it does not. `row`: the one that stands here already. */

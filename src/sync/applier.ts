@@ -30,6 +30,8 @@ import { type Doers, sameStanding, standing, transition } from './standing.ts'
 /** Contents published per batch: their fsyncs share the directory's and the database's. */
 const PUT_BATCH = 256
 const REMOVE_BATCH = 512
+/** Of what is staged, so much is in memory at a time to be looked at. */
+const READ_BYTES = 8 * 1024 * 1024
 
 export interface ApplierDeps {
   readonly folder: FolderId
@@ -240,14 +242,33 @@ export class Applier {
 
   /** The bytes of the texts among what is about to be published: their bases, should both sides edit them. */
   async #texts(steps: readonly PlannedStep[], options: Waiting): Promise<Map<ContentId, Uint8Array>> {
+    const { fetcher, disk } = this.#deps
     const texts = new Map<ContentId, Uint8Array>()
-    for (const { step } of steps) {
-      if (step.do !== 'put' || step.kind !== 'file' || texts.has(step.content)) continue
-      const held = this.#deps.fetcher.takeBytes(step.content)
-      const bytes =
-        held ?? (await this.#deps.disk.read({ at: 'stage', content: step.content }, 0, MERGE_LIMIT_BYTES + 1, options))
-      if (bytes !== null && bytes.byteLength <= MERGE_LIMIT_BYTES && isText(bytes)) texts.set(step.content, bytes)
+    const take = (content: ContentId, bytes: Uint8Array | null): void => {
+      if (bytes !== null && bytes.byteLength <= MERGE_LIMIT_BYTES && isText(bytes)) texts.set(content, bytes)
     }
+    let reads: Promise<void>[] = []
+    let size = 0
+    for (const { step, becomes } of steps) {
+      if (step.do !== 'put' || step.kind !== 'file' || becomes === undefined || becomes.size > MERGE_LIMIT_BYTES)
+        continue
+      const { content } = step
+      const held = fetcher.takeBytes(content)
+      if (held !== undefined) {
+        take(content, held)
+        continue
+      }
+      const length = becomes.size
+      const read = disk.read({ at: 'stage', content }, 0, length + 1, options)
+      // Of a content that is longer than it is said to be this is not the whole.
+      reads.push(read.then(bytes => take(content, bytes?.byteLength === length ? bytes : null)))
+      size += becomes.size
+      if (size < READ_BYTES) continue
+      await Promise.all(reads)
+      reads = []
+      size = 0
+    }
+    await Promise.all(reads)
     return texts
   }
 }

@@ -24,12 +24,12 @@ export function entryPath(tree: Pick<SharedTree, 'entriesOf'>, entry: Entry): st
 }
 
 /** What shows at a path. */
-export function entryAt(tree: Pick<SharedTree, 'entries' | 'nameKey'>, path: string): Entry | undefined {
+export function entryAt(tree: Pick<SharedTree, 'entryNamed'>, path: string): Entry | undefined {
   let found: Entry | undefined
   for (const name of path.split('/')) {
     const directory: NodeId | undefined = found === undefined ? ROOT_NODE : found.nodes[0]
     if (directory === undefined || (found !== undefined && found.kind !== 'directory')) return undefined
-    found = tree.entries(directory).find(entry => tree.nameKey(entry.name) === tree.nameKey(name))
+    found = tree.entryNamed(directory, name)
     if (found === undefined) return undefined
   }
   return found

@@ -24,7 +24,7 @@ export interface Absent {
 export interface CopiesDeps {
   readonly device: DeviceId
   readonly rows: RowTable
-  readonly tree: Pick<SharedTree, 'allEntries' | 'entries' | 'entriesOf' | 'nameKey'>
+  readonly tree: Pick<SharedTree, 'allEntries' | 'entriesOf' | 'entryNamed'>
   readonly store: Pick<FolderStore, 'journal' | 'journalLength'>
   readonly holdings: Holdings
   readonly absent: readonly Absent[]

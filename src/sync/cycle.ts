@@ -21,6 +21,8 @@ import type { Restored } from './restored.ts'
 import { Judge } from './stale.ts'
 import { Doers } from './standing.ts'
 import { TextMerger } from './text-merger.ts'
+import { Unread } from './unread.ts'
+import { Wants } from './wants.ts'
 
 /** A refused step is tried again after this, or when something changes. */
 const RETRY_MS = 10_000
@@ -69,6 +71,7 @@ export class Cycle {
   readonly #judge: Judge
   readonly #merger: TextMerger
   readonly #applier: Applier
+  readonly #unread: Unread
   readonly #stepProblems = new Map<string, Problem>()
   /** Directories and nodes to compare: changed, or not carried out yet. */
   #directories = new Set<NodeId>([ROOT_NODE])
@@ -80,11 +83,10 @@ export class Cycle {
   /** Directories that are to go and are not empty yet: compared again with whatever else is. */
   #left: readonly NodeId[] = []
   /** What the plans of directories want. */
-  readonly #wants = new Map<ContentId, Want>()
-  /** Those, and what merges want: all of these are tried in every cycle, so that is what they said last and no more. */
-  #allWants: ReadonlyMap<ContentId, Want> = this.#wants
-  /** Which directories wait for a content. */
-  readonly #waiting = new Map<ContentId, Set<NodeId>>()
+  readonly #wants = new Wants()
+  /** What merges want beside those: all of these are tried in every cycle, so that is what they said last and no more. */
+  #mergeWants: readonly Want[] = []
+  #allWants: ReadonlyMap<ContentId, Want> = this.#wants.all
 
   constructor(deps: CycleDeps, replica: Replica) {
     this.#deps = deps
@@ -93,6 +95,7 @@ export class Cycle {
     const { rows, tree } = replica
     const now = (): number => clock.now()
     const commit = (batch: Parameters<Replica['commit']>[0]): Promise<void> => replica.commit(batch)
+    this.#unread = new Unread({ rows, nameKey: name => tree.nameKey(name) })
     this.#observer = new Observer({
       disk,
       now,
@@ -189,6 +192,12 @@ export class Cycle {
     return this.#allWants
   }
 
+  /** The sizes of all that is wanted. */
+  get wantedBytes(): number {
+    const { all, bytes } = this.#wants
+    return this.#mergeWants.reduce((sum, want) => (all.has(want.content) ? sum : sum + want.size), bytes)
+  }
+
   /** May what has this stat have been written unseen? */
   isDoubted(stat: Stat): boolean {
     return this.#observer.isDoubted(stat)
@@ -255,8 +264,7 @@ export class Cycle {
   }
 
   onStaged(contents: readonly ContentId[]): void {
-    for (const content of contents)
-      for (const directory of this.#waiting.get(content) ?? []) this.#directories.add(directory)
+    for (const content of contents) for (const node of this.#wants.waitingFor(content)) this.#nodes.add(node)
   }
 
   /** LOCAL → SHARED for what is dirty. False: the root went away under the scan, nothing was published. */
@@ -272,12 +280,14 @@ export class Cycle {
       for (const path of [...this.#stepProblems.keys()])
         if (seen.looked(parentPath(path))) this.#stepProblems.delete(path)
       const waiting = new Set<string>()
+      const unsettled = new Set<string>()
       let left = changes
       if (this.replica.rejoining) {
         const judged = await this.#judge.judge(changes, { ...options, ...seen, all: batch.all })
         for (const [path, afterMs] of judged.again) {
           dirty.addLater(path, afterMs)
           waiting.add(path)
+          unsettled.add(path)
         }
         if (judged.lookAtAll) dirty.addAll()
         left = judged.changes
@@ -286,7 +296,14 @@ export class Cycle {
       const outdated = (): boolean => !wasJudged && this.replica.rejoining
       const { again } = await this.#publisher.publish(left, { ...options, looked: seen.looked, outdated })
       for (const { path, afterMs, ...how } of again) dirty.addLater(path, afterMs, how)
-      for (const { path } of again) waiting.add(path)
+      for (const { path, quiet } of again) {
+        waiting.add(path)
+        if (quiet !== true) unsettled.add(path)
+      }
+      const paths = new Set(batch.paths)
+      const isLooked = (path: string): boolean => batch.all || paths.has(path) || seen.looked(path)
+      for (const node of this.#unread.looked(changes.creates, isLooked, path => unsettled.has(path)))
+        this.#directories.add(node)
       const isSeen = (path: string): boolean => (batch.all || seen.looked(path)) && !waiting.has(path)
       if (this.#deps.intents.looked(isSeen)) await this.replica.commit(this.#deps.intents.done())
       for (const [row, ids] of this.#doubted) {
@@ -313,15 +330,18 @@ export class Cycle {
     const merging = await this.#merger.run(this.#nodes, options)
     for (const node of merging.released) this.#nodes.add(node)
     this.#takeChanges()
-    this.#forgetDirectories()
+    for (const directory of this.#wants.forgetMerged(tree)) this.#directories.add(directory)
     const directories = this.#directories
     const nodes = this.#nodes
-    if (directories.size + nodes.size > 0) for (const node of this.#left) directories.add(node)
+    const compares = directories.size + nodes.size > 0
+    if (compares) for (const node of this.#left) directories.add(node)
     this.#directories = new Set()
     this.#nodes = new Set()
     try {
       const plan = await this.#plan(directories, nodes)
-      this.#noteWants(directories, plan, merging.wants)
+      const released = this.brake.release()
+      for (const node of released) this.#nodes.add(node)
+      this.#noteWants({ directories, nodes }, plan, merging.wants)
       const { applied, deferred, waiting, failed } = await this.#applier.apply(this.#withoutDoubts(plan), options)
       for (const { path } of [...plan.puts, ...plan.structure, ...plan.removals]) this.#stepProblems.delete(path)
       let restMs = RETRY_MS
@@ -345,8 +365,8 @@ export class Cycle {
         if (refused) this.#rest(directory, restMs)
         else this.#directories.add(directory)
       }
-      if (directories.size + nodes.size > 0) this.#left = plan.left
-      return applied > 0 && (this.#directories.size > 0 || this.#nodes.size > 0)
+      if (compares) this.#left = plan.left
+      return (applied > 0 || released.length > 0) && this.busy
     } catch (error) {
       for (const directory of directories) this.#directories.add(directory)
       for (const node of nodes) this.#nodes.add(node)
@@ -363,10 +383,10 @@ export class Cycle {
         ...{ rows, tree, directories, nodes },
         staged: content => stage.has(content),
         held: node => this.#merger.holds(node) || this.brake.holds(node),
+        unread: (directory, name) => this.#unread.has(directory, name),
       })
     const plan = make()
     const stops = this.brake.stops(plan)
-    for (const node of this.brake.release()) this.#nodes.add(node)
     const stored = this.brake.due()
     if (stored !== null) await this.replica.commit(stored)
     return stops ? make() : plan
@@ -405,39 +425,20 @@ export class Cycle {
     for (const node of changes.nodes) this.#nodes.add(node)
   }
 
-  /** Directories that became part of another one, or went: what waited for their sake is compared under what they are now. */
-  #forgetDirectories(): void {
-    const { tree } = this.replica
-    for (const [content, wanting] of [...this.#waiting]) {
-      for (const directory of [...wanting]) {
-        const primary = directory === ROOT_NODE ? directory : tree.primaryOf(directory)
-        if (primary === directory) continue
-        wanting.delete(directory)
-        if (primary !== undefined) this.#directories.add(primary)
-      }
-      if (wanting.size > 0) continue
-      this.#waiting.delete(content)
-      this.#wants.delete(content)
-    }
-  }
-
-  /** Replaces what these directories want; tells the fetcher the whole. */
-  #noteWants(directories: ReadonlySet<NodeId>, plan: Plan, mergeWants: readonly Want[]): void {
-    for (const [content, wanting] of [...this.#waiting]) {
-      for (const directory of directories) wanting.delete(directory)
-      if (wanting.size > 0) continue
-      this.#waiting.delete(content)
-      this.#wants.delete(content)
-    }
-    for (const want of plan.wants) {
-      const wanting = this.#waiting.get(want.content)
-      if (wanting === undefined) this.#waiting.set(want.content, new Set([want.directory]))
-      else wanting.add(want.directory)
-      this.#wants.set(want.content, want)
-    }
-    const merging = mergeWants.map(want => [want.content, want] as const)
-    this.#allWants = merging.length === 0 ? this.#wants : new Map([...merging, ...this.#wants])
-    this.#deps.fetcher.want(this.#allWants)
+  /** Replaces what these directories and files, and the merges, want; tells the fetcher the whole. */
+  #noteWants(
+    { directories, nodes }: { directories: ReadonlySet<NodeId>; nodes: ReadonlySet<NodeId> },
+    plan: Plan,
+    mergeWants: readonly Want[],
+  ): void {
+    const before = this.#allWants
+    const isNew = mergeWants.some(({ content }) => !before.has(content))
+    const news = this.#wants.replace(directories, nodes, plan.wants) || isNew
+    const { all } = this.#wants
+    this.#mergeWants = mergeWants
+    this.#allWants =
+      mergeWants.length === 0 ? all : new Map([...mergeWants.map(want => [want.content, want] as const), ...all])
+    this.#deps.fetcher.want(this.#allWants, news)
   }
 }
 

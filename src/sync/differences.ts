@@ -14,6 +14,8 @@ export interface DifferencesInput {
   readonly staged: (content: ContentId) => boolean
   /** Nodes whose siblings are about to be merged: left as they are. */
   readonly held: (node: NodeId) => boolean
+  /** Something stands at this name in the directory of that row that nobody has read yet: left as it is. */
+  readonly unread: (directory: RowId, name: string) => boolean
 }
 
 interface Target {
@@ -61,6 +63,10 @@ export class Differences {
   readonly #scope = new Set<NodeId>()
   readonly #queue: NodeId[] = []
   readonly #doneNodes = new Set<NodeId>()
+  /** Their rows, of files. */
+  readonly #doneFiles = new Set<RowId>()
+  /** Files that the directories in scope show: all that they show and all their rows were compared with these. */
+  readonly #shown = new Set<NodeId>()
   readonly #rowOf = new Map<NodeId, Row | null>()
 
   constructor(input: DifferencesInput) {
@@ -76,13 +82,21 @@ export class Differences {
         for (const row of this.#rows.byNode(id)) this.#collectRow(row)
       }
     }
-    for (const node of input.nodes) this.#collectChanged(node)
+    this.#collectQueued()
+    for (const node of input.nodes) if (!this.#shown.has(node)) this.#collectChanged(node)
+    this.#collectQueued()
+  }
+
+  #collectQueued(): void {
     for (let directory = this.#queue.pop(); directory !== undefined; directory = this.#queue.pop())
       this.#collectDirectory(directory)
   }
 
+  /** A file is compared by itself: where it renames others, their directory is told of. */
   #collectChanged(node: NodeId): void {
-    for (const entry of this.#tree.entriesOf(node)) this.#enter(entry.directory)
+    const entries = this.#tree.entriesOf(node)
+    if (entries[0]?.kind === 'directory') for (const entry of entries) this.#enter(entry.directory)
+    else this.#collectNode(node, entries)
     for (const row of this.#rows.byNode(node)) this.#collectRow(row)
   }
 
@@ -96,9 +110,18 @@ export class Differences {
   #collectDirectory(directory: NodeId): void {
     const [own] = this.#tree.entriesOf(directory)
     if (own?.kind === 'directory') this.#collectDirectoryEntry(own)
+    // The winner of a node's versions stands before its copies, all in one directory.
+    const shown = new Map<NodeId, Entry[]>()
     for (const entry of this.#tree.entries(directory)) {
+      const [node] = entry.nodes
+      const others = node === undefined ? undefined : shown.get(node)
       if (entry.kind === 'directory') this.#collectDirectoryEntry(entry)
-      else for (const node of entry.nodes) this.#collectNode(node)
+      else if (others !== undefined) others.push(entry)
+      else if (node !== undefined) shown.set(node, [entry])
+    }
+    for (const [node, entries] of shown) {
+      this.#shown.add(node)
+      this.#collectNode(node, entries)
     }
     for (const home of this.#directoryRows(directory))
       for (const row of this.#rows.children(home.id)) this.#collectRow(row)
@@ -119,7 +142,7 @@ export class Differences {
   #collectRow(row: Row): void {
     if (row.id === ROOT_ROW) return
     if (row.kind !== 'directory') {
-      for (const ref of row.nodes) this.#collectNode(ref.id)
+      if (!this.#doneFiles.has(row.id)) for (const ref of row.nodes) this.#collectNode(ref.id)
       return
     }
     const shown = this.#standsFor(row)
@@ -163,9 +186,8 @@ export class Differences {
   }
 
   #inPlace(row: Row, parent: Row | null, entry: Entry): boolean {
-    return (
-      parent !== null && row.parent === parent.id && this.#tree.nameKey(row.name) === this.#tree.nameKey(entry.name)
-    )
+    if (parent === null || row.parent !== parent.id) return false
+    return row.name === entry.name || this.#tree.nameKey(row.name) === this.#tree.nameKey(entry.name)
   }
 
   #hasPlaceOf(row: Row, entry: Entry): boolean {
@@ -204,12 +226,19 @@ export class Differences {
   }
 
   /** All names and all rows of one file node are matched together: equal content in place first, the name itself before its copies. */
-  #collectNode(node: NodeId): void {
+  #collectNode(node: NodeId, entries?: readonly Entry[]): void {
     if (this.#doneNodes.has(node)) return
     this.#doneNodes.add(node)
     if (this.#in.held(node)) return
-    const targets: Target[] = this.#tree.entriesOf(node).map(entry => ({ entry, row: null }))
+    const targets: Target[] = (entries ?? this.#tree.entriesOf(node)).map(entry => ({ entry, row: null }))
     const rows = this.#rows.byNode(node).filter(r => r.kind !== 'directory')
+    for (const each of rows) this.#doneFiles.add(each.id)
+    const [target, row] = [targets[0], rows[0]]
+    // As nearly all are: one name, and the row that stands for it.
+    if (targets.length === 1 && rows.length === 1 && target && row?.content === target.entry.facts.content) {
+      this.#collectTarget({ ...target, row }, target.entry.copy ? undefined : target)
+      return
+    }
     const free = new Set(rows)
     const take = (fits: (target: Target, row: Row) => boolean): void => {
       for (const target of targets) {

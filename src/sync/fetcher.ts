@@ -10,11 +10,11 @@ import type { FolderNetwork, Waiting } from '../core/ports.ts'
 import { type BringDeps, fetchLarge, stageLocal } from './bring.ts'
 import type { Want } from './plan.ts'
 
-/** One request for small contents names at most this many, and this many bytes. */
-const SMALL_BATCH = 512
-const SMALL_BATCH_BYTES = 8 * 1024 * 1024
+/** One fetch of small contents names at most this many, and this many bytes; how much of it is on its way is the network's. */
+const SMALL_BATCH = 4_096
+const SMALL_BATCH_BYTES = 64 * 1024 * 1024
 /** Small contents are handed to the stage in pieces of this size, so that publishing starts while the rest arrives. */
-const SMALL_PIECE = 128
+const SMALL_PIECE = 256
 const SMALL_PIECE_BYTES = 2 * 1024 * 1024
 /** Small contents kept in memory between their arrival and their publishing. */
 const RECENT_BYTES = 16 * 1024 * 1024
@@ -33,7 +33,7 @@ export interface FetcherDeps extends BringDeps {
 export class Fetcher {
   readonly #deps: FetcherDeps
   readonly #stop = new AbortController()
-  #wanted = new Map<ContentId, Want>()
+  #wanted: ReadonlyMap<ContentId, Want> = new Map()
   /** Recipes of what was fetched, until the commit that publishes it. */
   readonly #lists = new Map<ContentId, ContentList>()
   /** Small contents that just came, so that the base of a text need not be read again. */
@@ -48,10 +48,9 @@ export class Fetcher {
     this.#deps = deps
   }
 
-  /** What the disk lacks, whole and current. */
-  want(wants: ReadonlyMap<ContentId, Want>): void {
-    const news = [...wants.keys()].some(content => !this.#wanted.has(content))
-    this.#wanted = new Map(wants)
+  /** What the disk lacks, whole, and kept current by its owner. `news`: some of it was not wanted before. */
+  want(wants: ReadonlyMap<ContentId, Want>, news: boolean): void {
+    this.#wanted = wants
     for (const content of [...this.#lists.keys()])
       if (!this.#wanted.has(content) && !this.#deps.disk.stage.has(content)) this.#lists.delete(content)
     // What failed before waits for its time, or every cycle would be another try.
@@ -172,18 +171,27 @@ export class Fetcher {
 
   async #fetchSmall(wants: readonly Want[], options: Waiting): Promise<void> {
     const network = this.#deps.network()
-    if (network === null || wants.length === 0) return
-    for (let at = 0; at < wants.length; ) {
-      const batch: Want[] = []
-      let bytes = 0
-      for (; at < wants.length && batch.length < SMALL_BATCH && bytes < SMALL_BATCH_BYTES; at++) {
-        const want = wants[at]
-        if (want === undefined || !this.#wanted.has(want.content)) continue
-        batch.push(want)
-        bytes += want.size
+    if (network === null) return
+    const asked = new Set<ContentId>()
+    // What is wanted since is asked for too: a large content may keep this round for long.
+    for (let due = wants; due.length > 0; due = await this.#fromHere(this.#smallBut(asked), options)) {
+      for (const { content } of due) asked.add(content)
+      for (let at = 0; at < due.length; ) {
+        const batch: Want[] = []
+        let bytes = 0
+        for (; at < due.length && batch.length < SMALL_BATCH && bytes < SMALL_BATCH_BYTES; at++) {
+          const want = due[at]
+          if (want === undefined || !this.#wanted.has(want.content)) continue
+          batch.push(want)
+          bytes += want.size
+        }
+        await this.#fetchSmallBatch(network, batch, options)
       }
-      await this.#fetchSmallBatch(network, batch, options)
     }
+  }
+
+  #smallBut(asked: ReadonlySet<ContentId>): Want[] {
+    return this.#missing().filter(({ content, size }) => size <= SMALL_CONTENT_BYTES && !asked.has(content))
   }
 
   async #fetchSmallBatch(network: FolderNetwork, batch: readonly Want[], options: Waiting): Promise<void> {

@@ -604,8 +604,7 @@ class Engine implements FolderEngine {
   }
 
   state(): FolderState {
-    let needBytes = 0
-    for (const want of this.#cycle?.wants.values() ?? []) needBytes += want.size
+    const needBytes = this.#cycle?.wantedBytes ?? 0
     const digest = this.#cycle?.replica.tree.digest() ?? ''
     const pulling = this.#cycle?.replica.pulling ?? true
     const stopped = this.#paused ? 'paused' : (this.#error()?.code ?? null)

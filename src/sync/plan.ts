@@ -30,6 +30,7 @@ export interface Want {
   readonly content: ContentId
   readonly size: number
   readonly path: string
+  readonly node: NodeId
   readonly directory: NodeId
   readonly mtime: number
 }
@@ -55,6 +56,7 @@ class Planner {
   readonly #rows: RowTable
   readonly #tree: TreeView
   readonly #staged: (content: ContentId) => boolean
+  readonly #unread: DifferencesInput['unread']
   readonly #diff: Differences
   #shadow: Shadow
   readonly #again: Set<NodeId>
@@ -70,6 +72,7 @@ class Planner {
     this.#rows = input.rows
     this.#tree = input.tree
     this.#staged = input.staged
+    this.#unread = input.unread
     this.#diff = new Differences(input)
     this.#again = this.#diff.again
     this.#shadow = this.#shadowOfRows()
@@ -100,7 +103,8 @@ class Planner {
   #want(entry: Entry): boolean {
     const { content, size, mtime } = entry.facts
     if (this.#staged(content)) return true
-    this.#wants.push({ content, size, path: entry.name, directory: entry.directory, mtime })
+    for (const node of entry.nodes)
+      this.#wants.push({ content, size, path: entry.name, node, directory: entry.directory, mtime })
     return false
   }
 
@@ -200,8 +204,8 @@ class Planner {
   }
 
   #arrangeFresh(entry: Entry): void {
-    if (!this.#want(entry)) return
     const parent = this.#parentOf(entry)
+    if ((parent !== undefined && this.#unread(parent, entry.name)) || !this.#want(entry)) return
     if (parent === undefined || this.#shadow.path(parent) === undefined) return this.#wait(entry)
     const occupant = this.#shadow.occupant(parent, entry.name)
     if (occupant !== undefined) {

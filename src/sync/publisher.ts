@@ -1,6 +1,7 @@
 // LOCAL → SHARED: says in the shared tree what a person did on this disk. Hashes what is new, waits for a second look before it calls
 // anything gone, and hands every piece to `commit` as one atomic batch. Writes no file of the user.
 import type { ContentList } from '../core/content.ts'
+import { SMALL_CONTENT_BYTES } from '../core/content.ts'
 import type { Facts } from '../core/entry.ts'
 import type { ContentId, DeviceId, RowId } from '../core/ids.ts'
 import { NO_CONTENT, ROOT_ROW } from '../core/ids.ts'
@@ -21,11 +22,13 @@ const UNREADABLE_MS = 10_000
 /** One cycle hashes at most this much before the other half of the engine gets its turn. */
 export const CYCLE_FILES = 4_000
 export const CYCLE_BYTES = 1024 * 1024 * 1024
+/** Of many files no less than this part: what is left is scanned again in the next cycle. */
+const CYCLE_PART = 1 / 8
 /** A symlink's facts beside its content: the same on every disk. */
 const LINK_MODE = 0o777
 
 export interface PublishLimits {
-  /** One commit says at most this much, so that a large import shows up early and a crash repeats little. */
+  /** A commit says this much, and more only where it waited for the one before: a large import shows up early and a crash repeats little. */
   readonly pieceFiles: number
   readonly cycleFiles: number
   readonly cycleBytes: number
@@ -139,6 +142,9 @@ class PublishRun {
   #journal: JournalEntry[] = []
   #noted: JournalEntry[] = []
   #published = 0
+  /** The last piece that was said, until it is stored. */
+  #storing: Promise<void> = Promise.resolve()
+  #isStoring = false
 
   constructor(deps: PublisherDeps, missing: Map<RowId, Missing>, changes: LocalChanges, options: PublishOptions) {
     this.#deps = deps
@@ -305,7 +311,8 @@ class PublishRun {
   }
 
   /**
-   * This cycle's share of the hashing: small files first; the rest keeps its directories dirty. What was just written and is hashed only to
+   * This cycle's share of the hashing: small files first, those of a directory together, for they are in one document; the rest keeps its
+   * directories dirty. What was just written and is hashed only to
    * be sure waits until nothing else is left, or it would be hashed again and again before all that is bigger. Then all of it is: that is
    * what was written in two seconds, and a write that a clock hides is found by a look at its directory and not by chance.
    */
@@ -316,10 +323,11 @@ class PublishRun {
     const all: (Found & { row: Row | null; doubt: Doubt })[] = edits.filter(({ doubt }) => doubt !== YOUNG)
     for (const found of this.#changes.creates)
       if (found.observed.kind !== 'directory') all.push({ ...found, row: null, doubt: CHANGED })
-    all.sort((a, b) => a.doubt - b.doubt || a.observed.stat.size - b.observed.stat.size)
+    all.sort((a, b) => a.doubt - b.doubt || sizeClass(a.observed.stat) - sizeClass(b.observed.stat))
     let bytes = 0
     let count = 0
-    const { cycleFiles, cycleBytes } = this.#deps.limits
+    const { cycleBytes } = this.#deps.limits
+    const cycleFiles = Math.max(this.#deps.limits.cycleFiles, all.length * CYCLE_PART)
     while (count < all.length && count < cycleFiles && (count === 0 || bytes < cycleBytes)) {
       bytes += all[count]?.observed.stat.size ?? 0
       count++
@@ -421,13 +429,25 @@ class PublishRun {
         continue
       }
       piece.push({ found, hashed: result })
-      if (piece.length >= this.#deps.limits.pieceFiles) {
-        this.#say(piece, lost, held)
-        await this.#flush()
-        piece = []
-      }
+      // While one is stored the next is read, and grows: a slow disk stores few and large ones.
+      if (piece.length < this.#deps.limits.pieceFiles || this.#isStoring) continue
+      await this.#storing
+      this.#say(piece, lost, held)
+      this.#storing = this.#store()
+      void Promise.allSettled([this.#storing])
+      piece = []
     }
+    await this.#storing
     return piece
+  }
+
+  async #store(): Promise<void> {
+    this.#isStoring = true
+    try {
+      await this.#flush()
+    } finally {
+      this.#isStoring = false
+    }
   }
 
   #say(piece: readonly HashedFound[], lost: Map<RowId, Row>, held: ReadonlySet<RowId>): void {
@@ -579,6 +599,11 @@ class PublishRun {
 
 function depthOf(standing: Standing | null): number {
   return standing === null ? 0 : standing.path.split('/').length
+}
+
+/** Equal for what is small. */
+function sizeClass({ size }: Stat): number {
+  return Math.max(0, Math.ceil(Math.log2(size / SMALL_CONTENT_BYTES)))
 }
 
 function doubtOf({ row, observed }: FoundRow, nowMs: number): Doubt {

@@ -1,6 +1,7 @@
 // This device's copy of what is shared, and its rows, as one thing with one way to the store: every change of either is committed in
 // the order it was made, atomically, and only then announced. After a commit that failed nothing more is written: the replica is
 // broken, and the folder throws it away and loads it again.
+import { isDeepStrictEqual } from 'node:util'
 import { KithError } from '../core/errors.ts'
 import type { Emit } from '../core/events.ts'
 import type { ActorId, DeviceId, DocId, FolderId } from '../core/ids.ts'
@@ -54,9 +55,11 @@ export class Replica {
   /** What it starts from was stored before. */
   readonly old: boolean
   #meta: FolderMeta
+  /** As it was last given to the store. */
+  #said: FolderMeta | null = null
   #commits: Promise<void> = Promise.resolve()
-  /** Commits on their way to the store with something that this device wrote. */
-  #unstored = 0
+  /** Of each document, the commits on their way to the store with something that this device wrote there. */
+  readonly #unstored = new Map<DocId, number>()
   #broken: KithError | null = null
 
   private constructor(
@@ -142,32 +145,48 @@ export class Replica {
     await this.commit({})
   }
 
-  /** Stores what the tree and the rows changed since the last commit, with `extra`, and announces the updates. */
+  /**
+   * Stores what the tree and the rows changed since the last commit, with `extra`, and announces the updates. Where that is nothing it
+   * resolves when all before is stored.
+   */
   async commit(extra: FolderBatch): Promise<void> {
     const updates = this.tree.takeUpdates()
     const rows = this.rows.takeChanges()
-    this.#meta = { ...this.#meta, seqCeiling: this.tree.seqCeiling }
     const journal = this.#deps.journal.adjust(extra.journal ?? [])
+    this.#meta = { ...this.#meta, seqCeiling: this.tree.seqCeiling }
+    const changes = updates.length + rows.put.length + rows.deleted.length + journal.length
+    if (changes === 0 && saysNothing(extra) && isDeepStrictEqual(this.#meta, this.#said)) return this.#settled()
+    this.#said = this.#meta
     const stored = this.#enqueue({ ...extra, journal, updates, rows, meta: this.#meta })
-    if (updates.length > 0) await this.#said(updates, stored)
+    if (updates.length > 0) await this.#announced(updates, stored)
     else await stored
     await this.#deps.journal.stored(journal)
   }
 
-  async #said(updates: readonly DocUpdate[], stored: Promise<void>): Promise<void> {
-    this.#unstored++
+  /** What was enqueued so far is stored. */
+  #settled(): Promise<void> {
+    return this.#inTurn(() => Promise.resolve())
+  }
+
+  async #announced(updates: readonly DocUpdate[], stored: Promise<void>): Promise<void> {
+    const docs = new Set(updates.map(({ doc }) => doc))
+    for (const doc of docs) this.#unstored.set(doc, (this.#unstored.get(doc) ?? 0) + 1)
     // Not where it failed: a replica that is broken answers nobody.
     await stored
-    this.#unstored--
+    for (const doc of docs) {
+      const left = (this.#unstored.get(doc) ?? 1) - 1
+      if (left > 0) this.#unstored.set(doc, left)
+      else this.#unstored.delete(doc)
+    }
     this.#deps.announce(updates, null)
   }
 
   /**
-   * What a peer with that state vector lacks; null while a write of this device is not stored. A process that dies then has said nothing
+   * What a peer with that state vector lacks; null while a write of this device in that document is not stored. A process that dies then has said nothing
    * that it knows nothing of afterwards: what lies here would look like an edit of a version of its own that is nowhere any more.
    */
   missing(doc: DocId, stateVector: Uint8Array): Uint8Array | null {
-    if (this.#unstored > 0 || this.tree.hasUpdates) return null
+    if (this.#broken !== null || this.#unstored.has(doc) || this.tree.isWritten(doc)) return null
     return this.tree.missing(doc, stateVector)
   }
 
@@ -283,6 +302,11 @@ export class Replica {
     )
     return run
   }
+}
+
+/** Intents replace those that are stored, so none of them says something too. */
+function saysNothing({ intents, ...parts }: FolderBatch): boolean {
+  return intents === undefined && Object.values(parts).every(part => Array.isArray(part) && part.length === 0)
 }
 
 function newActor(random: () => number): ActorId {

@@ -41,7 +41,7 @@ export function transition(
 
 export interface DoersDeps {
   readonly rows: RowTable
-  readonly tree: Pick<TreeView, 'entries' | 'entriesOf' | 'primaryOf' | 'nameKey' | 'node'> & {
+  readonly tree: Pick<TreeView, 'entries' | 'entryNamed' | 'primaryOf' | 'node'> & {
     actors(): ReadonlyMap<ActorId, { readonly device: DeviceId }>
     deleterOf(node: NodeId): ActorId | undefined
   }
@@ -98,8 +98,7 @@ export class Doers {
     const [above] = rows.get(before.parent)?.nodes ?? []
     const directory = above && (before.parent === ROOT_ROW ? above.id : tree.primaryOf(above.id))
     if (directory === undefined) return undefined
-    const key = tree.nameKey(before.name)
-    const [taker] = tree.entries(directory).find(entry => tree.nameKey(entry.name) === key)?.nodes ?? []
+    const [taker] = tree.entryNamed(directory, before.name)?.nodes ?? []
     const node = taker === undefined ? undefined : tree.node(taker)
     return node?.placement?.actor ?? newest(node?.versions.map(v => v.dot) ?? [])?.actor
   }

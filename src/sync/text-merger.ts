@@ -134,6 +134,7 @@ export class TextMerger {
       size: facts.size,
       mtime: facts.mtime,
       path: entry?.name ?? '',
+      node,
       directory: entry?.directory ?? node,
     }
   }

@@ -8,6 +8,8 @@ import type { Group } from '../crdt/versions.ts'
 /** The projection, as the plan reads it. */
 export interface TreeView {
   entries(directory: NodeId): readonly Entry[]
+  /** What has this name, by key, in the merged directory that this node is part of. */
+  entryNamed(directory: NodeId, name: string): Entry | undefined
   entriesOf(node: NodeId): readonly Entry[]
   primaryOf(node: NodeId): NodeId | undefined
   node(id: NodeId): Node | undefined

@@ -111,7 +111,7 @@ export class Session {
   }
 
   async startAll(): Promise<void> {
-    for (const place of this.places) await this.system.start(place)
+    await Promise.all(this.places.map(place => this.system.start(place)))
   }
 
   async until(holds: () => boolean | Promise<boolean>, what: string, timeoutMs: number, everyMs = 200): Promise<void> {

@@ -6,7 +6,7 @@ import { request } from 'node:http'
 import { Device, type FolderStatus, MAIN } from '../e2e/support/device.ts'
 import { ended, runProcess, startProcess } from '../e2e/support/process.ts'
 import { until } from '../e2e/support/until.ts'
-import { get, pair } from '../e2e/support/world.ts'
+import { pair } from '../e2e/support/world.ts'
 import { endedChildren, type Place } from './place.ts'
 
 const START_TIMEOUT_MS = 60_000
@@ -63,6 +63,8 @@ class Kith implements System {
   readonly live = true
   readonly #options: SystemOptions
   readonly #devices = new Map<Place, Device>()
+  /** Those whose daemon answers. */
+  readonly #up = new Set<Place>()
   #shared = false
 
   constructor(options: SystemOptions) {
@@ -85,7 +87,8 @@ class Kith implements System {
 
   async start(place: Place): Promise<void> {
     await this.#device(place).start()
-    if (!this.#shared && this.#list().every(device => device.running)) await this.#share()
+    this.#up.add(place)
+    if (!this.#shared && this.#up.size === this.#devices.size) await this.#share()
   }
 
   /** Once all run: what both sides hold already is compared within the measured time. */
@@ -94,10 +97,14 @@ class Kith implements System {
     const [[first, other] = [], ...rest] = [...this.#devices].map(([place, device]) => [device, place] as const)
     if (first === undefined || other === undefined) return
     await first.ok(['add', other.root, '--name', FOLDER])
-    for (const [device, place] of rest) await get(device, FOLDER, place.root)
+    for (const [device, place] of rest) {
+      const take = async (): Promise<boolean> => (await device.cli(['get', FOLDER, place.root])).code === 0
+      await until(take, { timeoutMs: START_TIMEOUT_MS, what: `${place.name} takes the folder`, everyMs: 50 })
+    }
   }
 
   async stop(place: Place): Promise<void> {
+    this.#up.delete(place)
     await this.#device(place).stop()
   }
 

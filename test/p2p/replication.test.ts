@@ -1,6 +1,7 @@
 // Documents over real links: what the contract does not say, because only the real network has frames, windows and sessions.
 import { expect } from 'chai'
 import type { DocId, FolderId } from '../../src/core/ids.ts'
+import { DIRECTORIES_DOC } from '../../src/core/ids.ts'
 import type { DocUpdate } from '../../src/core/ports.ts'
 import { SYNC_PROTOCOL } from '../../src/p2p/session.ts'
 import { UpdateReceiver } from '../../src/p2p/update-receiver.ts'
@@ -281,6 +282,21 @@ describe('updates on their way', () => {
     expect(sender.next()?.message, 'before what is announced').to.deep.include({ answered: [1] })
     expect(sender.next()?.message).to.deep.include({ answered: [] })
     expect(sender.next()).to.equal(null)
+  })
+
+  it('a document that is not stored yet holds up no other, but for that of the directories', () => {
+    let seq = 0
+    const held = new Set<DocId>([1 as DocId])
+    const source = { id: FOLDER, missing: (doc: DocId) => (held.has(doc) ? null : new Uint8Array(9)) }
+    const sender = new UpdateSender(source, () => ++seq, { log: silentLog })
+    sender.answer(new Map([1, 2, DIRECTORIES_DOC].map(doc => [doc as DocId, new Uint8Array(1)])))
+    expect(sender.next()?.message).to.deep.include({ answered: [DIRECTORIES_DOC, 2] })
+    expect(sender.next()).to.equal(null)
+    held.clear()
+    expect(sender.next()?.message).to.deep.include({ answered: [1] })
+    held.add(DIRECTORIES_DOC)
+    sender.answer(new Map([3, DIRECTORIES_DOC].map(doc => [doc as DocId, new Uint8Array(1)])))
+    expect(sender.next(), 'files before their directories').to.equal(null)
   })
 })
 

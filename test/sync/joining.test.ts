@@ -1,5 +1,6 @@
 // A device that joins with files of its own, and devices whose disks lag behind the documents: everything is kept, nothing twice.
 import { expect } from 'chai'
+import { CYCLE_FILES } from '../../src/sync/publisher.ts'
 import { type Act, Scene, scene } from '../support/scene.ts'
 import type { SimDevice } from '../support/sim-device.ts'
 
@@ -35,6 +36,33 @@ describe('get into a directory', () => {
     }
     const steps = stage.world.log.filter(line => line.includes(' disk '))
     expect(steps).to.deep.equal([])
+    await stage.end()
+  })
+
+  it('that holds more equal files than one cycle reads: what was not read yet is neither fetched nor put', async () => {
+    const many: Act = person => {
+      person.mkdir('D')
+      for (let at = 0; at < CYCLE_FILES + 50; at++) person.write(`D/${at}`, `${at}`)
+      for (let at = 0; at < CYCLE_FILES + 50; at++) person.utimes(`D/${at}`, Date.UTC(2024, 5, 6))
+    }
+    const stage = new Scene()
+    many(stage.a.person)
+    stage.a.start()
+    await stage.world.pass(10_000)
+    const { engine } = stage.a
+    const readWhole = engine.readWhole.bind(engine)
+    let served = 0
+    engine.readWhole = (content, options) => {
+      served++
+      return readWhole(content, options)
+    }
+    many(stage.b.person)
+    stage.b.start()
+    await stage.world.pass(10_000)
+    await stage.meet()
+    expect(Object.keys(stage.tree())).to.have.length(CYCLE_FILES + 51)
+    expect(stage.world.log.filter(line => line.includes(' disk '))).to.deep.equal([])
+    expect(served).to.equal(0)
     await stage.end()
   })
 

@@ -10,6 +10,8 @@ import { MemoryStore } from '../support/memory-store.ts'
 import { seeded } from '../support/random.ts'
 
 const FOLDER = 'f0'.repeat(16) as FolderId
+/** Root's id begins with a zero byte. */
+const FILES_OF_ROOT = 0 as DocId
 const STAT: Stat = { dev: 1, ino: 7, birthUs: 7, size: 0, mtimeUs: 0, ctimeUs: 0, mode: 0o644, links: 1 }
 
 let count = 0
@@ -144,11 +146,38 @@ describe('a replica', () => {
     const committed = replica.commit({})
     await new Promise(setImmediate)
     expect(lacks(), 'on its way to the store').to.equal(null)
+    expect(replica.missing(FILES_OF_ROOT, Uint8Array.of(0)), 'of another document').not.to.equal(null)
+    device.create('f')
+    expect(replica.missing(FILES_OF_ROOT, Uint8Array.of(0)), 'written while that is on its way').to.equal(null)
     expect(device.sent).to.deep.equal([])
     release()
     await committed
     expect(device.sent.length).to.equal(1)
+    expect(replica.missing(FILES_OF_ROOT, Uint8Array.of(0)), 'not handed to the store yet').to.equal(null)
     expect(lacks()?.byteLength).to.be.greaterThan(before?.byteLength ?? 0)
+  })
+
+  it('stores nothing where nothing changed, after all that was on its way', async () => {
+    const device = await new Device('anna').start()
+    const { replica, store } = device
+    const commit = store.commit.bind(store)
+    let commits = 0
+    let stored = 0
+    store.commit = async batch => {
+      commits++
+      await new Promise(setImmediate)
+      await commit(batch)
+      stored++
+    }
+    await replica.commit({})
+    await replica.commit({ journal: [], lists: [] })
+    expect(commits).to.equal(0)
+    device.create('f')
+    void replica.commit({})
+    await replica.commit({})
+    expect(stored).to.equal(1)
+    await replica.commit({ intents: [] })
+    expect(stored, 'intents replace those that are stored').to.equal(2)
   })
 
   it('drops what records of one node say twice when it folds a log, on two devices at once, and comes to an end', async () => {

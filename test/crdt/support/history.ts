@@ -1,6 +1,7 @@
 // One seeded history: users act on disks, disks follow the documents late and in any order, messages are lost, repeated and swapped,
 // devices restart and have wrong clocks. Every invariant of the shared tree is asserted on the way and at each quiet moment.
 import type { Entry } from '../../../src/core/entry.ts'
+import type { NodeId } from '../../../src/core/ids.ts'
 import { ROOT_NODE } from '../../../src/core/ids.ts'
 import type { DocUpdate } from '../../../src/core/ports.ts'
 import type { SharedTree } from '../../../src/crdt/shared-tree.ts'
@@ -21,7 +22,7 @@ interface Device {
   /** Input from outside since its user last saw the disk equal to the tree. */
   lagged: boolean
   /** What each directory showed at the last look; null: all is compared after a start. */
-  listed: ReadonlyMap<string, string> | null
+  listed: ReadonlyMap<NodeId, ReadonlyMap<string, NodeId | undefined>> | null
   now(): number
 }
 
@@ -388,18 +389,22 @@ export class History {
   /** Whatever shows something else than at the last look was told of: what is not is never compared with the disk. */
   #checkTold(device: Device): void {
     const { tree } = device
-    const told = new Set<string>(tree.takeChanges().directories)
-    const now = new Map<string, string>()
+    const told = tree.takeChanges()
+    const now = new Map<NodeId, ReadonlyMap<string, NodeId | undefined>>()
     for (const directory of [ROOT_NODE, ...[...tree.allEntries()].filter(isDirectory).flatMap(each => each.nodes)]) {
       if (directory !== ROOT_NODE && tree.primaryOf(directory) !== directory) continue
-      const listed = [...tree.entries(directory)].map(({ name, kind, nodes, facts }) =>
-        JSON.stringify([name, kind, nodes, facts.content]),
+      const listed = [...tree.entries(directory)].map(
+        ({ name, kind, nodes, facts }) => [JSON.stringify([name, kind, nodes, facts.content]), nodes[0]] as const,
       )
-      now.set(directory, listed.sort().join(' '))
+      now.set(directory, new Map(listed))
     }
     for (const [directory, listed] of now) {
-      if (device.listed !== null && (device.listed.get(directory) ?? '') !== listed && !told.has(directory))
-        this.fail(`nobody was told that ${directory} shows something else: ${listed}`)
+      if (device.listed === null || told.directories.has(directory)) continue
+      const before = device.listed.get(directory) ?? new Map<string, NodeId | undefined>()
+      for (const [one, other] of [[before, listed] as const, [listed, before] as const])
+        for (const [entry, node] of one)
+          if (!other.has(entry) && (node === undefined || !told.nodes.has(node)))
+            this.fail(`nobody was told that ${directory} shows something else: ${entry}`)
     }
     device.listed = now
   }
