@@ -4,14 +4,15 @@ import { closeSync, fstatSync, lstatSync } from 'node:fs'
 import { contentOf } from '../core/content-list.ts'
 import { systemCode } from '../core/errors.ts'
 import type { ContentId, Hash } from '../core/ids.ts'
-import type { ContentPlace, HashRequest, Problem } from '../core/ports.ts'
+import type { HashRequest, Problem } from '../core/ports.ts'
 import { openRegular, readLink, splitPath, Walk } from './beneath.ts'
 import { readContent, textOf } from './content-read.ts'
 import { type Envelope, enveloped } from './envelope.ts'
 import type { PackReplies, PackTask } from './pack-work.ts'
 import { packWork } from './pack-work.ts'
+import { type Piece, type ReadTask, readAll } from './piece-reads.ts'
 import { isAbsent, readingProblem } from './problem-of.ts'
-import { type Root, type Source, withSource } from './source.ts'
+import type { Root } from './source.ts'
 import type { StageReplies, StageTask } from './stage-work.ts'
 import { stageWork } from './stage-work.ts'
 import { isSame, statOf } from './stat.ts'
@@ -24,17 +25,10 @@ const SAYS_NOTHING = new Set(['ELOOP', 'EINVAL', 'ENXIO', 'ROOT_GONE'])
 
 export type HashTask =
   | { readonly do: 'hash'; readonly root: Root; readonly requests: readonly HashRequest[] }
-  | { readonly do: 'read'; readonly root: Root; readonly reads: readonly PieceRead[] }
+  | ReadTask
   | StageTask
   | VersionTask
   | PackTask
-
-/** A piece of a content to be read from where it lies. */
-export interface PieceRead {
-  readonly place: ContentPlace
-  readonly offset: number
-  readonly length: number
-}
 
 /** A content list without what the main thread can make of the rest itself. */
 export interface PackedList {
@@ -50,7 +44,7 @@ export type Hashed =
 
 export interface HashReplies extends StageReplies, VersionReplies, PackReplies {
   hash: readonly Hashed[]
-  read: readonly (Uint8Array | null)[]
+  read: readonly (Piece | null)[]
 }
 
 /** The piscina task of this worker. */
@@ -68,7 +62,7 @@ function act(task: HashTask): HashReplies[HashTask['do']] | Movable<HashReplies[
       return new Movable(results, buffers)
     }
     case 'read':
-      return read(task)
+      return readAll(task)
     case 'version-keep':
     case 'version-copy':
     case 'version-stat':
@@ -82,43 +76,6 @@ function act(task: HashTask): HashReplies[HashTask['do']] | Movable<HashReplies[
     default:
       return stageWork(task)
   }
-}
-
-/** What lies in one file, one after the other, is read through one handle. */
-function read({ root, reads }: HashTask & { do: 'read' }): Movable<(Uint8Array | null)[]> {
-  const found: (Uint8Array | null)[] = []
-  for (let at = 0; at < reads.length; ) {
-    const first = reads[at] as PieceRead
-    let end = at + 1
-    while (end < reads.length && isSamePlace(first.place, (reads[end] as PieceRead).place)) end++
-    found.push(...readPieces(root, first.place, reads.slice(at, end)))
-    at = end
-  }
-  return new Movable(
-    found,
-    found.flatMap(bytes => (bytes === null || bytes.length === 0 ? [] : [bytes.buffer])),
-  )
-}
-
-function readPieces(root: Root, place: ContentPlace, pieces: readonly PieceRead[]): readonly (Uint8Array | null)[] {
-  const none = pieces.map(() => null)
-  try {
-    const read = (source: Source): (Uint8Array | null)[] =>
-      pieces.map(({ offset, length }) =>
-        offset <= source.size ? source.read(offset, Math.min(length, source.size - offset)) : null,
-      )
-    return withSource(root, place, read) ?? none
-  } catch {
-    // The port's answer to "not there as said", whatever the reason; the next scan says why.
-    return none
-  }
-}
-
-/** The same row of the same moment: the very same object, or what says the same of it. */
-function isSamePlace(a: ContentPlace, b: ContentPlace): boolean {
-  if (a.at !== 'file' || b.at !== 'file')
-    return a.at === b.at && a.at !== 'file' && b.at !== 'file' && a.content === b.content
-  return a.path === b.path && a.kind === b.kind && isSame(a.stat, b.stat, 'file')
 }
 
 function hashAll(root: Root, requests: readonly HashRequest[]): Hashed[] {

@@ -5,6 +5,7 @@
 import type { Stream } from '@libp2p/interface'
 import { KithError } from '../core/errors.ts'
 import type { Waiting } from '../core/ports.ts'
+import { litter } from './litter.ts'
 
 /** Above this many unread bytes the sender is paused, below the lower one it goes on. */
 const PAUSE_ABOVE_BYTES = 1024 * 1024
@@ -89,6 +90,7 @@ export class SafeStream {
       throw gone(error)
     }
     if (this.#stream.writeBufferLength > 0) await this.#flushed(options.signal)
+    for (const piece of pieces) litter(piece.byteLength)
   }
 
   /** Ends our side after what was written. */
@@ -113,6 +115,7 @@ export class SafeStream {
       this.#head = 0
     }
     this.#unread -= piece.byteLength
+    litter(piece.byteLength)
     if (this.#unread < RESUME_BELOW_BYTES) this.#resume()
     return piece
   }
