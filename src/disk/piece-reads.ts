@@ -8,11 +8,14 @@ import { type Root, type Source, withSource } from './source.ts'
 import { isSame } from './stat.ts'
 import { Movable } from './transfer.ts'
 
-/** A piece of a content to be read from where it lies. */
-export interface PieceRead {
+/** A piece of a content, where it lies. */
+interface PlacedPiece {
   readonly place: ContentPlace
   readonly offset: number
   readonly length: number
+}
+
+export interface PieceRead extends PlacedPiece {
   readonly hashed: boolean
 }
 
@@ -29,21 +32,27 @@ export interface ReadTask {
 }
 
 export function readAll({ root, reads }: ReadTask): Movable<readonly (Piece | null)[]> {
-  const found: (Uint8Array | null)[] = []
-  for (let at = 0; at < reads.length; ) {
-    const first = reads[at] as PieceRead
-    let end = at + 1
-    while (end < reads.length && isSamePlace(first.place, (reads[end] as PieceRead).place)) end++
-    found.push(...readPieces(root, first.place, reads.slice(at, end)))
-    at = end
-  }
+  const found = readEach(root, reads)
   return new Movable(
     found.map((bytes, at) => bytes && { bytes, hash: reads[at]?.hashed === true ? sha256(bytes) : null }),
     found.flatMap(bytes => (bytes === null || bytes.length === 0 ? [] : [bytes.buffer])),
   )
 }
 
-function readPieces(root: Root, place: ContentPlace, pieces: readonly PieceRead[]): readonly (Uint8Array | null)[] {
+/** Null for those that are not there as said. */
+export function readEach(root: Root, reads: readonly PlacedPiece[]): (Uint8Array | null)[] {
+  const found: (Uint8Array | null)[] = []
+  for (let at = 0; at < reads.length; ) {
+    const first = reads[at] as PlacedPiece
+    let end = at + 1
+    while (end < reads.length && isSamePlace(first.place, (reads[end] as PlacedPiece).place)) end++
+    found.push(...readPieces(root, first.place, reads.slice(at, end)))
+    at = end
+  }
+  return found
+}
+
+function readPieces(root: Root, place: ContentPlace, pieces: readonly PlacedPiece[]): readonly (Uint8Array | null)[] {
   const none = pieces.map(() => null)
   try {
     return withSource(root, place, source => piecesOf(source, pieces)) ?? none
@@ -53,7 +62,7 @@ function readPieces(root: Root, place: ContentPlace, pieces: readonly PieceRead[
   }
 }
 
-function piecesOf(source: Source, pieces: readonly PieceRead[]): (Uint8Array | null)[] {
+function piecesOf(source: Source, pieces: readonly PlacedPiece[]): (Uint8Array | null)[] {
   const lengths = pieces.map(({ offset, length }) => Math.min(length, source.size - offset))
   const { fd } = source
   if (fd === null)
@@ -64,7 +73,7 @@ function piecesOf(source: Source, pieces: readonly PieceRead[]): (Uint8Array | n
   const found: (Uint8Array | null)[] = []
   let filled = 0
   for (let at = 0; at < pieces.length; ) {
-    const { offset } = pieces[at] as PieceRead
+    const { offset } = pieces[at] as PlacedPiece
     const end = endOfRun(pieces, lengths, at)
     const wanted = lengths.slice(at, end).reduce((sum, length) => sum + length, 0)
     const isThere = wanted >= 0 && readFully(fd, buffer.subarray(filled, filled + wanted), offset) === wanted
@@ -78,9 +87,9 @@ function piecesOf(source: Source, pieces: readonly PieceRead[]): (Uint8Array | n
 }
 
 /** Up to which piece they lie one behind the other, from `at` on. */
-function endOfRun(pieces: readonly PieceRead[], lengths: readonly number[], at: number): number {
+function endOfRun(pieces: readonly PlacedPiece[], lengths: readonly number[], at: number): number {
   let end = at + 1
-  let next = (pieces[at] as PieceRead).offset + (lengths[at] as number)
+  let next = (pieces[at] as PlacedPiece).offset + (lengths[at] as number)
   while ((lengths[at] as number) > 0 && pieces[end]?.offset === next && (lengths[end] as number) > 0) {
     next += lengths[end] as number
     end++

@@ -81,16 +81,18 @@ export class SafeStream {
   /** Sends the pieces as one; resolves when the stream holds none of it any more. The bytes must never be changed afterwards. */
   async write(pieces: readonly Uint8Array[], options: Waiting): Promise<void> {
     options.signal.throwIfAborted()
+    let passed = 0
     try {
       for (const piece of pieces) {
         this.#meter.bytesOut += piece.byteLength
+        passed += piece.byteLength
         this.#stream.send(piece)
       }
     } catch (error) {
       throw gone(error)
     }
     if (this.#stream.writeBufferLength > 0) await this.#flushed(options.signal)
-    for (const piece of pieces) litter(piece.byteLength)
+    litter(passed)
   }
 
   /** Ends our side after what was written. */
