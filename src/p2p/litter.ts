@@ -5,7 +5,7 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 
 /** Bytes of payload between two collections: each passes through three or four buffers. */
-const COLLECT_BYTES = 8 * 1024 * 1024
+const COLLECT_BYTES = 4 * 1024 * 1024
 
 type Collect = (options: { readonly type: 'minor' }) => void
 
