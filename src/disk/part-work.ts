@@ -50,12 +50,14 @@ export type PartTask =
       readonly do: 'part-copy'
       readonly targets: readonly (ChunkTarget & { place: ContentPlace; offset: number })[]
     })
+  | (OfPart & { readonly do: 'part-sync' })
   | (Filling & { readonly do: 'part-finish' })
 
 export interface PartReplies {
   'part-open': Filled
   'part-write': Filled
   'part-copy': Filled
+  'part-sync': null
   /** Null where it is not the content: then what is there stays for another try. */
   'part-finish': Seal | null
 }
@@ -75,6 +77,8 @@ export function partWork(stage: Directory, task: PartTask): PartReplies[PartTask
       return fill(stage, task, task.pieces)
     case 'part-copy':
       return fill(stage, task, readEach(task.root, task.targets))
+    case 'part-sync':
+      return sync(stage, task.content)
     case 'part-finish':
       return finish(stage, task)
   }
@@ -184,6 +188,18 @@ class Run {
 function writeZeros(fd: number, bytes: Uint8Array, at: number): void {
   const there = Buffer.allocUnsafe(bytes.length)
   if (readFully(fd, there, at) !== bytes.length || !isZero(there)) writeFully(fd, bytes, at)
+}
+
+/** What is written so far: the end would wait long for all of it. */
+function sync(stage: Directory, content: ContentId): null {
+  const path = partPath(stage, content)
+  const fd = openSync(path, O_RDWR | (O_NOFOLLOW ?? 0))
+  try {
+    syncOrRemove(fd, path)
+  } finally {
+    closeSync(fd)
+  }
+  return null
 }
 
 function finish(stage: Directory, { content, seal }: PartTask & { do: 'part-finish' }): Seal | null {

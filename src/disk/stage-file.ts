@@ -11,6 +11,9 @@ import type { ChunkTarget, Filled } from './part-work.ts'
 import type { Root } from './source.ts'
 import type { DiskWorkers } from './workers.ts'
 
+/** Written bytes are made durable this many at a time, while more arrives. */
+const SYNC_BYTES = 64 * 1024 * 1024
+
 interface Deps {
   readonly workers: DiskWorkers
   readonly root: () => Root
@@ -39,6 +42,8 @@ export class DiskStageFile implements StageFile {
   readonly #tasks = new Serial()
   /** Null: something may have written to the part, or its chunks are not all as every device cuts them. */
   #seal: Seal | null
+  #unsynced = 0
+  #syncing: Promise<PromiseSettledResult<null>> | null = null
   #isClosed = false
 
   constructor(deps: Deps, list: ContentList, { right, seal }: Filled, owner: Owner) {
@@ -86,6 +91,7 @@ export class DiskStageFile implements StageFile {
     options.signal.throwIfAborted()
     if (this.#owner.isDone()) return
     if (this.#have.includes(0)) throw mismatch('it is not complete')
+    await this.#synced()
     const seal = await this.#tasks.run(() => this.#deps.workers.hash({ do: 'part-finish', ...this.#part() }))
     if (seal === null)
       throw mismatch(isSingle(this.content) ? 'its bytes have another hash' : 'its parts are cut otherwise')
@@ -106,7 +112,11 @@ export class DiskStageFile implements StageFile {
   ): Promise<number[]> {
     const right = tried.length === 0 ? new Uint8Array() : await this.#tasks.run(() => this.#run(work))
     const good = new Set(tried.filter((_, at) => right[at] === 1))
-    for (const { index } of good) this.#have[index] = 1
+    for (const { index } of good) {
+      this.#have[index] = 1
+      this.#unsynced += this.#list.chunks[index]?.length ?? 0
+    }
+    if (this.#unsynced >= SYNC_BYTES && this.#syncing === null) this.#startSync()
     return chunks.filter(chunk => !good.has(chunk)).map(({ index }) => index)
   }
 
@@ -117,6 +127,21 @@ export class DiskStageFile implements StageFile {
     const { right, seal } = await work(part)
     this.#seal = seal
     return right
+  }
+
+  #startSync(): void {
+    this.#unsynced = 0
+    const task = { do: 'part-sync', root: this.#deps.root(), content: this.content } as const
+    this.#syncing = Promise.allSettled([this.#deps.workers.hash(task)]).then(([result]) => {
+      // What failed is told at the end, and nothing is synced again.
+      if (result.status === 'fulfilled') this.#syncing = null
+      return result
+    })
+  }
+
+  async #synced(): Promise<void> {
+    const result = await this.#syncing
+    if (result?.status === 'rejected') throw result.reason
   }
 
   #part(): Part {

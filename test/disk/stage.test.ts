@@ -10,6 +10,8 @@ import type { ContentId } from '../../src/core/ids.ts'
 import type { FolderDisk, StageFile } from '../../src/core/ports.ts'
 import { areaPath, contentName } from '../../src/disk/area.ts'
 import { openFolderDisk } from '../../src/disk/folder-disk.ts'
+import type { HashTask } from '../../src/disk/hash-worker.ts'
+import { DiskStage } from '../../src/disk/stage.ts'
 import { DiskWorkers } from '../../src/disk/workers.ts'
 import { DEVICE, FOLDER, RealPerson, silent, temporaryRoot } from './real-person.ts'
 
@@ -130,6 +132,27 @@ describe('disk/stage', () => {
     utimesSync(partPath(list), 1, 1)
     expect(await codeOf(file.finish(waiting))).to.equal('content-mismatch')
     await file.close()
+  })
+
+  it('makes durable what is there while more arrives, and is not whole where that failed', async () => {
+    const failing = Object.assign(Object.create(workers) as DiskWorkers, {
+      hash: (task: HashTask, given?: ArrayBuffer[]) =>
+        task.do === 'part-sync' ? Promise.reject(new Error('the disk is broken')) : workers.hash(task, given),
+    })
+    const bytes = Buffer.alloc(65 << 20)
+    const list = contentOf(bytes)
+    for (const [used, code] of [
+      [failing, 'Error: the disk is broken'],
+      [workers, 'none'],
+    ] as const) {
+      const stage = new DiskStage({ workers: used, root: () => ({ path: root, identity: null }) })
+      const file = await stage.open(list, waiting)
+      await file.write(partsOf(list, bytes), waiting)
+      expect(await codeOf(file.finish(waiting))).to.equal(code)
+      expect(stage.has(list.content)).to.equal(code === 'none')
+      await file.close()
+      rmSync(partPath(list), { force: true })
+    }
   })
 
   it('answers for chunks that it does not know, and for sources that are gone', async () => {
