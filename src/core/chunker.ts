@@ -39,12 +39,16 @@ export function cutChunk(bytes: Uint8Array, start: number, end: number): number 
   const available = end - start
   if (available <= MIN_CHUNK_BYTES) return available
   const stop = start + Math.min(available, MAX_CHUNK_BYTES)
+  const cut = firstCut(bytes, start, stop)
+  return (cut < 0 ? stop : cut) - start
+}
+
+function firstCut(bytes: Uint8Array, start: number, stop: number): number {
   const normal = Math.min(start + NORMAL_CHUNK_BYTES, stop)
   rest.at = start + MIN_CHUNK_BYTES
   rest.fingerprint = 0
-  let cut = scan(bytes, normal, MASK_SHORT, MASK_SHORT_SHIFTED, GEAR, GEAR_SHIFTED)
-  if (cut < 0) cut = scan(bytes, stop, MASK_LONG, MASK_LONG_SHIFTED, GEAR, GEAR_SHIFTED)
-  return (cut < 0 ? stop : cut) - start
+  const cut = scan(bytes, normal, MASK_SHORT, MASK_SHORT_SHIFTED, GEAR, GEAR_SHIFTED)
+  return cut < 0 ? scan(bytes, stop, MASK_LONG, MASK_LONG_SHIFTED, GEAR, GEAR_SHIFTED) : cut
 }
 
 /**
@@ -80,6 +84,23 @@ function scan(
   rest.at = at
   rest.fingerprint = fingerprint
   return -1
+}
+
+/**
+ * Does this chunk of a content end where every device cuts it, whatever comes behind it? `isLast`: nothing does, so it is enough that it
+ * is not cut before. (What is not longer than SMALL_CONTENT_BYTES as a whole is never cut, and not for this to judge.)
+ */
+export function endsRight(chunk: Uint8Array, isLast: boolean): boolean {
+  const { length } = chunk
+  if (length > MAX_CHUNK_BYTES || (!isLast && length <= MIN_CHUNK_BYTES)) return false
+  if (isLast) return cutChunk(chunk, 0, length) === length
+  const cut = firstCut(chunk, 0, length)
+  if (cut >= 0) return cut === length
+  if (length === MAX_CHUNK_BYTES) return true
+  // A byte that was left over here would not be with more behind it.
+  const shifted = length > NORMAL_CHUNK_BYTES ? MASK_LONG_SHIFTED : MASK_SHORT_SHIFTED
+  const last = GEAR_SHIFTED[chunk[rest.at] ?? 0] as number
+  return rest.at === length - 1 && (((rest.fingerprint << 2) + last) & shifted) === 0
 }
 
 /** The chunk lengths of a whole content. Up to SMALL_CONTENT_BYTES it is one chunk, also when it is empty. */

@@ -169,6 +169,12 @@ export interface Watch {
 }
 
 /** One content being brought to this device, in `.kith/stage`. Resumable: after a restart `missing` says what is still to come. */
+/** Bytes as they were read, and their SHA-256. */
+export interface HashedBytes {
+  readonly bytes: Uint8Array
+  readonly hash: Hash
+}
+
 export interface StageFile {
   readonly content: ContentId
   /** Indexes into `list.chunks` not yet there. */
@@ -258,6 +264,8 @@ export interface FolderDisk {
   hash(requests: readonly HashRequest[], options: Waiting): AsyncIterable<HashResult>
   /** Bytes of a content from where it lies, fewer where it ends; null if it is not there any more as said (stat changed, version swept). */
   read(place: ContentPlace, offset: number, length: number, options: Waiting): Promise<Uint8Array | null>
+  /** The same, with the hash that these bytes have: what it should be is for the caller to compare. */
+  readHashed(place: ContentPlace, offset: number, length: number, options: Waiting): Promise<HashedBytes | null>
   hasVersion(content: ContentId): boolean
   /** Bytes of the file system that the folder is on; null: unknown. */
   space(): Promise<{ readonly free: number; readonly total: number } | null>

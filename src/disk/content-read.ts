@@ -13,33 +13,39 @@ const EMPTY = new Uint8Array(0)
 let window: Buffer | null = null
 
 /**
- * The next `size` bytes of the handle (fewer where it ends), and, of up to MAX_TEXT_BYTES, the bytes themselves (a view: used up by
+ * The first `size` bytes of the handle (fewer where it ends), and, of up to MAX_TEXT_BYTES, the bytes themselves (a view: used up by
  * the next call). That the file is not longer, and was not written meanwhile, is the caller's to check by its stat.
  */
 export function readContent(fd: number, size: number): { list: ContentList; whole: Uint8Array | null } {
+  if (size >= WINDOW_BYTES) return { list: listOf(readChunks(fd, 0, size, size)), whole: null }
   window ??= Buffer.allocUnsafeSlow(WINDOW_BYTES)
-  let filled = readFully(fd, window, null, Math.min(size, WINDOW_BYTES))
-  if (filled < WINDOW_BYTES) {
-    const whole = window.subarray(0, filled)
-    return { list: contentOf(whole), whole: filled <= MAX_TEXT_BYTES ? whole : null }
-  }
+  const whole = window.subarray(0, readFully(fd, window, 0, size))
+  return { list: contentOf(whole), whole: whole.length <= MAX_TEXT_BYTES ? whole : null }
+}
+
+/** As cut from `from` on, until one ends at `until` or behind it, or the content of `size` bytes (or the file) ends. */
+export function readChunks(fd: number, from: number, size: number, until: number): Chunk[] {
+  window ??= Buffer.allocUnsafeSlow(WINDOW_BYTES)
   const chunks: Chunk[] = []
-  let start = 0
-  let left = size - filled
+  let [start, filled, next, end] = [0, 0, from, from]
+  let isAllRead = false
   for (;;) {
-    while (filled - start >= MAX_CHUNK_BYTES || (left === 0 && start < filled)) {
+    while (filled - start >= MAX_CHUNK_BYTES || (isAllRead && start < filled)) {
+      if (end >= until) return chunks
       const length = cutChunk(window, start, filled)
       chunks.push({ hash: sha256(window.subarray(start, start + length)), length })
       start += length
+      end += length
     }
-    if (left === 0) return { list: listOf(chunks), whole: null }
+    if (isAllRead) return chunks
     window.copyWithin(0, start, filled)
     filled -= start
     start = 0
-    const wanted = Math.min(left, WINDOW_BYTES - filled)
-    const count = readFully(fd, window.subarray(filled), null, wanted)
-    left = count < wanted ? 0 : left - count
+    const wanted = Math.min(size - next, WINDOW_BYTES - filled)
+    const count = readFully(fd, window.subarray(filled), next, wanted)
+    next += count
     filled += count
+    isAllRead = count < wanted || next === size
   }
 }
 

@@ -10,6 +10,7 @@ import type {
   ContentPlace,
   DiskStep,
   FolderDisk,
+  HashedBytes,
   HashRequest,
   HashResult,
   Listing,
@@ -177,6 +178,10 @@ class RealFolderDisk implements FolderDisk {
 
   async read(place: ContentPlace, offset: number, length: number, options: Waiting): Promise<Uint8Array | null> {
     return abortable(this.#reads.read(place, offset, length), options.signal)
+  }
+
+  readHashed(place: ContentPlace, offset: number, length: number, options: Waiting): Promise<HashedBytes | null> {
+    return abortable(this.#reads.readHashed(place, offset, length), options.signal)
   }
 
   async space(): Promise<{ free: number; total: number } | null> {

@@ -1,17 +1,20 @@
 // The hash workers: they open and read files themselves, so that no user's bytes but small texts cross threads, and they write and
 // verify what is staged. Nothing here changes a user's file.
 import { closeSync, fstatSync, lstatSync } from 'node:fs'
+import type { ContentList } from '../core/content.ts'
 import { contentOf } from '../core/content-list.ts'
 import { systemCode } from '../core/errors.ts'
 import type { ContentId, Hash } from '../core/ids.ts'
-import type { ContentPlace, HashRequest, Problem } from '../core/ports.ts'
-import { openRegular, readLink, splitPath, Walk } from './beneath.ts'
+import type { HashRequest, Problem } from '../core/ports.ts'
+import { type Directory, openRegular, readLink, splitPath, Walk } from './beneath.ts'
 import { readContent, textOf } from './content-read.ts'
 import { type Envelope, enveloped } from './envelope.ts'
 import type { PackReplies, PackTask } from './pack-work.ts'
 import { packWork } from './pack-work.ts'
+import { type Piece, type ReadTask, readAll } from './piece-reads.ts'
 import { isAbsent, readingProblem } from './problem-of.ts'
-import { type Root, type Source, withSource } from './source.ts'
+import { hashRange, joinRanges, type Range, type RangeChunks } from './range-hash.ts'
+import type { Root } from './source.ts'
 import type { StageReplies, StageTask } from './stage-work.ts'
 import { stageWork } from './stage-work.ts'
 import { isSame, statOf } from './stat.ts'
@@ -24,17 +27,12 @@ const SAYS_NOTHING = new Set(['ELOOP', 'EINVAL', 'ENXIO', 'ROOT_GONE'])
 
 export type HashTask =
   | { readonly do: 'hash'; readonly root: Root; readonly requests: readonly HashRequest[] }
-  | { readonly do: 'read'; readonly root: Root; readonly reads: readonly PieceRead[] }
+  | { readonly do: 'hash-range'; readonly root: Root; readonly request: HashRequest; readonly range: Range }
+  | { readonly do: 'hash-join'; readonly ranges: readonly RangeChunks[] }
+  | ReadTask
   | StageTask
   | VersionTask
   | PackTask
-
-/** A piece of a content to be read from where it lies. */
-export interface PieceRead {
-  readonly place: ContentPlace
-  readonly offset: number
-  readonly length: number
-}
 
 /** A content list without what the main thread can make of the rest itself. */
 export interface PackedList {
@@ -44,13 +42,20 @@ export interface PackedList {
   readonly segments: readonly (readonly [Hash, Uint8Array])[]
 }
 
-export type Hashed =
-  | { readonly ok: true; readonly list: PackedList; readonly text: Uint8Array | null }
-  | { readonly ok: false; readonly problem: Problem }
+export interface Unhashed {
+  readonly ok: false
+  readonly problem: Problem
+}
+
+export type Hashed = { readonly ok: true; readonly list: PackedList; readonly text: Uint8Array | null } | Unhashed
+
+type RangeHashed = { readonly ok: true; readonly chunks: RangeChunks } | Unhashed
 
 export interface HashReplies extends StageReplies, VersionReplies, PackReplies {
   hash: readonly Hashed[]
-  read: readonly (Uint8Array | null)[]
+  'hash-range': RangeHashed
+  'hash-join': PackedList
+  read: readonly (Piece | null)[]
 }
 
 /** The piscina task of this worker. */
@@ -61,14 +66,18 @@ export function hash(task: HashTask): Promise<Envelope<HashReplies[HashTask['do'
 function act(task: HashTask): HashReplies[HashTask['do']] | Movable<HashReplies[HashTask['do']]> {
   switch (task.do) {
     case 'hash': {
-      const results = hashAll(task.root, task.requests)
+      const results = withWalk(task.root, walk => task.requests.map(request => hashOne(walk, request)))
       const buffers = results.flatMap(result =>
         result.ok && result.text !== null && result.text.length > 0 ? [result.text.buffer] : [],
       )
       return new Movable(results, buffers)
     }
+    case 'hash-range':
+      return withWalk(task.root, walk => hashOneRange(walk, task.request, task.range))
+    case 'hash-join':
+      return packed(joinRanges(task.ranges))
     case 'read':
-      return read(task)
+      return readAll(task)
     case 'version-keep':
     case 'version-copy':
     case 'version-stat':
@@ -84,58 +93,40 @@ function act(task: HashTask): HashReplies[HashTask['do']] | Movable<HashReplies[
   }
 }
 
-/** What lies in one file, one after the other, is read through one handle. */
-function read({ root, reads }: HashTask & { do: 'read' }): Movable<(Uint8Array | null)[]> {
-  const found: (Uint8Array | null)[] = []
-  for (let at = 0; at < reads.length; ) {
-    const first = reads[at] as PieceRead
-    let end = at + 1
-    while (end < reads.length && isSamePlace(first.place, (reads[end] as PieceRead).place)) end++
-    found.push(...readPieces(root, first.place, reads.slice(at, end)))
-    at = end
-  }
-  return new Movable(
-    found,
-    found.flatMap(bytes => (bytes === null || bytes.length === 0 ? [] : [bytes.buffer])),
-  )
-}
-
-function readPieces(root: Root, place: ContentPlace, pieces: readonly PieceRead[]): readonly (Uint8Array | null)[] {
-  const none = pieces.map(() => null)
-  try {
-    const read = (source: Source): (Uint8Array | null)[] =>
-      pieces.map(({ offset, length }) =>
-        offset <= source.size ? source.read(offset, Math.min(length, source.size - offset)) : null,
-      )
-    return withSource(root, place, read) ?? none
-  } catch {
-    // The port's answer to "not there as said", whatever the reason; the next scan says why.
-    return none
-  }
-}
-
-/** The same row of the same moment: the very same object, or what says the same of it. */
-function isSamePlace(a: ContentPlace, b: ContentPlace): boolean {
-  if (a.at !== 'file' || b.at !== 'file')
-    return a.at === b.at && a.at !== 'file' && b.at !== 'file' && a.content === b.content
-  return a.path === b.path && a.kind === b.kind && isSame(a.stat, b.stat, 'file')
-}
-
-function hashAll(root: Root, requests: readonly HashRequest[]): Hashed[] {
+function withWalk<T>(root: Root, use: (walk: Walk) => T): T {
   const walk = new Walk(root.path, root.identity)
   try {
-    return requests.map(request => hashOne(walk, request))
+    return use(walk)
   } finally {
     walk.close()
   }
 }
 
 function hashOne(walk: Walk, request: HashRequest): Hashed {
-  const { directory, name } = splitPath(request.path)
-  try {
+  return tried(request, () => {
+    const { directory, name } = splitPath(request.path)
     const parent = walk.open(directory)
-    if (request.kind === 'file') return hashFile(parent, name, request)
-    return hashLink(`${parent.base}/${name}`, () => readLink(parent, name), request)
+    if (request.kind !== 'file') return hashLink(`${parent.base}/${name}`, () => readLink(parent, name), request)
+    return fromFile(parent, name, request, fd => {
+      const { list, whole } = readContent(fd, request.stat.size)
+      return list.size === request.stat.size ? hashed(list, textOf(whole)) : null
+    })
+  })
+}
+
+function hashOneRange(walk: Walk, request: HashRequest, range: Range): RangeHashed {
+  return tried(request, () => {
+    const { directory, name } = splitPath(request.path)
+    return fromFile(walk.open(directory), name, request, fd => {
+      const chunks = hashRange(fd, range, request.stat.size)
+      return chunks === null ? null : { ok: true, chunks }
+    })
+  })
+}
+
+function tried<T>(request: HashRequest, work: () => T): T | Unhashed {
+  try {
+    return work()
   } catch (error) {
     if (isAbsent(error)) return busy(request)
     const problem = readingProblem(error, request.path)
@@ -144,14 +135,19 @@ function hashOne(walk: Walk, request: HashRequest): Hashed {
   }
 }
 
-function hashFile(parent: Parameters<typeof openRegular>[0], name: string, request: HashRequest): Hashed {
+/** `read`: null where the file is shorter than its stat says. */
+function fromFile<T>(
+  parent: Directory,
+  name: string,
+  request: HashRequest,
+  read: (fd: number) => T | null,
+): T | Unhashed {
   const { fd, stats } = openRegular(parent, name)
   try {
     if (!isSame(request.stat, statOf(stats), 'file')) return busy(request)
-    const { list, whole } = readContent(fd, request.stat.size)
+    const result = read(fd)
     const after = statOf(fstatSync(fd, { bigint: true }))
-    if (!isSame(request.stat, after, 'file') || list.size !== request.stat.size) return busy(request)
-    return packed(list, textOf(whole))
+    return result !== null && isSame(request.stat, after, 'file') ? result : busy(request)
   } finally {
     closeSync(fd)
   }
@@ -161,18 +157,18 @@ function hashLink(path: string, target: () => Buffer, request: HashRequest): Has
   if (!isSame(request.stat, statOf(lstatSync(path, { bigint: true })), 'symlink')) return busy(request)
   const list = contentOf(target())
   if (!isSame(request.stat, statOf(lstatSync(path, { bigint: true })), 'symlink')) return busy(request)
-  return packed(list, null)
+  return hashed(list, null)
 }
 
-function packed(list: ReturnType<typeof contentOf>, text: Uint8Array | null): Hashed {
-  return {
-    ok: true,
-    list: { content: list.content, size: list.size, top: list.top, segments: [...list.segments] },
-    text,
-  }
+function hashed(list: ContentList, text: Uint8Array | null): Hashed {
+  return { ok: true, list: packed(list), text }
 }
 
-function busy(request: HashRequest): Hashed {
+function packed({ content, size, top, segments }: ContentList): PackedList {
+  return { content, size, top, segments: [...segments] }
+}
+
+function busy(request: HashRequest): Unhashed {
   const message = 'It changed while it was read: it is read again when it rests.'
   return { ok: false, problem: { code: 'busy', path: request.path, message } }
 }

@@ -4,7 +4,8 @@ import type { Chunk, ContentList } from '../core/content.ts'
 import { isSingle } from '../core/content.ts'
 import { decodeSegment, decodeTop, singleList } from '../core/content-list.ts'
 import type { HashRequest, HashResult, Waiting } from '../core/ports.ts'
-import type { Hashed, PackedList } from './hash-worker.ts'
+import type { Hashed, PackedList, Unhashed } from './hash-worker.ts'
+import { meet, RANGE_BYTES, type Range, type RangeChunks, rangesOf } from './range-hash.ts'
 import type { Root } from './source.ts'
 import type { DiskWorkers } from './workers.ts'
 
@@ -27,7 +28,7 @@ export async function* hashFiles(
     const next = batches.next()
     if (next.done === true) return
     const batch = next.value
-    const promise = workers.hash({ do: 'hash', root, requests: batch }).then(hashed => ({
+    const promise = hashBatch(workers, root, batch, options).then(hashed => ({
       self: batch,
       results: hashed.map((result, index) => unpacked(batch[index] as HashRequest, result)),
     }))
@@ -49,6 +50,44 @@ export async function* hashFiles(
     // What still runs ends by itself; nobody waits for it.
     void Promise.allSettled(running)
   }
+}
+
+async function hashBatch(
+  workers: DiskWorkers,
+  root: Root,
+  batch: readonly HashRequest[],
+  options: Waiting,
+): Promise<readonly Hashed[]> {
+  const [first] = batch
+  if (batch.length === 1 && first?.kind === 'file' && first.stat.size >= 2 * RANGE_BYTES)
+    return [await hashLarge(workers, root, first, options)]
+  return workers.hash({ do: 'hash', root, requests: batch })
+}
+
+/** By all workers at once, and small work between its ranges. */
+async function hashLarge(workers: DiskWorkers, root: Root, request: HashRequest, { signal }: Waiting): Promise<Hashed> {
+  const wanted = rangesOf(request.stat.size)
+  const found: RangeChunks[] = []
+  let failed: Unhashed | null = null
+  const hashRange = async (range: Range, at: number): Promise<void> => {
+    signal.throwIfAborted()
+    const result = await workers.hash({ do: 'hash-range', root, request, range })
+    if (result.ok) found[at] = result.chunks
+    else failed = result
+  }
+  const left = wanted.entries()
+  const work = async (): Promise<void> => {
+    for (const [at, range] of left) if (failed === null) await hashRange(range, at)
+  }
+  await Promise.all(Array.from({ length: workers.hashThreads }, work))
+  for (const [at, { until }] of wanted.entries()) {
+    const [before, range] = [found[at - 1], found[at]]
+    // Zeros, and whatever else repeats itself, may be cut otherwise for ever: it goes on from where the range before ended.
+    if (failed === null && before && range && meet(before, range) === null)
+      await hashRange({ from: before.end, until: Math.max(until, before.end) }, at)
+  }
+  if (failed !== null) return failed
+  return { ok: true, list: await workers.hash({ do: 'hash-join', ranges: found }), text: null }
 }
 
 function* batchesOf(requests: readonly HashRequest[]): Generator<HashRequest[], undefined> {

@@ -11,6 +11,7 @@ import {
   rmdirSync,
   unlinkSync,
   writeSync,
+  writevSync,
 } from 'node:fs'
 import { systemCode } from '../core/errors.ts'
 import { AREA_MODE, PRIVATE_MODE } from './area.ts'
@@ -41,6 +42,16 @@ export function copyHandle(fd: number, to: string): void {
 
 export function writeFully(fd: number, bytes: Uint8Array, at: number): void {
   for (let done = 0; done < bytes.length; ) done += writeSync(fd, bytes, done, bytes.length - done, at + done)
+}
+
+/** One behind the other. */
+export function writeAll(fd: number, pieces: readonly Uint8Array[], at: number): void {
+  let done = writevSync(fd, pieces, at)
+  for (const piece of pieces) {
+    if (done < piece.length) writeFully(fd, piece.subarray(done), at + done)
+    done = Math.max(0, done - piece.length)
+    at += piece.length
+  }
 }
 
 export function isFull(error: unknown): boolean {

@@ -1,7 +1,8 @@
 // Reads of pieces of contents, gathered: what is asked for within one turn of the loop goes to the workers in few messages, because a
 // message and the opening of a file cost more than the reading of a chunk does.
-import type { ContentPlace } from '../core/ports.ts'
-import type { PieceRead } from './hash-worker.ts'
+import type { Hash } from '../core/ids.ts'
+import type { ContentPlace, HashedBytes } from '../core/ports.ts'
+import type { Piece, PieceRead } from './piece-reads.ts'
 import type { Root } from './source.ts'
 import type { DiskWorkers } from './workers.ts'
 
@@ -9,8 +10,9 @@ import type { DiskWorkers } from './workers.ts'
 const MESSAGE_BYTES = 2 * 1024 * 1024
 const MESSAGE_READS = 64
 
-interface Asked extends PieceRead {
-  resolve(bytes: Uint8Array | null): void
+interface Asked {
+  readonly read: PieceRead
+  resolve(piece: Piece | null): void
   reject(error: unknown): void
 }
 
@@ -29,13 +31,23 @@ export class GatheredReads {
   }
 
   /** Fewer bytes where the content ends; null where it is not there as said. */
-  read(place: ContentPlace, offset: number, length: number): Promise<Uint8Array | null> {
+  async read(place: ContentPlace, offset: number, length: number): Promise<Uint8Array | null> {
+    return (await this.#piece({ place, offset, length, hashed: false }))?.bytes ?? null
+  }
+
+  /** With the hash that these bytes have. */
+  async readHashed(place: ContentPlace, offset: number, length: number): Promise<HashedBytes | null> {
+    const piece = await this.#piece({ place, offset, length, hashed: true })
+    return piece && { bytes: piece.bytes, hash: piece.hash as Hash }
+  }
+
+  #piece(read: PieceRead): Promise<Piece | null> {
     return new Promise((resolve, reject) => {
-      if (this.#asked.length === MESSAGE_READS || this.#bytes + length > MESSAGE_BYTES) this.#send()
+      if (this.#asked.length === MESSAGE_READS || this.#bytes + read.length > MESSAGE_BYTES) this.#send()
       // After all that is ready to go on has gone on, and asked for more.
       if (this.#asked.length === 0) process.nextTick(() => this.#send())
-      this.#asked.push({ place, offset, length, resolve, reject })
-      this.#bytes += length
+      this.#asked.push({ read, resolve, reject })
+      this.#bytes += read.length
     })
   }
 
@@ -44,7 +56,7 @@ export class GatheredReads {
     this.#asked = []
     this.#bytes = 0
     if (asked.length === 0) return
-    const reads = asked.map(({ place, offset, length }) => ({ place, offset, length }))
+    const reads = asked.map(({ read }) => read)
     this.#deps.workers.hash({ do: 'read', root: this.#deps.root(), reads }).then(
       found => {
         asked.forEach((each, at) => {

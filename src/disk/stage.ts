@@ -1,14 +1,15 @@
 // The port `Stage` on `.kith/stage`: remembers what is staged and when it was last verified; the workers do the reading and writing.
 import { readdir, unlink } from 'node:fs/promises'
 import type { ContentList } from '../core/content.ts'
-import { isSingle } from '../core/content.ts'
-import { KithError, systemCode } from '../core/errors.ts'
+import { systemCode } from '../core/errors.ts'
 import type { ContentId } from '../core/ids.ts'
 import type { ContentPlace, Stage, StageFile, Waiting } from '../core/ports.ts'
 import { areaPath, contentOfName, PART_SUFFIX, type Seal, STAGE } from './area.ts'
 import { abortable } from './hasher.ts'
+import type { Filled } from './part-work.ts'
 import { reserveRoom } from './room.ts'
 import type { Root } from './source.ts'
+import { DiskStageFile } from './stage-file.ts'
 import type { DiskWorkers } from './workers.ts'
 
 const BATCH_FILES = 256
@@ -79,16 +80,14 @@ export class DiskStage implements Stage {
   async open(list: ContentList, options: Waiting): Promise<StageFile> {
     options.signal.throwIfAborted()
     const { content, size, chunks } = list
-    let have: Uint8Array
-    if (this.has(content)) {
-      have = new Uint8Array(chunks.length).fill(1)
-    } else {
+    let filled: Filled = { right: new Uint8Array(chunks.length).fill(1), seal: null }
+    if (!this.has(content)) {
       await reserveRoom(this.#deps.root().path, size)
-      const task = { do: 'stage-open', root: this.#deps.root(), content, size, chunks } as const
-      have = await abortable(this.#deps.workers.hash(task), options.signal)
+      const task = { do: 'part-open', root: this.#deps.root(), content, size, chunks } as const
+      filled = await abortable(this.#deps.workers.hash(task), options.signal)
     }
     this.#open.set(content, (this.#open.get(content) ?? 0) + 1)
-    return new DiskStageFile(this.#deps, list, have, {
+    return new DiskStageFile(this.#deps, list, filled, {
       isDone: () => this.has(content),
       done: seal => this.#staged.set(content, seal),
       closed: () => this.#closed(content),
@@ -138,100 +137,6 @@ export class DiskStage implements Stage {
       throw error
     }
   }
-}
-
-interface Owner {
-  isDone(): boolean
-  done(seal: Seal): void
-  closed(): void
-}
-
-class DiskStageFile implements StageFile {
-  readonly content: ContentId
-  readonly #deps: Deps
-  readonly #list: ContentList
-  readonly #have: Uint8Array
-  readonly #owner: Owner
-  readonly #offsets: number[] = []
-  #isClosed = false
-
-  constructor(deps: Deps, list: ContentList, have: Uint8Array, owner: Owner) {
-    this.content = list.content
-    this.#deps = deps
-    this.#list = list
-    this.#have = have
-    this.#owner = owner
-    let at = 0
-    for (const chunk of list.chunks) {
-      this.#offsets.push(at)
-      at += chunk.length
-    }
-  }
-
-  missing(): readonly number[] {
-    const missing: number[] = []
-    for (let index = 0; index < this.#have.length; index++) if (this.#have[index] === 0) missing.push(index)
-    return missing
-  }
-
-  async write(chunks: readonly { index: number; bytes: Uint8Array }[], options: Waiting): Promise<readonly number[]> {
-    options.signal.throwIfAborted()
-    const fitting = chunks.filter(({ index, bytes }) => this.#list.chunks[index]?.length === bytes.length)
-    const targets = fitting.map(({ index }) => this.#target(index))
-    const bytes = joined(fitting.map(chunk => chunk.bytes))
-    const task = { do: 'stage-write', root: this.#deps.root(), content: this.content, targets, bytes } as const
-    const good = fitting.length === 0 ? [] : await this.#deps.workers.hash(task, [bytes.buffer])
-    return this.#mark(chunks, new Set(fitting.filter((_, at) => good[at] === true)))
-  }
-
-  async copy(
-    chunks: readonly { index: number; place: ContentPlace; offset: number }[],
-    options: Waiting,
-  ): Promise<readonly number[]> {
-    options.signal.throwIfAborted()
-    const known = chunks.filter(({ index }) => this.#list.chunks[index] !== undefined)
-    const targets = known.map(({ index, place, offset }) => ({ ...this.#target(index), place, offset }))
-    const task = { do: 'stage-copy', root: this.#deps.root(), content: this.content, targets } as const
-    const good = known.length === 0 ? [] : await this.#deps.workers.hash(task)
-    return this.#mark(chunks, new Set(known.filter((_, at) => good[at] === true)))
-  }
-
-  async finish(options: Waiting): Promise<void> {
-    options.signal.throwIfAborted()
-    if (this.#owner.isDone()) return
-    if (this.#have.includes(0)) throw mismatch('it is not complete')
-    const task = { do: 'stage-finish', root: this.#deps.root(), content: this.content } as const
-    const seal = await this.#deps.workers.hash(task)
-    if (seal === null)
-      throw mismatch(isSingle(this.content) ? 'its bytes have another hash' : 'its parts are cut otherwise')
-    this.#owner.done(seal)
-  }
-
-  close(): Promise<void> {
-    if (!this.#isClosed) this.#owner.closed()
-    this.#isClosed = true
-    return Promise.resolve()
-  }
-
-  #target(index: number): { at: number; length: number; hash: ContentList['chunks'][number]['hash'] } {
-    const chunk = this.#list.chunks[index]
-    const at = this.#offsets[index]
-    if (chunk === undefined || at === undefined) throw new RangeError(`no chunk ${index}`)
-    return { at, length: chunk.length, hash: chunk.hash }
-  }
-
-  #mark<T extends { index: number }>(chunks: readonly T[], good: ReadonlySet<T>): number[] {
-    const wrong: number[] = []
-    for (const chunk of chunks) {
-      if (good.has(chunk)) this.#have[chunk.index] = 1
-      else wrong.push(chunk.index)
-    }
-    return wrong
-  }
-}
-
-function mismatch(why: string): KithError {
-  return new KithError('content-mismatch', `A content that was brought together is not what its id says: ${why}.`)
 }
 
 /** In a buffer of its own, to be given away. */

@@ -32,6 +32,15 @@ export interface ContentServerDeps {
   sharedWith(folder: FolderId, device: DeviceId): SharedFolder | undefined
 }
 
+/** A request for chunks that is being answered, or comes next. */
+interface Pull {
+  readonly id: number
+  readonly count: number
+  readonly first: Promise<(Uint8Array | null)[]>
+  /** READ_AHEAD of them, from there on. */
+  readonly readFrom: (at: number) => Promise<(Uint8Array | null)[]>
+}
+
 type Request = Extract<SyncMessage, { type: 'get' | 'top' }>
 
 export class ContentServer {
@@ -46,37 +55,42 @@ export class ContentServer {
     return new AnswerDesk(peer, (request, blob) => this.#answer(request, blob, peer))
   }
 
-  /** Answers one content stream until the peer ends it. Rejects where it breaks. */
+  /** Answers one content stream until the peer ends it. Rejects where it breaks. While one request is answered, the next is being read. */
   async stream(stream: SafeStream, device: DeviceId, options: Waiting): Promise<void> {
     const reader = new FrameReader(stream)
-    for (;;) {
-      const frame = await reader.next(options)
-      if (frame === null) return
-      const message = parseContent(frame)
-      if ('unknown' in message || message.type !== 'pull') throw broken('no request for chunks')
-      const hashes = keysOf<Hash>(onlyBlob(frame.blobs), HASH_BYTES)
-      await this.#pull(message.id, message.folder, hashes, stream, device, options)
+    let next = this.#begin(reader, device, options)
+    try {
+      for (let pull = await next; pull !== null; pull = await next) {
+        next = this.#begin(reader, device, options)
+        await this.#answerPull(pull, stream, options)
+      }
+    } finally {
+      // What broke the answer breaks the reading too; nobody waits for that any more.
+      void Promise.allSettled([next])
     }
   }
 
-  async #pull(
-    id: number,
-    folder: FolderId,
-    hashes: readonly Hash[],
-    stream: SafeStream,
-    device: DeviceId,
-    options: Waiting,
-  ): Promise<void> {
+  /** The next request of a stream, its first chunks being read; null where the peer ended it. */
+  async #begin(reader: FrameReader, device: DeviceId, options: Waiting): Promise<Pull | null> {
+    const frame = await reader.next(options)
+    if (frame === null) return null
+    const message = parseContent(frame)
+    if ('unknown' in message || message.type !== 'pull') throw broken('no request for chunks')
+    const hashes = keysOf<Hash>(onlyBlob(frame.blobs), HASH_BYTES)
     const read = (hash: Hash): Promise<Uint8Array | null> =>
-      this.#item(folder, device, shared => shared.readChunk(hash, options))
+      this.#item(message.folder, device, shared => shared.readChunk(hash, options))
     const readFrom = (at: number): Promise<(Uint8Array | null)[]> =>
       Promise.all(hashes.slice(at, at + READ_AHEAD).map(read))
-    let ahead = readFrom(0)
+    return { id: message.id, count: hashes.length, first: readFrom(0), readFrom }
+  }
+
+  async #answerPull({ id, count, first, readFrom }: Pull, stream: SafeStream, options: Waiting): Promise<void> {
+    let ahead = first
     let chunks: (Uint8Array | null)[] = []
     let has: boolean[] = []
     let blobs: Uint8Array[] = []
     let bytes = 0
-    for (let at = 0; at < hashes.length; at++) {
+    for (let at = 0; at < count; at++) {
       if (at % READ_AHEAD === 0) {
         chunks = await ahead
         ahead = readFrom(at + READ_AHEAD)
@@ -85,7 +99,7 @@ export class ContentServer {
       has.push(chunk !== null)
       if (chunk !== null) blobs.push(chunk)
       bytes += chunk?.byteLength ?? 0
-      if (bytes < WRITE_BYTES && at < hashes.length - 1) continue
+      if (bytes < WRITE_BYTES && at < count - 1) continue
       const answer = frameOf({ message: { type: 'items', id, has }, blobs })
       await stream.write(await encodeFrame(answer, { compress: false }), options)
       has = []

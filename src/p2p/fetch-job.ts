@@ -93,8 +93,10 @@ export class FetchJob<K extends string> {
         signal.throwIfAborted()
         const item = this.#ready.shift()
         if (item !== undefined) {
+          // Whoever takes the bytes may give them away.
+          const { byteLength } = item.bytes
           yield item
-          this.#readyBytes -= item.bytes.byteLength
+          this.#readyBytes -= byteLength
           this.pump()
           continue
         }

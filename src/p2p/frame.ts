@@ -16,6 +16,8 @@ const COMPRESS_ABOVE_BYTES = 1024
 const SAMPLE_BYTES = 64 * 1024
 /** Pieces are joined up to this size. */
 const WRITE_BYTES = 256 * 1024
+/** Blobs from this size on have a buffer of their own. */
+const OWN_BUFFER_BYTES = 16 * 1024
 /** What compression must leave at most, as a part of the raw size. */
 const WORTH_IT = 0.95
 
@@ -83,9 +85,28 @@ export class FrameReader {
     const flags = start[4] ?? 0
     if (length > MAX_FRAME_BYTES) throw broken(`a frame of ${length} bytes`)
     if ((flags & ~COMPRESSED) !== 0) throw broken(`frame flags ${flags}`)
-    const payload = await this.#take(length, options)
-    if (payload === null) throw cut()
-    return decodePayload((flags & COMPRESSED) === 0 ? payload : await unpacked(payload))
+    if ((flags & COMPRESSED) !== 0) return decodePayload(await unpacked(await this.#rest(length, options)))
+    if (length < 4) throw broken('a frame without a header')
+    const headerBytes = headerLength(await this.#rest(4, options), length)
+    const header = decodeHeader(await this.#rest(headerBytes, options))
+    const room = length - 4 - headerBytes
+    checkSizes(header.sizes, room)
+    return { type: header.type, fields: header.fields, blobs: await this.#blobs(header.sizes, room, options) }
+  }
+
+  /** Large ones fill a buffer each, so that they can be given to another thread; small ones share one. */
+  async #blobs(sizes: readonly number[], room: number, options: Waiting): Promise<Uint8Array[]> {
+    if (!sizes.some(size => size >= OWN_BUFFER_BYTES)) return split(await this.#rest(room, options), sizes)
+    const blobs: Uint8Array[] = []
+    for (const size of sizes) blobs.push(await this.#rest(size, options))
+    return blobs
+  }
+
+  /** In the middle of a frame. */
+  async #rest(bytes: number, options: Waiting): Promise<Uint8Array> {
+    const taken = await this.#take(bytes, options)
+    if (taken === null) throw cut()
+    return taken
   }
 
   /** Exactly `bytes` of the stream, copied together; null where it ended before the first. */
@@ -100,7 +121,7 @@ export class FrameReader {
       this.#have += piece.byteLength
     }
     // Allocated only once the bytes are there: a length alone costs nothing.
-    const out = new Uint8Array(bytes)
+    const out = new Uint8Array(Buffer.allocUnsafeSlow(bytes).buffer)
     let at = 0
     while (at < bytes) {
       const piece = this.#pieces[0]
@@ -126,32 +147,51 @@ function cut(): KithError {
 
 function decodePayload(payload: Uint8Array): Frame {
   if (payload.byteLength < 4) throw broken('a frame without a header')
-  const headerBytes = view(payload).getUint32(0)
-  if (headerBytes > MAX_HEADER_BYTES || headerBytes > payload.byteLength - 4)
-    throw broken('a header longer than allowed')
+  const headerBytes = headerLength(payload, payload.byteLength)
+  const { type, fields, sizes } = decodeHeader(payload.subarray(4, 4 + headerBytes))
+  const rest = payload.subarray(4 + headerBytes)
+  checkSizes(sizes, rest.byteLength)
+  return { type, fields, blobs: split(rest, sizes) }
+}
+
+/** As its first four bytes say, of a payload of so many bytes. */
+function headerLength(start: Uint8Array, payloadBytes: number): number {
+  const bytes = view(start).getUint32(0)
+  if (bytes > MAX_HEADER_BYTES || bytes > payloadBytes - 4) throw broken('a header longer than allowed')
+  return bytes
+}
+
+function decodeHeader(bytes: Uint8Array): { type: string; fields: unknown; sizes: readonly number[] } {
   let header: unknown
   try {
-    header = decode(payload.subarray(4, 4 + headerBytes), STRICT)
+    header = decode(bytes, STRICT)
   } catch (cause) {
     throw new KithError('peer-protocol', broken('a malformed header').message, { cause })
   }
   if (!Array.isArray(header) || header.length < 3) throw broken('a header of another shape')
   const [type, fields, sizes] = header as [unknown, unknown, unknown]
   if (typeof type !== 'string' || type.length > 64 || !Array.isArray(sizes)) throw broken('a header of another shape')
-  return { type, fields, blobs: blobsOf(payload, 4 + headerBytes, sizes) }
+  const isSize = (size: unknown): size is number => Number.isSafeInteger(size) && (size as number) >= 0
+  if (!sizes.every(isSize)) throw broken('a blob size that is no size')
+  return { type, fields, sizes }
 }
 
-function blobsOf(payload: Uint8Array, start: number, sizes: readonly unknown[]): Uint8Array[] {
-  const blobs: Uint8Array[] = []
-  let at = start
+/** Together exactly the room behind the header. */
+function checkSizes(sizes: readonly number[], room: number): void {
+  let left = room
   for (const size of sizes) {
-    if (typeof size !== 'number' || !Number.isSafeInteger(size) || size < 0) throw broken('a blob size that is no size')
-    if (size > payload.byteLength - at) throw broken('blobs longer than their frame')
-    blobs.push(payload.subarray(at, at + size))
-    at += size
+    if (size > left) throw broken('blobs longer than their frame')
+    left -= size
   }
-  if (at !== payload.byteLength) throw broken('bytes that belong to nothing')
-  return blobs
+  if (left !== 0) throw broken('bytes that belong to nothing')
+}
+
+function split(bytes: Uint8Array, sizes: readonly number[]): Uint8Array[] {
+  let at = 0
+  return sizes.map(size => {
+    at += size
+    return bytes.subarray(at - size, at)
+  })
 }
 
 async function compressed(payload: Buffer): Promise<Uint8Array | null> {

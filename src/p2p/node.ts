@@ -3,7 +3,6 @@
 import './polyfill.ts'
 import { createCipheriv, getCiphers } from 'node:crypto'
 import { createServer } from 'node:net'
-import { noise } from '@chainsafe/libp2p-noise'
 import { yamux } from '@chainsafe/libp2p-yamux'
 import type { Connection, ConnectionGater, Ed25519PrivateKey } from '@libp2p/interface'
 import { tcp } from '@libp2p/tcp'
@@ -13,6 +12,7 @@ import { createLibp2p } from 'libp2p'
 import { KithError } from '../core/errors.ts'
 import type { DeviceId } from '../core/ids.ts'
 import type { Waiting } from '../core/ports.ts'
+import { leanNoise } from './lean-noise.ts'
 import { writingWhole } from './whole-writes.ts'
 
 const MIB = 1024 * 1024
@@ -63,7 +63,7 @@ async function create(deps: NodeDeps, listen: readonly string[]): Promise<Libp2p
     nodeInfo: { name: 'kith', version: '1', userAgent: 'kith' },
     addresses: { listen: [...listen] },
     transports: [writingWhole(tcp())],
-    connectionEncrypters: [noise()],
+    connectionEncrypters: [leanNoise()],
     streamMuxers: [
       yamux({
         // The read buffer must hold more than a full window, or a late reader resets the stream.

@@ -5,6 +5,7 @@
 import type { Stream } from '@libp2p/interface'
 import { KithError } from '../core/errors.ts'
 import type { Waiting } from '../core/ports.ts'
+import { litter } from './litter.ts'
 
 /** Above this many unread bytes the sender is paused, below the lower one it goes on. */
 const PAUSE_ABOVE_BYTES = 1024 * 1024
@@ -80,15 +81,18 @@ export class SafeStream {
   /** Sends the pieces as one; resolves when the stream holds none of it any more. The bytes must never be changed afterwards. */
   async write(pieces: readonly Uint8Array[], options: Waiting): Promise<void> {
     options.signal.throwIfAborted()
+    let passed = 0
     try {
       for (const piece of pieces) {
         this.#meter.bytesOut += piece.byteLength
+        passed += piece.byteLength
         this.#stream.send(piece)
       }
     } catch (error) {
       throw gone(error)
     }
     if (this.#stream.writeBufferLength > 0) await this.#flushed(options.signal)
+    litter(passed)
   }
 
   /** Ends our side after what was written. */
@@ -113,6 +117,7 @@ export class SafeStream {
       this.#head = 0
     }
     this.#unread -= piece.byteLength
+    litter(piece.byteLength)
     if (this.#unread < RESUME_BELOW_BYTES) this.#resume()
     return piece
   }

@@ -10,7 +10,9 @@ import type { ContentPlace, FolderDisk, FolderNetwork, FolderStore, StageFile, W
 import type { RowTable } from '../core/rows.ts'
 
 /** Chunks are verified and written in pieces of this many bytes. */
-const WRITE_PIECE_BYTES = 4 * 1024 * 1024
+const PIECE_BYTES = 2 * 1024 * 1024
+/** So many pieces may be on their way to the disk while the next arrives. */
+const PIECES_BEHIND = 2
 
 export interface BringDeps {
   readonly disk: FolderDisk
@@ -65,8 +67,13 @@ export async function fetchLarge(
   if (list === null) return null
   const file = await deps.disk.stage.open(list, options)
   try {
-    await copyChunks(deps, file, list, options)
-    await fetchChunks(file, list, network, isWanted, options)
+    const copies = copiesOf(deps, file, list)
+    const here = new Set(copies.map(({ index }) => index))
+    const transfer = { file, list, network, isWanted }
+    const elsewhere = file.missing().filter(index => !here.has(index))
+    await all([copyChunks(file, list, copies, options), fetchChunks(transfer, elsewhere, options)])
+    const notHere = file.missing().filter(index => here.has(index))
+    if (isWanted()) await fetchChunks(transfer, notHere, options)
     if (file.missing().length > 0) return null
     await file.finish(options)
     return list
@@ -98,9 +105,15 @@ function* placesOf(deps: BringDeps, content: ContentId): Iterable<ContentPlace> 
   if (deps.disk.hasVersion(content)) yield { at: 'version', content }
 }
 
+interface Copy {
+  readonly index: number
+  readonly place: ContentPlace
+  readonly offset: number
+}
+
 /** Chunks that lie in other contents on this device: an insert or append sends almost nothing. */
-async function copyChunks(deps: BringDeps, file: StageFile, list: ContentList, options: Waiting): Promise<void> {
-  const copies: { index: number; place: ContentPlace; offset: number }[] = []
+function copiesOf(deps: BringDeps, file: StageFile, list: ContentList): Copy[] {
+  const copies: Copy[] = []
   const places = new Map<ContentId, ContentPlace | null>()
   for (const index of file.missing()) {
     const chunk = list.chunks[index]
@@ -113,18 +126,43 @@ async function copyChunks(deps: BringDeps, file: StageFile, list: ContentList, o
     }
     if (place !== null) copies.push({ index, place, offset: known.offset })
   }
-  if (copies.length > 0) await file.copy(copies, options)
+  return copies
+}
+
+/** In pieces, so that what arrives meanwhile is written between them. */
+async function copyChunks(
+  file: StageFile,
+  list: ContentList,
+  copies: readonly Copy[],
+  options: Waiting,
+): Promise<void> {
+  let piece: Copy[] = []
+  let size = 0
+  for (const copy of copies) {
+    piece.push(copy)
+    size += list.chunks[copy.index]?.length ?? 0
+    if (size < PIECE_BYTES) continue
+    await file.copy(piece, options)
+    piece = []
+    size = 0
+  }
+  if (piece.length > 0) await file.copy(piece, options)
+}
+
+interface Transfer {
+  readonly file: StageFile
+  readonly list: ContentList
+  readonly network: FolderNetwork
+  readonly isWanted: () => boolean
 }
 
 async function fetchChunks(
-  file: StageFile,
-  list: ContentList,
-  network: FolderNetwork,
-  isWanted: () => boolean,
+  { file, list, network, isWanted }: Transfer,
+  missing: readonly number[],
   options: Waiting,
 ): Promise<void> {
   const indexes = new Map<Hash, number[]>()
-  for (const index of file.missing()) {
+  for (const index of missing) {
     const chunk = list.chunks[index]
     if (chunk === undefined) continue
     const at = indexes.get(chunk.hash)
@@ -133,27 +171,66 @@ async function fetchChunks(
   }
   const chunks = [...indexes.values()].flatMap(([first]) => (first === undefined ? [] : (list.chunks[first] ?? [])))
   if (chunks.length === 0) return
-  let piece: { index: number; bytes: Uint8Array }[] = []
-  let from = new Map<number, DeviceId>()
+  const behind = new Behind()
+  let piece: Arrived[] = []
   let size = 0
   const flush = async (): Promise<void> => {
-    if (piece.length === 0) return
-    for (const index of await file.write(piece, options)) {
-      const device = from.get(index)
-      if (device !== undefined) network.reportBad(device)
-    }
+    const arrived = piece
     piece = []
-    from = new Map()
     size = 0
+    if (arrived.length > 0) await behind.add(writePiece(file, network, arrived, options))
   }
-  for await (const { hash, bytes, from: device } of network.fetchChunks(list.content, chunks, options)) {
-    for (const index of indexes.get(hash) ?? []) {
-      piece.push({ index, bytes })
-      from.set(index, device)
+  try {
+    for await (const { hash, bytes, from } of network.fetchChunks(list.content, chunks, options)) {
+      for (const index of indexes.get(hash) ?? []) piece.push({ index, bytes, from })
+      size += bytes.byteLength
+      if (size >= PIECE_BYTES) await flush()
+      if (!isWanted()) return // superseded meanwhile; what is there is kept for a resume until the sweep
     }
-    size += bytes.byteLength
-    if (size >= WRITE_PIECE_BYTES) await flush()
-    if (!isWanted()) return // superseded meanwhile; what is there is kept for a resume until the sweep
+    await flush()
+  } finally {
+    await behind.ended()
   }
-  await flush()
+}
+
+interface Arrived {
+  readonly index: number
+  readonly bytes: Uint8Array
+  readonly from: DeviceId
+}
+
+async function writePiece(
+  file: StageFile,
+  network: FolderNetwork,
+  arrived: readonly Arrived[],
+  options: Waiting,
+): Promise<void> {
+  const inOrder = [...arrived].sort((a, b) => a.index - b.index)
+  const wrong = new Set(await file.write(inOrder, options))
+  for (const { index, from } of arrived) if (wrong.has(index)) network.reportBad(from)
+}
+
+/** Work that goes on behind its caller's back, a bounded amount of it; its failures come with the next that is added, or at the end. */
+class Behind {
+  readonly #running: Promise<PromiseSettledResult<void>>[] = []
+
+  async add(work: Promise<void>): Promise<void> {
+    this.#running.push(Promise.allSettled([work]).then(([result]) => result))
+    const oldest = this.#running.length > PIECES_BEHIND ? await this.#running.shift() : undefined
+    if (oldest?.status === 'rejected') throw oldest.reason
+  }
+
+  ended(): Promise<void> {
+    return all(this.#running.splice(0).map(throwIfRejected))
+  }
+}
+
+async function throwIfRejected(settled: Promise<PromiseSettledResult<void>>): Promise<void> {
+  const result = await settled
+  if (result.status === 'rejected') throw result.reason
+}
+
+/** Ends when all have ended; rejects as the first that did. */
+async function all(works: readonly Promise<void>[]): Promise<void> {
+  for (const result of await Promise.allSettled(works)) if (result.status === 'rejected') throw result.reason
 }

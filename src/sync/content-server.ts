@@ -2,10 +2,10 @@
 // Sender and receiver verify every byte; nothing here trusts a hash that somebody sent. A file that no longer is what its row says is told of:
 // others would wait for ever for a content that was overwritten or deleted while no watcher saw it.
 
-import { isSingle, MAX_CHUNK_BYTES, singleContent } from '../core/content.ts'
-import { decodeTop, matches, sha256 } from '../core/content-list.ts'
+import { isSingle, MAX_CHUNK_BYTES, singleContent, singleHash } from '../core/content.ts'
+import { decodeTop, matches } from '../core/content-list.ts'
 import type { ContentId, Hash, RowId } from '../core/ids.ts'
-import type { ContentPlace, FolderDisk, FolderStore, Waiting } from '../core/ports.ts'
+import type { ContentPlace, FolderDisk, FolderStore, HashedBytes, Waiting } from '../core/ports.ts'
 import type { RowTable } from '../core/rows.ts'
 
 export interface ContentServerDeps {
@@ -44,8 +44,8 @@ export class ContentServer {
 
   async readWhole(content: ContentId, options: Waiting): Promise<Uint8Array | null> {
     for (const located of this.#places(content)) {
-      const bytes = await this.#read(located, 0, Math.min(located.size, MAX_CHUNK_BYTES), options)
-      if (bytes !== null && this.#isSound(located, matches(content, bytes))) return bytes
+      const found = await this.#read(located, 0, Math.min(located.size, MAX_CHUNK_BYTES), options)
+      if (found !== null && this.#isSound(located, isOf(content, found))) return found.bytes
     }
     const base = await this.#deps.store.base(content)
     return base !== null && base.byteLength <= MAX_CHUNK_BYTES ? base : null
@@ -65,8 +65,8 @@ export class ContentServer {
   async readChunk(hash: Hash, options: Waiting): Promise<Uint8Array | null> {
     const single = singleContent(hash)
     for (const located of this.#places(single)) {
-      const bytes = await this.#read(located, 0, Math.min(located.size, MAX_CHUNK_BYTES), options)
-      if (bytes !== null && this.#isSound(located, sha256(bytes) === hash)) return bytes
+      const found = await this.#read(located, 0, Math.min(located.size, MAX_CHUNK_BYTES), options)
+      if (found !== null && this.#isSound(located, found.hash === hash)) return found.bytes
     }
     const known = this.#deps.store.chunk(hash)
     if (known === null) return null
@@ -75,8 +75,8 @@ export class ContentServer {
 
   async #readAt(hash: Hash, { content, offset, length }: ChunkPlace, options: Waiting): Promise<Uint8Array | null> {
     for (const located of this.#places(content)) {
-      const bytes = await this.#read(located, offset, length, options)
-      if (bytes !== null && bytes.byteLength === length && this.#isSound(located, sha256(bytes) === hash)) return bytes
+      const found = await this.#read(located, offset, length, options)
+      if (found?.bytes.byteLength === length && this.#isSound(located, found.hash === hash)) return found.bytes
     }
     const base = await this.#deps.store.base(content)
     return base?.subarray(offset, offset + length) ?? null
@@ -127,11 +127,11 @@ export class ContentServer {
     return sound
   }
 
-  async #read({ place }: Located, offset: number, length: number, options: Waiting): Promise<Uint8Array | null> {
-    const bytes = await this.#deps.disk.read(place, offset, length, options)
-    if (bytes === null && place.at === 'file') this.#deps.onStale(place.path)
-    if (bytes !== null && place.at === 'version') this.#deps.onServed(place.content)
-    return bytes
+  async #read({ place }: Located, offset: number, length: number, options: Waiting): Promise<HashedBytes | null> {
+    const found = await this.#deps.disk.readHashed(place, offset, length, options)
+    if (found === null && place.at === 'file') this.#deps.onStale(place.path)
+    if (found !== null && place.at === 'version') this.#deps.onServed(place.content)
+    return found
   }
 
   *#places(content: ContentId): Iterable<Located> {
@@ -146,4 +146,8 @@ export class ContentServer {
     if (this.#deps.disk.stage.has(content))
       yield { place: { at: 'stage', content }, row: null, size: Number.MAX_SAFE_INTEGER }
   }
+}
+
+function isOf(content: ContentId, { bytes, hash }: HashedBytes): boolean {
+  return isSingle(content) ? hash === singleHash(content) : matches(content, bytes)
 }

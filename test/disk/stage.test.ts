@@ -1,6 +1,6 @@
 // Staging beyond the contract: resuming what a crash tore, holes, full disks, lists that no honest device makes.
 import { spawnSync } from 'node:child_process'
-import { lstatSync, openSync, readdirSync, rmSync, symlinkSync, writeFileSync, writeSync } from 'node:fs'
+import { lstatSync, openSync, readdirSync, rmSync, symlinkSync, utimesSync, writeFileSync, writeSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { expect } from 'chai'
 import type { ContentList } from '../../src/core/content.ts'
@@ -10,6 +10,8 @@ import type { ContentId } from '../../src/core/ids.ts'
 import type { FolderDisk, StageFile } from '../../src/core/ports.ts'
 import { areaPath, contentName } from '../../src/disk/area.ts'
 import { openFolderDisk } from '../../src/disk/folder-disk.ts'
+import type { HashTask } from '../../src/disk/hash-worker.ts'
+import { DiskStage } from '../../src/disk/stage.ts'
 import { DiskWorkers } from '../../src/disk/workers.ts'
 import { DEVICE, FOLDER, RealPerson, silent, temporaryRoot } from './real-person.ts'
 
@@ -126,8 +128,31 @@ describe('disk/stage', () => {
     const file = await disk.stage.open(list, waiting)
     await file.write(partsOf(list, bytes), waiting)
     writeSync(openSync(partPath(list), 'r+'), Buffer.from('X'), 0, 1, 299_999)
+    // Some file systems tell the times of two writes apart only after milliseconds.
+    utimesSync(partPath(list), 1, 1)
     expect(await codeOf(file.finish(waiting))).to.equal('content-mismatch')
     await file.close()
+  })
+
+  it('makes durable what is there while more arrives, and is not whole where that failed', async () => {
+    const failing = Object.assign(Object.create(workers) as DiskWorkers, {
+      hash: (task: HashTask, given?: ArrayBuffer[]) =>
+        task.do === 'part-sync' ? Promise.reject(new Error('the disk is broken')) : workers.hash(task, given),
+    })
+    const bytes = Buffer.alloc(65 << 20)
+    const list = contentOf(bytes)
+    for (const [used, code] of [
+      [failing, 'Error: the disk is broken'],
+      [workers, 'none'],
+    ] as const) {
+      const stage = new DiskStage({ workers: used, root: () => ({ path: root, identity: null }) })
+      const file = await stage.open(list, waiting)
+      await file.write(partsOf(list, bytes), waiting)
+      expect(await codeOf(file.finish(waiting))).to.equal(code)
+      expect(stage.has(list.content)).to.equal(code === 'none')
+      await file.close()
+      rmSync(partPath(list), { force: true })
+    }
   })
 
   it('answers for chunks that it does not know, and for sources that are gone', async () => {

@@ -1,12 +1,13 @@
 // The port FolderDisk on a volume in memory: one process's view of it. Every wait passes through `pause`, so that a simulation can
 // let others act in between, or let the process die there.
-import { contentOf, matches } from '../../src/core/content-list.ts'
+import { contentOf, matches, sha256 } from '../../src/core/content-list.ts'
 import type { ContentId } from '../../src/core/ids.ts'
 import type { JournalEntry } from '../../src/core/past.ts'
 import type {
   ContentPlace,
   DiskStep,
   FolderDisk,
+  HashedBytes,
   HashRequest,
   HashResult,
   JournalCopy,
@@ -153,6 +154,11 @@ export class MemoryDisk implements FolderDisk {
     await this.#pause('read')
     options.signal.throwIfAborted()
     return this.#readNow(place, offset, length)
+  }
+
+  async readHashed(place: ContentPlace, offset: number, length: number, options: Waiting): Promise<HashedBytes | null> {
+    const bytes = await this.read(place, offset, length, options)
+    return bytes && { bytes, hash: sha256(bytes) }
   }
 
   async space(): Promise<{ free: number; total: number } | null> {
