@@ -330,7 +330,7 @@ export class Cycle {
     const merging = await this.#merger.run(this.#nodes, options)
     for (const node of merging.released) this.#nodes.add(node)
     this.#takeChanges()
-    for (const directory of this.#wants.forgetMerged(tree)) this.#directories.add(directory)
+    for (const directory of this.#wants.forgetMerged(this.replica.tree)) this.#directories.add(directory)
     const directories = this.#directories
     const nodes = this.#nodes
     const compares = directories.size + nodes.size > 0
