@@ -11,7 +11,7 @@ import type { Row } from '../core/rows.ts'
 import { type AdoptDeps, adopt } from './adopt.ts'
 import type { Intents } from './intents.ts'
 import type { Found, FoundRow, LocalChanges } from './local-changes.ts'
-import { isRacy, parentPath, sameStat } from './local-changes.ts'
+import { isRacy, parentPath, sameObject, sameStat } from './local-changes.ts'
 import { standing, transition } from './standing.ts'
 import type { Tree } from './tree.ts'
 
@@ -454,18 +454,19 @@ class PublishRun {
     const lostBy = new Map<ContentId, Row[]>()
     for (const row of lost.values())
       if (row.kind !== 'directory' && row.size > 0) lostBy.set(row.content, [...(lostBy.get(row.content) ?? []), row])
+    const lostByInode = new Map([...lost.values()].map(row => [row.stat.ino, row]))
     for (const { found, hashed } of piece) {
       if (this.#options.outdated()) {
         this.#askAgain(found.parent, 0)
         continue
       }
       this.#deps.onHashed(found.observed.stat)
-      if (found.row !== null) this.#edit(found, found.row, hashed)
+      if (found.row !== null) this.#edit(found, found.row, hashed, lostByInode)
       else this.#create(found, hashed, lostBy, lost, held)
     }
   }
 
-  #edit(found: Found, before: Row, hashed: Hashed): void {
+  #edit(found: Found, before: Row, hashed: Hashed, lostByInode: ReadonlyMap<number, Row>): void {
     const row = this.#deps.rows.get(before.id)
     // It was removed or changed hands meanwhile (a settled copy keeps its id, so this is rare): look again.
     if (row === undefined || row.kind !== found.observed.kind) return this.#askAgain(found.parent, 0)
@@ -478,7 +479,7 @@ class PublishRun {
     const parent = this.#deps.rows.get(row.parent)
     const was = standing(this.#deps.rows, row)
     const adopted =
-      parent && (this.#brought(found, row, parent, facts) ?? this.#adopt(row, parent, found.observed, facts))
+      parent && (this.#brought(found, row, parent, facts) ?? this.#agree(found, row, parent, facts, lostByInode))
     const now = adopted ?? this.#deps.tree.edit(row, facts, found.observed.stat)
     this.#keep(now, hashed)
     if (adopted === undefined) this.#note('edited', now, was)
@@ -532,6 +533,22 @@ class PublishRun {
     const action = row === null ? 'created' : facts === null ? 'moved' : 'edited'
     this.#noted.push(...this.#entry(action, brought, was, this.#deps.authorOf(brought)))
     return brought
+  }
+
+  /**
+   * None where a person moved it here over what the row says: that is theirs, though the same may have come from elsewhere by now. Whoever wrote
+   * it there may have moved it on, and then it would be gone from both names.
+   */
+  #agree(
+    { observed }: Found,
+    row: Row,
+    parent: Row,
+    facts: Facts,
+    lostByInode: ReadonlyMap<number, Row>,
+  ): Row | undefined {
+    const moved = lostByInode.get(observed.stat.ino)
+    if (moved !== undefined && sameObject(moved.stat, observed.stat)) return undefined
+    return this.#adopt(row, parent, observed, facts)
   }
 
   /** Agreement with what the tree shows, if it is that: noted in the journal, but nobody did anything. */

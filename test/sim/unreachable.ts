@@ -188,7 +188,7 @@ export const UNREACHABLE: readonly Unreachable[] = [
   {
     file: 'src/sync/publisher.ts',
     what: '&& 1',
-    line: 'parent && (this.#brought(found, row, parent, facts) ?? this.#adopt(row, parent, found.observed, facts))',
+    line: 'parent && (this.#brought(found, row, parent, facts) ?? this.#agree(found, row, parent, facts, lostByInode))',
     why: "a row's directory has a row",
   },
   {
