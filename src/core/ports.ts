@@ -319,7 +319,7 @@ export interface PastQuery {
  * `sweep`: versions marked to go and the clock of retention; `verify`: how far and what was found; `peers`: when each was last in sync;
  * `restored`: nodes that were brought back and that the disk does not show yet; `copy`: whether the journal began with what its copy had.
  */
-export type NoteName = 'sweep' | 'verify' | 'peers' | 'restored' | 'copy'
+export type NoteName = 'sweep' | 'verify' | 'peers' | 'restored' | 'copy' | 'compared'
 
 /** What a step is about to make of the disk. */
 export interface Intent {
