@@ -168,13 +168,13 @@ export interface Watch {
   close(): Promise<void>
 }
 
-/** One content being brought to this device, in `.kith/stage`. Resumable: after a restart `missing` says what is still to come. */
 /** Bytes as they were read, and their SHA-256. */
 export interface HashedBytes {
   readonly bytes: Uint8Array
   readonly hash: Hash
 }
 
+/** One content being brought to this device, in `.kith/stage`. Resumable: after a restart `missing` says what is still to come. */
 export interface StageFile {
   readonly content: ContentId
   /** Indexes into `list.chunks` not yet there. */
@@ -329,9 +329,10 @@ export interface PastQuery {
 
 /**
  * `sweep`: versions marked to go and the clock of retention; `verify`: how far and what was found; `peers`: when each was last in sync;
- * `restored`: nodes that were brought back and that the disk does not show yet; `copy`: whether the journal began with what its copy had.
+ * `restored`: nodes that were brought back and that the disk does not show yet; `copy`: whether the journal began with what its copy had;
+ * `compared`: at the last stop every row said what the tree showed; `brake`: whose deletions are held.
  */
-export type NoteName = 'sweep' | 'verify' | 'peers' | 'restored' | 'copy' | 'brake'
+export type NoteName = 'sweep' | 'verify' | 'peers' | 'restored' | 'copy' | 'compared' | 'brake'
 
 /** What a step is about to make of the disk. */
 export interface Intent {

@@ -94,9 +94,10 @@ export class SharedTree {
       throw new KithError('database-corrupt', 'The stored history of this folder is damaged.', { cause })
     }
     this.#docs.setActor(this.#options.actor)
-    for (const slot of this.#index.slots()) {
-      this.#clock.observe(this.#index.state(slot.id)?.context.get(this.#options.actor) ?? 0)
-    }
+    // Nobody writes before they are registered.
+    if (this.#index.actors.has(this.#options.actor))
+      for (const slot of this.#index.slots())
+        this.#clock.observe(this.#index.state(slot.id)?.context.get(this.#options.actor) ?? 0)
     this.#projection.rebuild()
     this.#projection.takeChanges()
   }

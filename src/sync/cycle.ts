@@ -185,7 +185,7 @@ export class Cycle {
       emit,
     })
     this.#observer.suspectNewest(rows, deps.lastStored)
-    this.compareAll()
+    if (!replica.wasCompared) this.compareAll()
   }
 
   get wants(): ReadonlyMap<ContentId, Want> {
@@ -216,6 +216,13 @@ export class Cycle {
   /** So is something that is not only tried again later: what was refused may be refused for long, by a full disk for one. */
   get busy(): boolean {
     return this.#directories.size > 0 || this.#nodes.size > 0
+  }
+
+  /** Every row says what the tree shows, and nothing is left to be done or waited for. */
+  get isThrough(): boolean {
+    if (this.replica.pulling || this.replica.rejoining) return false
+    const waits = this.#allWants.size + this.#left.length + this.#doubted.size
+    return waits === 0 && !this.unfinished && this.#merger.nextDueMs() === null
   }
 
   /** ms until a refused step is to be tried again, or a file waits for its merge no longer; null where neither is. */

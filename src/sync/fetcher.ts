@@ -18,6 +18,9 @@ const SMALL_PIECE = 256
 const SMALL_PIECE_BYTES = 2 * 1024 * 1024
 /** Small contents kept in memory between their arrival and their publishing. */
 const RECENT_BYTES = 16 * 1024 * 1024
+/** Contents of no more than this are fetched several at a time, larger ones one by one. */
+const MEDIUM_BYTES = 4 * 1024 * 1024
+const MEDIUM_AT_ONCE = 4
 /** After everything failed: the next try, doubling. */
 const RETRY_FIRST_MS = 500
 const RETRY_LAST_MS = 30_000
@@ -222,12 +225,20 @@ export class Fetcher {
   async #fetchLarge(wants: readonly Want[], options: Waiting): Promise<void> {
     const network = this.#deps.network()
     if (network === null) return
-    for (const want of wants) {
-      if (!this.#wanted.has(want.content)) continue
-      const list = await fetchLarge(this.#deps, network, want, () => this.#wanted.has(want.content), options)
-      if (list === null) continue
-      this.#lists.set(want.content, list)
-      this.#deps.onStaged([want.content])
+    const fetchEach = async (some: Iterable<Want>): Promise<void> => {
+      for (const want of some) if (this.#wanted.has(want.content)) await this.#fetchOne(network, want, options)
     }
+    // The questions and the messages to the disk that each needs take longer than what it holds, up to a size.
+    const medium = wants.filter(({ size }) => size <= MEDIUM_BYTES).values()
+    const results = await Promise.allSettled(Array.from({ length: MEDIUM_AT_ONCE }, () => fetchEach(medium)))
+    for (const result of results) if (result.status === 'rejected') throw result.reason
+    await fetchEach(wants.filter(({ size }) => size > MEDIUM_BYTES))
+  }
+
+  async #fetchOne(network: FolderNetwork, want: Want, options: Waiting): Promise<void> {
+    const list = await fetchLarge(this.#deps, network, want, () => this.#wanted.has(want.content), options)
+    if (list === null) return
+    this.#lists.set(want.content, list)
+    this.#deps.onStaged([want.content])
   }
 }

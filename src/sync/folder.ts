@@ -236,6 +236,7 @@ class Engine implements FolderEngine {
     if (cycle === null || cycle.replica.broken !== null) return
     try {
       await this.#ages.last(cycle, this.state())
+      if (this.#settled() && cycle.isThrough) await cycle.replica.noteCompared()
     } catch (error) {
       this.#deps.log.warn({ err: error }, 'what is known of other devices could not be stored')
     }

@@ -24,6 +24,8 @@ export const CYCLE_FILES = 4_000
 export const CYCLE_BYTES = 1024 * 1024 * 1024
 /** Of many files no less than this part: what is left is scanned again in the next cycle. */
 const CYCLE_PART = 1 / 8
+/** Others wait for what is not stored, so a piece grows to so many of them at most. */
+const MOST_PIECES = 2
 /** A symlink's facts beside its content: the same on every disk. */
 const LINK_MODE = 0o777
 
@@ -429,8 +431,9 @@ class PublishRun {
         continue
       }
       piece.push({ found, hashed: result })
-      // While one is stored the next is read, and grows: a slow disk stores few and large ones.
-      if (piece.length < this.#deps.limits.pieceFiles || this.#isStoring) continue
+      // While one is stored the next is read, and may grow: a slow disk stores fewer and larger ones.
+      const { pieceFiles } = this.#deps.limits
+      if (piece.length < pieceFiles || (this.#isStoring && piece.length < MOST_PIECES * pieceFiles)) continue
       await this.#storing
       this.#say(piece, lost, held)
       this.#storing = this.#store()

@@ -21,6 +21,9 @@ import type { JournalKeeper } from './journal-keeper.ts'
 /** A document's log is folded into a snapshot once it is longer than this and than twice the snapshot. */
 const COMPACT_LOG_BYTES = 256 * 1024
 const ACTOR_LABEL_DEVICE_CHARS = 16
+/** Another one where the same records are to show another tree, or other rows stand for it. */
+const COMPARED = new TextEncoder().encode('1')
+const NOT_COMPARED = new Uint8Array()
 
 export interface ReplicaDeps {
   readonly store: FolderStore
@@ -54,6 +57,8 @@ export class Replica {
   readonly tree: SharedTree
   /** What it starts from was stored before. */
   readonly old: boolean
+  /** When it was stored last, every row said what the tree showed, and nothing was left to be done. */
+  readonly wasCompared: boolean
   #meta: FolderMeta
   /** As it was last given to the store. */
   #said: FolderMeta | null = null
@@ -61,17 +66,21 @@ export class Replica {
   /** Of each document, the commits on their way to the store with something that this device wrote there. */
   readonly #unstored = new Map<DocId, number>()
   #broken: KithError | null = null
+  /** The note says so: nothing has changed since. */
+  #isCompared: boolean
 
   private constructor(
     deps: ReplicaDeps,
     options: ReplicaOptions,
-    loaded: { rows: RowTable; tree: SharedTree; meta: FolderMeta; old: boolean },
+    loaded: { rows: RowTable; tree: SharedTree; meta: FolderMeta; old: boolean; isCompared: boolean },
   ) {
     this.#deps = deps
     this.#options = options
     this.rows = loaded.rows
     this.tree = loaded.tree
     this.old = loaded.old
+    this.wasCompared = loaded.isCompared && !loaded.meta.pulling && !loaded.meta.rejoining
+    this.#isCompared = loaded.isCompared
     this.#meta = loaded.meta
   }
 
@@ -104,11 +113,13 @@ export class Replica {
     const alone = [...tree.actors().values()].every(({ device }) => device === options.device)
     const rejoining = meta.rejoining || (options.rejoin && !alone)
     const began = stored?.rejoining === true ? meta.rejoinSince : deps.now()
+    const isCompared = Buffer.compare((await deps.store.note('compared')) ?? NOT_COMPARED, COMPARED) === 0
     const replica = new Replica(deps, options, {
       rows,
       tree,
       meta: { ...meta, rejoining, rejoinSince: rejoining ? began : null },
       old: stored !== null,
+      isCompared,
     })
     deps.journal.loaded(rows)
     await replica.commit({})
@@ -157,10 +168,26 @@ export class Replica {
     const changes = updates.length + rows.put.length + rows.deleted.length + journal.length
     if (changes === 0 && saysNothing(extra) && isDeepStrictEqual(this.#meta, this.#said)) return this.#settled()
     this.#said = this.#meta
-    const stored = this.#enqueue({ ...extra, journal, updates, rows, meta: this.#meta })
+    const isOther = updates.length + rows.put.length + rows.deleted.length > 0
+    const notes = [...(extra.notes ?? []), ...(isOther ? this.#compareAgain() : [])]
+    const stored = this.#enqueue({ ...extra, notes, journal, updates, rows, meta: this.#meta })
     if (updates.length > 0) await this.#announced(updates, stored)
     else await stored
     await this.#deps.journal.stored(journal)
+  }
+
+  /** Every row says what the tree shows, and nothing is left to be done: the next start need not compare them, unless something is stored. */
+  async noteCompared(): Promise<void> {
+    if (this.#isCompared) return
+    this.#isCompared = true
+    await this.commit({ notes: [{ name: 'compared', bytes: COMPARED }] })
+  }
+
+  /** For what is about to be stored. */
+  #compareAgain(): NonNullable<FolderBatch['notes']> {
+    if (!this.#isCompared) return []
+    this.#isCompared = false
+    return [{ name: 'compared', bytes: NOT_COMPARED }]
   }
 
   /** What was enqueued so far is stored. */
@@ -222,7 +249,8 @@ export class Replica {
       this.#deps.onRolledBack(from)
     }
     if (taken.length > 0) {
-      await this.#enqueue({ updates: taken, ...(rolledBack ? { meta: this.#meta } : {}) })
+      const notes = this.#compareAgain()
+      await this.#enqueue({ updates: taken, notes, ...(rolledBack ? { meta: this.#meta } : {}) })
       this.#deps.announce(taken, from)
     } else await this.#commits // what is known already may still be on its way to the platter
     return { gaps: [...gaps], refused }
