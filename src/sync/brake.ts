@@ -69,7 +69,8 @@ export class Brake {
   readonly #recent = new Map<DeviceId, Map<NodeId, number>>()
   /** A person said that these are to go. */
   readonly #approved = new Set<NodeId>()
-  #rejected = false
+  /** A person said that these are to be there again. */
+  #rejected: readonly NodeId[] = []
   #isStored = true
 
   constructor(deps: BrakeDeps) {
@@ -79,7 +80,7 @@ export class Brake {
   }
 
   get holding(): boolean {
-    return this.#holds.size > 0
+    return this.#holds.size + this.#rejected.length > 0
   }
 
   /** Is what the row of this file shows to stay for now, though it was deleted? */
@@ -116,25 +117,22 @@ export class Brake {
 
   /** A person: what was deleted is to go. Returns nodes to be compared again. */
   approve(): readonly NodeId[] {
-    const nodes = [...this.#holds.values()].flatMap(hold => [...hold.nodes])
+    const nodes = this.#letAllGo()
     for (const node of nodes) this.#approved.add(node)
-    for (const device of [...this.#holds.keys()]) this.#letGo(device)
     return nodes
   }
 
   /** A person: what was deleted is to be there again, on all devices. The next cycle says so. */
   reject(): void {
-    this.#rejected = true
+    this.#rejected = this.#letAllGo()
   }
 
   /** What brings back what a person wants back; the directories of it as they are here. */
   takeRejected(): readonly Revision[] {
-    if (!this.#rejected) return []
-    this.#rejected = false
     const { rows, tree } = this.#deps
     const back = new Map<number, Row>()
-    const nodes = [...this.#holds.values()].flatMap(hold => [...hold.nodes])
-    for (const device of [...this.#holds.keys()]) this.#letGo(device)
+    const nodes = this.#rejected
+    this.#rejected = []
     for (const node of nodes)
       for (const row of rows.byNode(node)) {
         back.set(row.id, row)
@@ -177,6 +175,12 @@ export class Brake {
     for (const actor of this.#deps.tree.actors().values())
       if (actor.device === device) return actor.label.slice(0, actor.label.lastIndexOf('-'))
     return device
+  }
+
+  #letAllGo(): readonly NodeId[] {
+    const nodes = [...this.#holds.values()].flatMap(hold => [...hold.nodes])
+    for (const device of [...this.#holds.keys()]) this.#letGo(device)
+    return nodes
   }
 
   #letGo(device: DeviceId): void {

@@ -15,8 +15,9 @@ const GONE = 1_500
 /** Half of them. */
 const MOST = 1_000
 
-function filesIn(root: string): number {
-  return readdirSync(root, { recursive: true, withFileTypes: true }).filter(entry => entry.isFile()).length
+function filesOf(device: Device): number {
+  const many = device.path('notes', 'many')
+  return readdirSync(many, { recursive: true, withFileTypes: true }).filter(entry => entry.isFile()).length
 }
 
 describe('e2e: the brake on mass deletion', function () {
@@ -61,7 +62,7 @@ describe('e2e: the brake on mass deletion', function () {
   it('holds, says so on both, and goes on with all else', async () => {
     remove(lamp)
     await held()
-    const here = filesIn(desk.path('notes'))
+    const here = filesOf(desk)
     console.log(`      · ${FILES - here} of ${GONE} deleted before the brake`)
     expect(FILES - here).to.be.at.most(MOST)
     const { error, state } = await desk.folder('notes')
@@ -85,17 +86,17 @@ describe('e2e: the brake on mass deletion', function () {
   })
 
   it('over a restart', async () => {
-    const here = filesIn(desk.path('notes'))
+    const here = filesOf(desk)
     await desk.stop()
     await desk.start()
     await held()
-    expect(filesIn(desk.path('notes'))).to.equal(here)
+    expect(filesOf(desk)).to.equal(here)
   })
 
   it('`reject` brings it back on both devices', async () => {
     await desk.ok(['folder', 'reject', 'notes'])
     await settle(world.devices, 'notes')
-    const back = filesIn(lamp.path('notes'))
+    const back = filesOf(lamp)
     expect(back).to.be.at.least(FILES - MOST)
     // What had gone before is in the past.
     await bringBack()
@@ -106,7 +107,7 @@ describe('e2e: the brake on mass deletion', function () {
     await held()
     await desk.ok(['folder', 'approve', 'notes'])
     await settle(world.devices, 'notes')
-    expect(filesIn(desk.path('notes'))).to.equal(FILES - GONE)
+    expect(filesOf(desk)).to.equal(FILES - GONE)
     await bringBack()
   })
 

@@ -113,6 +113,8 @@ describe('e2e: live, both ways', function () {
     renameSync(lamp.path('notes', 'renamed', 'd0'), lamp.path('notes', 'back'))
     figure(`a part moved back on lamp, equal after ${seconds(await untilEqual(world.devices, 'notes'))}`)
     expect(inodesOf(lamp.path('notes', 'back'))).to.deep.equal(inodes)
+    // Most of the folder, so that lamp would ask first.
+    await lamp.ok(['folder', 'set', 'notes', 'max-deletes=100%'])
     rmSync(desk.path('notes', 'back'), { recursive: true })
     figure(`1,000 files deleted on desk, equal after ${seconds(await untilEqual(world.devices, 'notes'))}`)
     await noConflicts(world.devices)
