@@ -4,9 +4,10 @@ import { closeSync, fstatSync, lstatSync } from 'node:fs'
 import { contentOf } from '../core/content-list.ts'
 import { systemCode } from '../core/errors.ts'
 import type { ContentId, Hash } from '../core/ids.ts'
-import type { ContentPlace, HashRequest, Problem } from '../core/ports.ts'
-import { openRegular, readLink, splitPath, Walk } from './beneath.ts'
+import type { ContentPlace, HashRequest, Problem, Stat } from '../core/ports.ts'
+import { type Directory, openRegular, readLink, splitPath, Walk } from './beneath.ts'
 import { readContent, textOf } from './content-read.ts'
+import { DirtyHandles } from './dirty-handles.ts'
 import { type Envelope, enveloped } from './envelope.ts'
 import type { PackReplies, PackTask } from './pack-work.ts'
 import { packWork } from './pack-work.ts'
@@ -21,6 +22,9 @@ import { versionWork } from './version-work.ts'
 
 /** Of the file that was asked for: a symlink or a FIFO now stands there, or another root, or none. */
 const SAYS_NOTHING = new Set(['ELOOP', 'EINVAL', 'ENXIO', 'ROOT_GONE'])
+
+/** Longer than a system keeps what was written in memory (Linux: 30 s). */
+const WRITTEN_AFTER_MS = 120_000
 
 export type HashTask =
   | { readonly do: 'hash'; readonly root: Root; readonly requests: readonly HashRequest[] }
@@ -58,15 +62,18 @@ export function hash(task: HashTask): Promise<Envelope<HashReplies[HashTask['do'
   return enveloped(() => act(task))
 }
 
-function act(task: HashTask): HashReplies[HashTask['do']] | Movable<HashReplies[HashTask['do']]> {
+type Reply = HashReplies[HashTask['do']] | Movable<HashReplies[HashTask['do']]>
+
+function act(task: HashTask): Reply | Promise<Reply> {
   switch (task.do) {
-    case 'hash': {
-      const results = hashAll(task.root, task.requests)
-      const buffers = results.flatMap(result =>
-        result.ok && result.text !== null && result.text.length > 0 ? [result.text.buffer] : [],
-      )
-      return new Movable(results, buffers)
-    }
+    case 'hash':
+      return hashAll(task.root, task.requests).then(results => {
+        const texts = results.flatMap(result => (result.ok && result.text !== null ? [result.text] : []))
+        return new Movable(
+          results,
+          texts.flatMap(text => (text.length > 0 ? [text.buffer] : [])),
+        )
+      })
     case 'read':
       return read(task)
     case 'version-keep':
@@ -121,20 +128,32 @@ function isSamePlace(a: ContentPlace, b: ContentPlace): boolean {
   return a.path === b.path && a.kind === b.kind && isSame(a.stat, b.stat, 'file')
 }
 
-function hashAll(root: Root, requests: readonly HashRequest[]): Hashed[] {
+/**
+ * What was written a moment ago is synced before anybody is told of it: after a power cut the file would be empty or the one before, and
+ * that would count as an edit and reach every other device.
+ */
+async function hashAll(root: Root, requests: readonly HashRequest[]): Promise<Hashed[]> {
   const walk = new Walk(root.path, root.identity)
+  const fresh = new DirtyHandles()
+  let results: Hashed[]
   try {
-    return requests.map(request => hashOne(walk, request))
+    results = requests.map((request, index) => hashOne(walk, request, fd => fresh.add(fd, index)))
   } finally {
     walk.close()
+    await fresh.flush()
   }
+  for (const [index, error] of fresh.failed) {
+    results[index] = { ok: false, problem: readingProblem(error, (requests[index] as HashRequest).path) }
+  }
+  return results
 }
 
-function hashOne(walk: Walk, request: HashRequest): Hashed {
+/** `sync` takes over the handle of a file that may not be on the disk yet. */
+function hashOne(walk: Walk, request: HashRequest, sync: (fd: number) => void): Hashed {
   const { directory, name } = splitPath(request.path)
   try {
     const parent = walk.open(directory)
-    if (request.kind === 'file') return hashFile(parent, name, request)
+    if (request.kind === 'file') return hashFile(parent, name, request, sync)
     return hashLink(`${parent.base}/${name}`, () => readLink(parent, name), request)
   } catch (error) {
     if (isAbsent(error)) return busy(request)
@@ -144,17 +163,27 @@ function hashOne(walk: Walk, request: HashRequest): Hashed {
   }
 }
 
-function hashFile(parent: Parameters<typeof openRegular>[0], name: string, request: HashRequest): Hashed {
+function hashFile(parent: Directory, name: string, request: HashRequest, sync: (fd: number) => void): Hashed {
   const { fd, stats } = openRegular(parent, name)
+  let isOurs = true
   try {
     if (!isSame(request.stat, statOf(stats), 'file')) return busy(request)
     const { list, whole } = readContent(fd, request.stat.size)
     const after = statOf(fstatSync(fd, { bigint: true }))
     if (!isSame(request.stat, after, 'file') || list.size !== request.stat.size) return busy(request)
+    if (mayBeUnwritten(after)) {
+      isOurs = false
+      sync(fd)
+    }
     return packed(list, textOf(whole))
   } finally {
-    closeSync(fd)
+    if (isOurs) closeSync(fd)
   }
+}
+
+/** By the change time, which no program can set. Windows syncs no handle that only reads. */
+function mayBeUnwritten(stat: Stat): boolean {
+  return process.platform !== 'win32' && Date.now() - stat.ctimeUs / 1000 < WRITTEN_AFTER_MS
 }
 
 function hashLink(path: string, target: () => Buffer, request: HashRequest): Hashed {

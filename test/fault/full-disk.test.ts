@@ -10,7 +10,7 @@ import { until } from '../e2e/support/until.ts'
 import { get, linked, pair, useWorld } from '../e2e/support/world.ts'
 import { Ext4, Tmpfs } from './support/disks.ts'
 import { FULL, needs, trials } from './support/faults.ts'
-import { REST_MS } from './support/pair-of-devices.ts'
+import { REST_MS, started } from './support/pair-of-devices.ts'
 
 const CYCLES = trials({ share: 3, full: 10 })
 /** Of these 64 are never used: the database and the person need some. */
@@ -45,8 +45,8 @@ describe('fault: full disks', function () {
     home = new Tmpfs(lamp.home, HOME_MEBIBYTES)
     ext4 = new Ext4(lamp.path('ext4.img'), lamp.path('ext4'), { mebibytes: 256 })
     disks.push(data, home, ext4)
-    await desk.start()
-    await lamp.start()
+    await started(desk)
+    await started(lamp)
     await pair(desk, lamp)
     for (const [name, at] of Object.entries(places())) {
       mkdirSync(desk.path(name))
@@ -99,7 +99,7 @@ describe('fault: full disks', function () {
       const freed = performance.now()
       if (!lamp.running) {
         ended++
-        await lamp.start()
+        await started(lamp)
       }
       await cameWhole('ext4')
       took.push(performance.now() - freed)

@@ -10,7 +10,7 @@ import { readTree } from '../e2e/support/tree.ts'
 import { linked, useWorld } from '../e2e/support/world.ts'
 import { FULL, needs, trials } from './support/faults.ts'
 import { Model } from './support/model.ts'
-import { atRest, REST_MS, share } from './support/pair-of-devices.ts'
+import { atRest, REST_MS, share, started } from './support/pair-of-devices.ts'
 
 const KILLS = trials({ share: 24, full: 100 })
 /** Between two rests. */
@@ -50,7 +50,7 @@ describe('fault: random SIGKILLs', function () {
         const victims = random() < 0.25 ? [desk, lamp] : [random() < 0.5 ? desk : lamp]
         await Promise.all(victims.map(device => device.kill()))
         kills += victims.length
-        for (const device of victims) starts.push(await timed(() => device.start()))
+        for (const device of victims) starts.push(await timed(() => started(device)))
       }
       churn.on = false
       await Promise.all(people)

@@ -11,7 +11,7 @@ import { readTree } from '../e2e/support/tree.ts'
 import { get, linked, pair, useWorld } from '../e2e/support/world.ts'
 import { Ext4 } from './support/disks.ts'
 import { FULL, needs, trials } from './support/faults.ts'
-import { atRest, REST_MS } from './support/pair-of-devices.ts'
+import { atRest, REST_MS, started } from './support/pair-of-devices.ts'
 import { Written } from './support/written.ts'
 
 const CUTS = trials({ share: 4, full: 20 })
@@ -40,10 +40,9 @@ describe('fault: power cuts', function () {
     lamp = world.device('lamp')
     for (const at of ['home', 'notes'])
       disks.push(new Ext4(lamp.path(`${at}.img`), lamp.path(at), { mebibytes: 192, commitSeconds: COMMIT_SECONDS }))
-    rmSync(lamp.path('notes', 'lost+found'), { recursive: true })
     mkdirSync(desk.path('notes'))
-    await desk.start()
-    await lamp.start()
+    await started(desk)
+    await started(lamp)
     await pair(desk, lamp)
     await desk.ok(['add', desk.path('notes')])
     await get(lamp, 'notes', lamp.path('notes'))
@@ -79,7 +78,7 @@ describe('fault: power cuts', function () {
         )
         acknowledged++
       }
-      await lamp.start()
+      await started(lamp)
       await linked(desk, lamp, REST_MS)
       await atRest([desk, lamp], 'notes')
       const after = readTree(desk.path('notes'))

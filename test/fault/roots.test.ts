@@ -13,7 +13,7 @@ import { until } from '../e2e/support/until.ts'
 import { get, linked, pair, settle, useWorld } from '../e2e/support/world.ts'
 import { Ext4 } from './support/disks.ts'
 import { FULL, needs, trials } from './support/faults.ts'
-import { REST_MS } from './support/pair-of-devices.ts'
+import { REST_MS, started } from './support/pair-of-devices.ts'
 import { Strace } from './support/strace.ts'
 
 const TRIALS = trials({ share: 9, full: 40 })
@@ -50,9 +50,10 @@ describe('fault: roots that vanish', function () {
     disk = new Ext4(lamp.path('disk.img'), lamp.path('disk'), { mebibytes: 256 })
     writeMany(desk.path('notes', 'many'), FILES, { perDirectory: PER_DIRECTORY, bytes: 500 })
     mkdirSync(desk.path('other'))
-    await desk.start(desk.path('notes'))
+    await started(desk)
+    await desk.ok(['add', desk.path('notes')])
     await desk.ok(['add', desk.path('other')])
-    await lamp.start()
+    await started(lamp)
     await pair(desk, lamp)
     await get(lamp, 'notes', root())
     await get(lamp, 'other', lamp.path('other'))
@@ -122,7 +123,7 @@ describe('fault: roots that vanish', function () {
     else if (moment === 'while it is stopped') {
       await lamp.stop()
       harm.do(root())
-      await lamp.start()
+      await started(lamp)
     } else await inScan(() => harm.do(root()))
     await until(
       async () => {

@@ -31,6 +31,7 @@ export class Ext4 implements Mounted {
     execFileSync('mkfs.ext4', ['-q', '-F', image])
     mkdirSync(at, { recursive: true })
     this.mount()
+    rmSync(`${at}/lost+found`, { recursive: true })
   }
 
   mount(): void {

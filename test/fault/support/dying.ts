@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url'
 import type { Device } from '../../e2e/support/device.ts'
 import { until } from '../../e2e/support/until.ts'
 import { withEnvironment } from './faults.ts'
+import { started } from './pair-of-devices.ts'
 
 const SOURCE = fileURLToPath(new URL('./dying.c', import.meta.url))
 const PAGE_BYTES = 4096
@@ -39,7 +40,7 @@ export class Dying {
       KITH_DYING_BELOW: this.#below.join(':'),
       UV_THREADPOOL_SIZE: '1',
     }
-    await withEnvironment(more, () => this.#device.start())
+    await withEnvironment(more, () => started(this.#device))
   }
 
   /** From now on calls are counted, and it dies at the `at`-th; never where that is 0. */

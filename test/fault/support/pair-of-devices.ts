@@ -11,11 +11,21 @@ export const REST_MS = 120_000
 /** Where nothing may be left once all is done. */
 const ON_THE_WAY = ['stage', 'parked', 'transit'] as const
 
+/** However long the machine takes for it. */
+export async function started(device: Device): Promise<void> {
+  try {
+    await device.start()
+  } catch (error) {
+    if (!device.running) throw error
+    await until(() => device.status(), { timeoutMs: REST_MS, what: `${device.name} answers` })
+  }
+}
+
 /** `name` on both, in the directory of each; `desk` added it. */
 export async function share(desk: Device, lamp: Device, name: string): Promise<void> {
   mkdirSync(desk.path(name), { recursive: true })
-  if (!desk.running) await desk.start()
-  if (!lamp.running) await lamp.start()
+  if (!desk.running) await started(desk)
+  if (!lamp.running) await started(lamp)
   if (!(await desk.linked(lamp))) await pair(desk, lamp)
   await desk.ok(['add', desk.path(name)])
   await get(lamp, name, lamp.path(name))
