@@ -17,13 +17,22 @@ export class Strace {
     this.#log = log
   }
 
-  /** `injections` as strace has them, for example `getdents64:error=EIO:when=2+`; counted from now on, for each thread. */
-  static async attach(device: Device, injections: readonly string[]): Promise<Strace> {
+  /**
+   * `injections` as strace has them, for example `getdents64:error=EIO:when=2+`; counted from now on, for each thread. `noted`: calls that are
+   * only written down; `paths`: those that have nothing to do with one of these are left alone.
+   */
+  static async attach(
+    device: Device,
+    injections: readonly string[],
+    options: { readonly noted?: readonly string[]; readonly paths?: readonly string[] } = {},
+  ): Promise<Strace> {
+    const { noted = [], paths = [] } = options
     const { pid } = (await device.status()).daemon
     const log = device.path(`strace-${process.hrtime.bigint()}`)
-    const calls = injections.map(each => each.slice(0, each.indexOf(':'))).join(',')
+    const calls = [...injections.map(each => each.slice(0, each.indexOf(':'))), ...noted].join(',')
     const inject = injections.flatMap(each => ['-e', `inject=${each}`])
-    const command = ['strace', '-f', '-p', String(pid), '-o', log, '-e', `trace=${calls}`, ...inject]
+    const only = paths.flatMap(path => ['-P', path])
+    const command = ['strace', '-f', '-y', '-p', String(pid), '-o', log, '-e', `trace=${calls}`, ...inject, ...only]
     const child = startProcess(['sh', '-c', 'exec "$0" "$@" 2>&1', ...command], {
       stdio: ['ignore', 'pipe', 'inherit'],
     })
@@ -35,14 +44,14 @@ export class Strace {
     return new Strace(child, log)
   }
 
-  /** How many of the calls it has changed. */
-  get injected(): number {
-    if (!existsSync(this.#log)) return 0
-    return readFileSync(this.#log, 'latin1').split('(INJECTED)').length - 1 || this.#delayed()
+  /** The calls so far, as strace writes them. */
+  get calls(): string[] {
+    return existsSync(this.#log) ? readFileSync(this.#log, 'latin1').split('\n') : []
   }
 
-  #delayed(): number {
-    return readFileSync(this.#log, 'latin1').split('(DELAYED)').length - 1
+  /** How many of them it has changed. */
+  get injected(): number {
+    return this.calls.filter(line => /\((INJECTED|DELAYED)\)/.test(line)).length
   }
 
   async reached(count: number, timeoutMs: number): Promise<void> {
