@@ -20,6 +20,12 @@ const FOLLOWED: Edit = {
   replace: 'const fd = openSync(path, O_PATH | O_DIRECTORY)',
 }
 
+const UNSYNCED: Edit = {
+  file: 'disk/prepared-stages.ts',
+  find: 'await fsyncAsync(fd)',
+  replace: 'await (fsyncAsync && null)',
+}
+
 export const PROTECTIONS: Readonly<Record<string, readonly (Protection | Simulated)[]>> = {
   I1: [
     {
@@ -76,8 +82,26 @@ export const PROTECTIONS: Readonly<Record<string, readonly (Protection | Simulat
   I7: [
     {
       without: 'the sync of the bytes before they get their name',
-      edits: [{ file: 'disk/prepared-stages.ts', find: 'await fsyncAsync(fd)', replace: 'await (fsyncAsync && null)' }],
+      edits: [UNSYNCED],
       test: { file: 'test/disk/publish.test.ts', grep: 'syncs the bytes, then renames' },
+    },
+  ],
+  I8: [
+    {
+      without: 'the sync of what a person wrote a moment ago, before it is announced',
+      edits: [
+        {
+          file: 'disk/hash-worker.ts',
+          find: 'if (mayBeUnwritten(after)) {',
+          replace: 'if (mayBeUnwritten(after) && WRITTEN_AFTER_MS === 0) {',
+        },
+      ],
+      test: { file: 'test/fault/power-cuts.test.ts', grep: 'leave what was acknowledged' },
+    },
+    {
+      without: 'the sync of the bytes of what another device wrote, before they get their name',
+      edits: [UNSYNCED],
+      test: { file: 'test/fault/power-cuts.test.ts', grep: 'leave what was acknowledged' },
     },
   ],
   I9: [
@@ -138,9 +162,103 @@ export const PROTECTIONS: Readonly<Record<string, readonly (Protection | Simulat
   ],
   I15: [{ mutants: ['join-forgets-the-unseen', 'join-keeps-the-newer', 'adopted-unseen'] }],
   I16: [{ mutants: ['remove-supersedes-what-shows', 'edit-supersedes-what-shows'] }],
+  I17: [
+    {
+      without: 'the questions of a device whose database was lost',
+      edits: [
+        {
+          file: 'sync/replica.ts',
+          find: 'const rejoining = meta.rejoining || (options.rejoin && !alone)',
+          replace: 'const rejoining = meta.rejoining && alone && !options.rejoin',
+        },
+      ],
+      test: { file: 'test/sync/rejoin.test.ts', grep: 'rejoin after' },
+    },
+  ],
   I18: [{ mutants: ['cycles-broken-by-arrival', 'dead-directories-dropped', 'directories-known-by-name'] }],
+  I19: [
+    {
+      without: 'the sums by which a lost commit shows',
+      edits: [
+        {
+          file: 'store/folder-store.ts',
+          find: 'if (this.#log.sum() !== seal.headSum) throw',
+          replace: 'if (this.#log.sum() === null) throw',
+        },
+      ],
+      test: { file: 'test/store/damage.test.ts', grep: 'middle of the log \\(documents\\)' },
+    },
+  ],
   I20: [{ mutants: ['one-actor-for-ever'] }],
+  I21: [
+    {
+      without: 'the room that is never used up',
+      edits: [
+        {
+          file: 'disk/room.ts',
+          find: 'if (bavail * bsize - RESERVE_BYTES >= bytes) return',
+          replace: 'if (bavail * bsize + RESERVE_BYTES >= bytes) return',
+        },
+      ],
+      test: { file: 'test/fault/full-disk.test.ts', grep: 'of the folder' },
+    },
+  ],
   I22: [{ mutants: ['placement-by-arrival', 'old-times-believed'] }],
   I23: [{ mutants: ['young-files-trusted', 'change-time-ignored', 'no-last-look-at-young-files'] }],
   I25: [{ mutants: ['case-not-folded', 'names-not-composed'] }],
+  I24: [
+    {
+      without: 'the word that a directory is not watched',
+      edits: [{ file: 'disk/watcher.ts', find: 'if (isFirst) {', replace: "if (isFirst && code === '') {" }],
+      test: { file: 'test/disk/watcher.test.ts', grep: 'polls what the system does not let it watch' },
+    },
+  ],
+  I26: [
+    {
+      without: 'the comparison of what is read with what was recorded',
+      edits: [
+        { file: 'sync/mender.ts', find: 'if (found === row.content) damage', replace: 'if (found !== null) damage' },
+      ],
+      test: { file: 'test/sync/verify.test.ts', grep: 'mends a rotten file from another device' },
+    },
+  ],
+  I27: [
+    {
+      without: 'the hour between finding that a version may go and dropping it',
+      edits: [
+        {
+          file: 'sync/sweep.ts',
+          find: 'now - since >= SWEEP_INTERVAL_MS ? [content] : []',
+          replace: 'now >= since ? [content] : []',
+        },
+      ],
+      test: { file: 'test/sync/sweep.test.ts', grep: 'marks first, and drops an hour later' },
+    },
+  ],
+  I29: [
+    {
+      without: 'the question whether the holder of the lock lives',
+      edits: [
+        {
+          file: 'daemon/lock.ts',
+          find: 'if (holder !== null && isAlive(holder)) throw running(holder.pid)',
+          replace: 'if (holder !== null && isAlive === null) throw running(holder.pid)',
+        },
+      ],
+      test: { file: 'test/daemon/lock.test.ts', grep: 'is refused while another process has it' },
+    },
+  ],
+  I30: [
+    {
+      without: 'the refusal of a newer schema',
+      edits: [
+        {
+          file: 'store/database.ts',
+          find: 'if (marked !== null && marked > SCHEMA) throw newer(directory)',
+          replace: 'if (marked !== null && marked > SCHEMA + 1) throw newer(directory)',
+        },
+      ],
+      test: { file: 'test/store/database.test.ts', grep: 'refuses a newer schema' },
+    },
+  ],
 }

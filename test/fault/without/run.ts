@@ -14,7 +14,8 @@ const ROOT = fileURLToPath(new URL('../../../', import.meta.url))
 const COPIED = ['src', 'test', 'package.json', 'tsconfig.json', 'tsconfig.build.json', '.mocharc.json']
 /** Tests of real daemons: they are given the copy's build. The others run on the copy's source. */
 const DAEMONS = /^test\/(fault|e2e)\//
-const SAID_LINES = 6
+const SAID_LINES = 4
+const SAID_COLUMNS = 180
 
 export async function runWithout(ids: readonly string[]): Promise<boolean> {
   const chosen = ids.includes('all') ? Object.keys(PROTECTIONS) : ids
@@ -95,5 +96,8 @@ async function onSource(copy: string, test: Protection['test']): Promise<string 
 function firstFailure(output: string): string {
   const lines = output.slice(output.search(/^ +\d+ failing$/m)).split('\n')
   const told = lines.slice(1).filter(line => line.trim() !== '' && !/^\s+at /.test(line))
-  return told.slice(0, SAID_LINES).join('\n')
+  return told
+    .slice(0, SAID_LINES)
+    .map(line => line.slice(0, SAID_COLUMNS))
+    .join('\n')
 }
