@@ -55,16 +55,12 @@ export const PROTECTIONS: Readonly<Record<string, readonly (Protection | Simulat
   I4: [
     { mutants: ['unreadable-is-empty'] },
     {
-      without: 'the difference between a directory that cannot be read and one that is gone',
+      without: 'the word that a file could not be looked at',
       edits: [
         {
           file: 'disk/scan-read.ts',
-          find: `      return readDirectory(path, directory)
-    } catch (error) {
-      return { path, gone: false, problem: readingProblem(error, path) }`,
-          replace: `      return readDirectory(path, directory)
-    } catch {
-      return { path, gone: true, problem: null }`,
+          find: '      problems.push(readingProblem(error, at))',
+          replace: '      if (error === null) problems.push(readingProblem(error, at))',
         },
       ],
       test: { file: 'test/fault/errors.test.ts', grep: 'delete nothing' },
@@ -93,7 +89,7 @@ export const PROTECTIONS: Readonly<Record<string, readonly (Protection | Simulat
         {
           file: 'disk/hash-worker.ts',
           find: 'if (mayBeUnwritten(after)) {',
-          replace: 'if (mayBeUnwritten(after) && WRITTEN_AFTER_MS === 0) {',
+          replace: 'if (mayBeUnwritten(after) && WRITTEN_AFTER_MS < 0) {',
         },
       ],
       test: { file: 'test/fault/power-cuts.test.ts', grep: 'leave what was acknowledged' },
