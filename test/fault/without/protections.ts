@@ -47,7 +47,12 @@ export const PROTECTIONS: Readonly<Record<string, readonly (Protection | Simulat
     {
       without: 'the halt of a folder whose root is not what it was',
       edits: [
-        { file: 'sync/safety.ts', find: 'switch (root.state) {', replace: 'switch (root.state) {\n    default:' },
+        {
+          file: 'sync/safety.ts',
+          find: 'export function haltOf(root: RootState, name: string): Halt | null {',
+          replace: `export function haltOf(root: RootState, name: string): Halt | null {
+  if (root.state !== 'unreadable') return null`,
+        },
       ],
       test: { file: 'test/fault/roots.test.ts', grep: 'halt, send no deletion' },
     },
@@ -196,12 +201,11 @@ export const PROTECTIONS: Readonly<Record<string, readonly (Protection | Simulat
           replace: 'if (bavail * bsize + RESERVE_BYTES >= bytes) return',
         },
       ],
-      test: { file: 'test/fault/full-disk.test.ts', grep: 'of the folder' },
+      test: { file: 'test/disk/stage.test.ts', grep: 'says no-space before it starts' },
     },
   ],
   I22: [{ mutants: ['placement-by-arrival', 'old-times-believed'] }],
   I23: [{ mutants: ['young-files-trusted', 'change-time-ignored', 'no-last-look-at-young-files'] }],
-  I25: [{ mutants: ['case-not-folded', 'names-not-composed'] }],
   I24: [
     {
       without: 'the word that a directory is not watched',
@@ -209,6 +213,7 @@ export const PROTECTIONS: Readonly<Record<string, readonly (Protection | Simulat
       test: { file: 'test/disk/watcher.test.ts', grep: 'polls what the system does not let it watch' },
     },
   ],
+  I25: [{ mutants: ['case-not-folded', 'names-not-composed'] }],
   I26: [
     {
       without: 'the comparison of what is read with what was recorded',
