@@ -15,7 +15,7 @@ import { FULL, needs } from './support/faults.ts'
 import { atRest, expectRest, holdsBytes, REST_MS, share } from './support/pair-of-devices.ts'
 
 /** Trials of a case where not all are run. */
-const SHARE = 4
+const SHARE = 3
 /** Prepared at once. */
 const BATCH = 30
 const LINES = 100

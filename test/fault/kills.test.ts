@@ -10,9 +10,9 @@ import { readTree } from '../e2e/support/tree.ts'
 import { linked, useWorld } from '../e2e/support/world.ts'
 import { FULL, needs, trials } from './support/faults.ts'
 import { Model } from './support/model.ts'
-import { atRest, REST_MS, share, started } from './support/pair-of-devices.ts'
+import { atRest, REST_MS, share, started, statusOf } from './support/pair-of-devices.ts'
 
-const KILLS = trials({ share: 24, full: 100 })
+const KILLS = trials({ share: 18, full: 100 })
 /** Between two rests. */
 const KILLS_A_ROUND = 6
 const FILES = 120
@@ -57,7 +57,8 @@ describe('fault: random SIGKILLs', function () {
       await linked(desk, lamp, REST_MS)
       await atRest([desk, lamp], 'notes')
       expect(model.differences(readTree(desk.path('notes'))), `after ${kills} kills`).to.deep.equal([])
-      for (const device of [desk, lamp]) expect((await device.folder('notes')).conflicts, 'conflicts').to.equal(0)
+      for (const device of [desk, lamp])
+        for (const { conflicts } of (await statusOf(device)).folders) expect(conflicts, 'conflicts').to.equal(0)
     }
     figure(
       `N = ${kills} kills, ${acts.count} acts of people, ${acknowledged} times a file acknowledged, 0 lost, 0 torn`,

@@ -2,7 +2,7 @@
 // daemons answer, not of the command line: a trial has no second to give to a start of Node.
 import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Device, FolderStatus } from '../../e2e/support/device.ts'
+import type { Device, FolderStatus, Status } from '../../e2e/support/device.ts'
 import { until } from '../../e2e/support/until.ts'
 import { equalTrees, get, pair, settle } from '../../e2e/support/world.ts'
 
@@ -17,8 +17,13 @@ export async function started(device: Device): Promise<void> {
     await device.start()
   } catch (error) {
     if (!device.running) throw error
-    await until(() => device.status(), { timeoutMs: REST_MS, what: `${device.name} answers` })
+    await statusOf(device)
   }
+}
+
+/** However busy it is. */
+export function statusOf(device: Device): Promise<Status> {
+  return until(() => device.status(), { timeoutMs: REST_MS, what: `${device.name} answers` })
 }
 
 /** `name` on both, in the directory of each; `desk` added it. */

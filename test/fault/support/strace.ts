@@ -5,6 +5,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import type { Device } from '../../e2e/support/device.ts'
 import { ended, Lines, startProcess } from '../../e2e/support/process.ts'
 import { until } from '../../e2e/support/until.ts'
+import { statusOf } from './pair-of-devices.ts'
 
 const ATTACH_MS = 30_000
 
@@ -27,7 +28,7 @@ export class Strace {
     options: { readonly noted?: readonly string[]; readonly paths?: readonly string[] } = {},
   ): Promise<Strace> {
     const { noted = [], paths = [] } = options
-    const { pid } = (await device.status()).daemon
+    const { pid } = (await statusOf(device)).daemon
     const log = device.path(`strace-${process.hrtime.bigint()}`)
     const calls = [...injections.map(each => each.slice(0, each.indexOf(':'))), ...noted].join(',')
     const inject = injections.flatMap(each => ['-e', `inject=${each}`])

@@ -5,6 +5,8 @@ import type { Tree } from '../../e2e/support/tree.ts'
 interface File {
   /** The last 64 characters of the lines that a tree has for its versions, the oldest first. */
   readonly hashes: string[]
+  /** Of the newest. */
+  size: number
   changedAt: number
 }
 
@@ -21,8 +23,9 @@ export class Written {
   }
 
   put(path: string, bytes: Uint8Array): void {
-    const file = this.#files.get(path) ?? { hashes: [], changedAt: 0 }
+    const file = this.#files.get(path) ?? { hashes: [], size: 0, changedAt: 0 }
     file.hashes.push(createHash('sha256').update(bytes).digest('hex'))
+    file.size = bytes.length
     file.changedAt = performance.now()
     this.#files.set(path, file)
   }
@@ -52,16 +55,19 @@ export class Written {
     return !this.#files.has(path) || this.indexOf(path, line) >= 0
   }
 
-  isUntouchedSince(path: string, at: number): boolean {
+  /** Whether nobody touched it since, and its newest version is so long: by its length a version is known, as they are all random. */
+  isStill(path: string, size: number, since: number): boolean {
     const file = this.#files.get(path)
-    return file !== undefined && file.changedAt < at
+    return file !== undefined && file.changedAt < since && file.size === size
   }
 
-  /** From now on what the tree shows is what was written. */
+  /** From now on what the tree shows is what was written; what an editor writes beside a file is nobody's. */
   adopt(tree: Tree): void {
     this.#files.clear()
     for (const [path, line] of tree) {
-      if (line.startsWith('file ')) this.#files.set(path, { hashes: [line.slice(-64)], changedAt: performance.now() })
+      if (!line.startsWith('file ') || path.startsWith('.')) continue
+      const size = Number(/ size (\d+) /.exec(line)?.[1])
+      this.#files.set(path, { hashes: [line.slice(-64)], size, changedAt: performance.now() })
     }
   }
 }
