@@ -5,7 +5,7 @@ import { Movable, moved } from './transfer.ts'
 
 export type Envelope<T> = { readonly ok: T } | { readonly failed: { readonly code: string; readonly message: string } }
 
-export async function enveloped<T>(work: () => T | Movable<T> | Promise<T>): Promise<Envelope<T>> {
+export async function enveloped<T>(work: () => T | Movable<T> | Promise<T | Movable<T>>): Promise<Envelope<T>> {
   try {
     const result = await work()
     return result instanceof Movable ? moved({ ok: result.value }, result.buffers) : { ok: result }

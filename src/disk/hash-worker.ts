@@ -1,13 +1,14 @@
 // The hash workers: they open and read files themselves, so that no user's bytes but small texts cross threads, and they write and
 // verify what is staged. Nothing here changes a user's file.
-import { closeSync, fstatSync, lstatSync } from 'node:fs'
+import { closeSync, fstatSync, fsyncSync, lstatSync } from 'node:fs'
 import type { ContentList } from '../core/content.ts'
 import { contentOf } from '../core/content-list.ts'
 import { systemCode } from '../core/errors.ts'
 import type { ContentId, Hash } from '../core/ids.ts'
-import type { HashRequest, Problem } from '../core/ports.ts'
+import type { HashRequest, Problem, Stat } from '../core/ports.ts'
 import { type Directory, openRegular, readLink, splitPath, Walk } from './beneath.ts'
 import { readContent, textOf } from './content-read.ts'
+import { DirtyHandles } from './dirty-handles.ts'
 import { type Envelope, enveloped } from './envelope.ts'
 import type { PackReplies, PackTask } from './pack-work.ts'
 import { packWork } from './pack-work.ts'
@@ -24,6 +25,9 @@ import { versionWork } from './version-work.ts'
 
 /** Of the file that was asked for: a symlink or a FIFO now stands there, or another root, or none. */
 const SAYS_NOTHING = new Set(['ELOOP', 'EINVAL', 'ENXIO', 'ROOT_GONE'])
+
+/** Longer than a system keeps what was written in memory (Linux: 30 s). */
+const WRITTEN_AFTER_MS = 120_000
 
 export type HashTask =
   | { readonly do: 'hash'; readonly root: Root; readonly requests: readonly HashRequest[] }
@@ -63,17 +67,14 @@ export function hash(task: HashTask): Promise<Envelope<HashReplies[HashTask['do'
   return enveloped(() => act(task))
 }
 
-function act(task: HashTask): HashReplies[HashTask['do']] | Movable<HashReplies[HashTask['do']]> {
+type Reply = HashReplies[HashTask['do']] | Movable<HashReplies[HashTask['do']]>
+
+function act(task: HashTask): Reply | Promise<Reply> {
   switch (task.do) {
-    case 'hash': {
-      const results = withWalk(task.root, walk => task.requests.map(request => hashOne(walk, request)))
-      const buffers = results.flatMap(result =>
-        result.ok && result.text !== null && result.text.length > 0 ? [result.text.buffer] : [],
-      )
-      return new Movable(results, buffers)
-    }
+    case 'hash':
+      return hashAll(task.root, task.requests)
     case 'hash-range':
-      return withWalk(task.root, walk => hashOneRange(walk, task.request, task.range))
+      return hashOneRange(task.root, task.request, task.range)
     case 'hash-join':
       return packed(joinRanges(task.ranges))
     case 'read':
@@ -93,35 +94,65 @@ function act(task: HashTask): HashReplies[HashTask['do']] | Movable<HashReplies[
   }
 }
 
-function withWalk<T>(root: Root, use: (walk: Walk) => T): T {
+/**
+ * What was written a moment ago is synced before anybody is told of it: after a power cut the file would be empty or the one before, and
+ * that would count as an edit and reach every other device.
+ */
+async function hashAll(root: Root, requests: readonly HashRequest[]): Promise<Movable<Hashed[]>> {
   const walk = new Walk(root.path, root.identity)
+  const fresh = new DirtyHandles()
+  const results: Hashed[] = []
   try {
-    return use(walk)
+    for (const [index, request] of requests.entries()) {
+      results.push(hashOne(walk, request, fd => fresh.add(fd, index)))
+      if (fresh.isFull) await fresh.flush()
+    }
   } finally {
     walk.close()
+    await fresh.flush()
   }
+  for (const [index, error] of fresh.failed)
+    results[index] = { ok: false, problem: readingProblem(error, (requests[index] as HashRequest).path) }
+  const buffers = results.flatMap(result =>
+    result.ok && result.text !== null && result.text.length > 0 ? [result.text.buffer] : [],
+  )
+  return new Movable(results, buffers)
 }
 
-function hashOne(walk: Walk, request: HashRequest): Hashed {
+/** `sync` takes over the handle of a file that may not be on the disk yet. */
+function hashOne(walk: Walk, request: HashRequest, sync: (fd: number) => void): Hashed {
   return tried(request, () => {
     const { directory, name } = splitPath(request.path)
     const parent = walk.open(directory)
     if (request.kind !== 'file') return hashLink(`${parent.base}/${name}`, () => readLink(parent, name), request)
-    return fromFile(parent, name, request, fd => {
+    return fromFile(parent, name, request, sync, fd => {
       const { list, whole } = readContent(fd, request.stat.size)
       return list.size === request.stat.size ? hashed(list, textOf(whole)) : null
     })
   })
 }
 
-function hashOneRange(walk: Walk, request: HashRequest, range: Range): RangeHashed {
-  return tried(request, () => {
-    const { directory, name } = splitPath(request.path)
-    return fromFile(walk.open(directory), name, request, fd => {
-      const chunks = hashRange(fd, range, request.stat.size)
-      return chunks === null ? null : { ok: true, chunks }
+function hashOneRange(root: Root, request: HashRequest, range: Range): RangeHashed {
+  const walk = new Walk(root.path, root.identity)
+  try {
+    return tried(request, () => {
+      const { directory, name } = splitPath(request.path)
+      return fromFile(walk.open(directory), name, request, syncNow, fd => {
+        const chunks = hashRange(fd, range, request.stat.size)
+        return chunks === null ? null : { ok: true, chunks }
+      })
     })
-  })
+  } finally {
+    walk.close()
+  }
+}
+
+function syncNow(fd: number): void {
+  try {
+    fsyncSync(fd)
+  } finally {
+    closeSync(fd)
+  }
 }
 
 function tried<T>(request: HashRequest, work: () => T): T | Unhashed {
@@ -140,17 +171,29 @@ function fromFile<T>(
   parent: Directory,
   name: string,
   request: HashRequest,
+  sync: (fd: number) => void,
   read: (fd: number) => T | null,
 ): T | Unhashed {
   const { fd, stats } = openRegular(parent, name)
+  let isOurs = true
   try {
     if (!isSame(request.stat, statOf(stats), 'file')) return busy(request)
     const result = read(fd)
     const after = statOf(fstatSync(fd, { bigint: true }))
-    return result !== null && isSame(request.stat, after, 'file') ? result : busy(request)
+    if (result === null || !isSame(request.stat, after, 'file')) return busy(request)
+    if (mayBeUnwritten(after)) {
+      isOurs = false
+      sync(fd)
+    }
+    return result
   } finally {
-    closeSync(fd)
+    if (isOurs) closeSync(fd)
   }
+}
+
+/** By the change time, which no program can set. Windows syncs no handle that only reads. */
+function mayBeUnwritten(stat: Stat): boolean {
+  return process.platform !== 'win32' && Date.now() - stat.ctimeUs / 1000 < WRITTEN_AFTER_MS
 }
 
 function hashLink(path: string, target: () => Buffer, request: HashRequest): Hashed {
