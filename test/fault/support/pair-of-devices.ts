@@ -7,7 +7,7 @@ import { until } from '../../e2e/support/until.ts'
 import { equalTrees, get, pair, settle } from '../../e2e/support/world.ts'
 
 /** Also on a machine that does something else meanwhile. */
-export const REST_MS = 120_000
+export const REST_MS = 300_000
 /** Where nothing may be left once all is done. */
 const ON_THE_WAY = ['stage', 'parked', 'transit'] as const
 
