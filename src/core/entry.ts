@@ -23,7 +23,8 @@ export interface Version extends Facts {
   readonly dot: Dot
   /**
    * For an edit: the newest version by *another* actor that this one descends from (inherited along a run of own edits), the
-   * common base that a text merge looks for. For `metadataOnly`: the dot that first wrote this content.
+   * common base that a text merge looks for. For `metadataOnly`: the dot that first wrote this content. For what is created at a node that
+   * has been here before: its own dot, for it descends from nothing.
    */
   readonly base: Dot | null
   /** Made by a text merge; two merged versions are never merged again with each other. */

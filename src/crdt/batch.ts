@@ -29,7 +29,8 @@ export interface BatchDeps {
 }
 
 /** What a new version says beside its facts. */
-export type Origin = Partial<Pick<Version, 'base' | 'merged' | 'metadataOnly' | 'copyOf'>>
+/** `isNew`: it builds on nothing, though its node has been here before. */
+export type Origin = Partial<Pick<Version, 'base' | 'merged' | 'metadataOnly' | 'copyOf'> & { readonly isNew: boolean }>
 
 export class Batch {
   readonly #deps: BatchDeps
@@ -68,13 +69,15 @@ export class Batch {
     const rest = node.versions.filter(v => !hasDot(superseded, v.dot))
     const { content, size, mtime, mode } = facts
     const seq = this.#deps.clock.next(node)
+    const dot = { actor: this.#deps.actor, seq }
     const version: Version = {
       content,
       size,
       mtime,
       mode,
-      dot: { actor: this.#deps.actor, seq },
-      base: origin.base ?? null,
+      dot,
+      // Without one it would count as the end of all that this device ever wrote to the node.
+      base: origin.isNew === true ? dot : (origin.base ?? null),
       merged: origin.merged ?? false,
       metadataOnly: origin.metadataOnly ?? false,
       copyOf: origin.copyOf ?? null,
@@ -104,7 +107,8 @@ export class Batch {
       }
       const birth = { parent, name: normal, generation }
       const node = there ?? { id, kind, birth, placement: null, context: new Map(), versions: [] }
-      return { id, version: this.write(node, facts, [], origin) }
+      const isNew = there !== undefined && kind !== 'directory'
+      return { id, version: this.write(node, facts, [], { ...origin, isNew }) }
     }
   }
 

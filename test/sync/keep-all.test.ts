@@ -170,7 +170,7 @@ describe('sync/keep-all', () => {
     scene({ devices: 1, settings: { slownessMs: 100 } }, async stage => {
       const { world, a } = stage
       await stage.begin(person => person.write('f', 'all of it'))
-      await a.stop()
+      await world.finish(a.stop(), 'stop')
       a.start()
       while (!a.started) await world.pass(1)
       a.engine.configure({ ...DEFAULT_SETTINGS, versions: 'all', minCopies: 2 })
