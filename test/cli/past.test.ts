@@ -812,13 +812,13 @@ describe('cli: the past', () => {
 
   it('folder set: at once, kept over a restart, and nothing that is no setting', async () => {
     expect((await run('folder', 'set', 'notes')).stdout).to.equal(
-      'versions = standard\nversion-limit = default (a tenth of the disk)\nmin-copies = 1\n',
+      'versions = standard\nversion-limit = default (a tenth of the disk)\nmin-copies = 1\nmax-deletes = 50%\n',
     )
     const { folder } = await json(
       shapes.folderResultSchema,
-      ...['folder', 'set', 'notes', 'versions=all', 'version-limit=20GB', 'min-copies=2'],
+      ...['folder', 'set', 'notes', 'versions=all', 'version-limit=20GB', 'min-copies=2', 'max-deletes=80%'],
     )
-    const settings = { versions: 'all', versionLimit: 20e9, minCopies: 2, maxDeletes: 50 }
+    const settings = { versions: 'all', versionLimit: 20e9, minCopies: 2, maxDeletes: 80 }
     expect(folder.settings).to.deep.equal(settings)
     expect(engine.settings).to.deep.equal(settings)
     expect((await daemon.list.load()).folders[0]?.settings).to.deep.equal(settings)
@@ -831,6 +831,9 @@ describe('cli: the past', () => {
       ['version-limit=big', /a size, like 20GB/],
       ['version-limit=0', /a size, like 20GB/],
       ['min-copies=0', /a number of devices/],
+      ['max-deletes=0%', /from 1% to 100%/],
+      ['max-deletes=101%', /from 1% to 100%/],
+      ['max-deletes=50', /from 1% to 100%/],
       ['versions', /"standard" or "all"/],
     ] as const) {
       await fails(2, says, 'folder', 'set', 'notes', pair)
