@@ -245,8 +245,9 @@ export class MemoryLink {
     const updates: DocUpdate[] = []
     for (const doc of docs) {
       const update = side.folder.missing(doc, theirs.get(doc) ?? new Uint8Array([0]))
-      // It is on its way to the store: asked again with the next comparison.
+      // It is on its way to the store: asked again with the next comparison. Without the directories the others make no sense.
       if (update !== null) updates.push({ doc, update })
+      else if (doc === DIRECTORIES_DOC) break
     }
     if (updates.length > 0) this.send(side.device, { type: 'updates', updates })
     if (answer) this.send(side.device, { type: 'vectors', vectors: vectors(side.folder, docs), answer: false })
