@@ -9,7 +9,7 @@ import { figure, seconds, timed } from './support/figures.ts'
 import { random, randomBytes } from './support/random.ts'
 import { readTree, type Tree } from './support/tree.ts'
 import { until } from './support/until.ts'
-import { get, linked, pair, settle, useWorld } from './support/world.ts'
+import { get, linked, pair, settle, untilEqual, useWorld } from './support/world.ts'
 
 interface Version {
   readonly id: string
@@ -69,23 +69,16 @@ describe('e2e: the past', function () {
     await pair(desk, lamp)
     await get(lamp, 'notes', lamp.path('notes'))
     await settle([desk, lamp], 'notes')
+    // Nobody is to be asked about deletions here.
+    for (const device of [desk, lamp]) await device.ok(['folder', 'set', 'notes', 'max-deletes=100%'])
   })
 
   it(`a directory of ${MANY} files that was deleted is brought back, from the other device`, async () => {
     const before = below(readTree(desk.path('notes')), 'many')
     rmSync(desk.path('notes', 'many'), { recursive: true })
-    await until(async () => (await desk.cli(['wait', '--timeout', '60'])).code === 0 || answerHold(), {
-      timeoutMs: 120_000,
-      what: 'the deletion is everywhere',
-    })
-    async function answerHold(): Promise<boolean> {
-      for (const device of [desk, lamp]) {
-        if ((await device.folder('notes')).error !== null) await device.ok(['folder', 'approve', 'notes'])
-      }
-      return false
-    }
-    await settle([desk, lamp], 'notes')
+    await untilEqual([desk, lamp], 'notes', 60_000)
     expect(existsSync(lamp.path('notes', 'many'))).to.equal(false)
+    await settle([desk, lamp], 'notes')
     const dry = (await lamp.json(['restore', lamp.path('notes', 'many'), '--dry-run'])) as Outcome
     expect(dry.done).to.equal(false)
     expect(dry.changes).to.have.length(MANY + 1)
