@@ -247,12 +247,15 @@ export class Applier {
     const take = (content: ContentId, bytes: Uint8Array | null): void => {
       if (bytes !== null && bytes.byteLength <= MERGE_LIMIT_BYTES && isText(bytes)) texts.set(content, bytes)
     }
+    const asked = new Set<ContentId>()
     let reads: Promise<void>[] = []
     let size = 0
     for (const { step, becomes } of steps) {
       if (step.do !== 'put' || step.kind !== 'file' || becomes === undefined || becomes.size > MERGE_LIMIT_BYTES)
         continue
       const { content } = step
+      if (asked.has(content)) continue
+      asked.add(content)
       const held = fetcher.takeBytes(content)
       if (held !== undefined) {
         take(content, held)

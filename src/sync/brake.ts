@@ -117,6 +117,7 @@ export class Brake {
 
   /** A person: what was deleted is to go. Returns nodes to be compared again. */
   approve(): readonly NodeId[] {
+    for (const device of this.#holds.keys()) this.#recent.delete(device)
     const nodes = this.#letAllGo()
     for (const node of nodes) this.#approved.add(node)
     return nodes
@@ -185,7 +186,6 @@ export class Brake {
 
   #letGo(device: DeviceId): void {
     this.#holds.delete(device)
-    this.#recent.delete(device)
     this.#isStored = false
   }
 

@@ -314,8 +314,7 @@ class PublishRun {
 
   /**
    * This cycle's share of the hashing: small files first, those of a directory together, for they are in one document; the rest keeps its
-   * directories dirty. What was just written and is hashed only to
-   * be sure waits until nothing else is left, or it would be hashed again and again before all that is bigger. Then all of it is: that is
+   * directories dirty. What was just written and is hashed only to be sure waits until nothing else is left, or it would be hashed again and again before all that is bigger. Then all of it is: that is
    * what was written in two seconds, and a write that a clock hides is found by a look at its directory and not by chance.
    */
   #share(): { work: (Found & { row: Row | null })[]; complete: boolean } {
