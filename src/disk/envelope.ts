@@ -28,9 +28,14 @@ export function opened<T>(envelope: Envelope<T>): T {
       })
     case 'ROOT_GONE':
       throw new KithError('root-missing', 'The root of this folder is not there: mount or restore it.', { cause })
+    case 'EROFS':
+      throw new KithError(
+        'permission-denied',
+        'The disk of this folder is read-only: make it writable again, and Kith goes on by itself.',
+        { cause },
+      )
     case 'EACCES':
     case 'EPERM':
-    case 'EROFS':
       throw new KithError('permission-denied', `Kith may not write in this folder (${code}): check its permissions.`, {
         cause,
       })

@@ -6,7 +6,7 @@ import type { ContentList } from '../core/content.ts'
 import { SMALL_CONTENT_BYTES } from '../core/content.ts'
 import { isKithError } from '../core/errors.ts'
 import type { ContentId, DeviceId } from '../core/ids.ts'
-import type { FolderNetwork, Waiting } from '../core/ports.ts'
+import type { FolderNetwork, Problem, Waiting } from '../core/ports.ts'
 import { type BringDeps, fetchLarge, stageLocal } from './bring.ts'
 import type { Want } from './plan.ts'
 
@@ -24,6 +24,8 @@ const MEDIUM_AT_ONCE = 4
 /** After everything failed: the next try, doubling. */
 const RETRY_FIRST_MS = 500
 const RETRY_LAST_MS = 30_000
+/** Not of another device or of the way to it: as long as it lasts, nothing that is wanted can come. */
+const OF_THIS_DISK: ReadonlySet<string> = new Set(['permission-denied', 'store-failed'])
 
 export interface FetcherDeps extends BringDeps {
   readonly clock: Clock
@@ -31,6 +33,8 @@ export interface FetcherDeps extends BringDeps {
   readonly onStaged: (contents: readonly ContentId[]) => void
   /** The disk has no room: the folder says so and waits. */
   readonly onNoSpace: (message: string) => void
+  /** `problem` says something else than before. */
+  readonly onProblem: () => void
 }
 
 export class Fetcher {
@@ -46,9 +50,17 @@ export class Fetcher {
   #again = false
   #retryMs = RETRY_FIRST_MS
   #wake: (() => void) | null = null
+  #problem: Problem | null = null
+  /** What the round that runs failed at, of this disk. */
+  #refused: Problem | null = null
 
   constructor(deps: FetcherDeps) {
     this.#deps = deps
+  }
+
+  /** Why this disk takes nothing of what is wanted: it is read-only, it fails. Tried again all the while. */
+  get problem(): Problem | null {
+    return this.#problem
   }
 
   /** What the disk lacks, whole, and kept current by its owner. `news`: some of it was not wanted before. */
@@ -104,11 +116,13 @@ export class Fetcher {
         this.#again = false
         const asked = this.#missing()
         const before = asked.length
+        this.#refused = null
         try {
           await this.#round({ signal })
         } catch (error) {
           this.#failed(error, { signal })
         }
+        this.#say(this.#refused)
         // What the round brought for nobody, whole or in part, is tidied up in the folder's next quiet moment.
         if (asked.some(({ content }) => !this.#wanted.has(content))) this.#deps.onStaged([])
         const left = this.#missing().length
@@ -120,6 +134,7 @@ export class Fetcher {
     } finally {
       this.#running = null
     }
+    if (this.#wanted.size === 0) this.#say(null)
     // Something may have been wanted between the last look and now.
     if (this.#again && !signal.aborted && this.#wanted.size > 0) this.kick()
   }
@@ -154,8 +169,16 @@ export class Fetcher {
 
   #failed(error: unknown, { signal }: Waiting): void {
     if (signal.aborted) return
-    if (isKithError(error) && error.code === 'no-space') this.#deps.onNoSpace(error.message)
-    else this.#deps.log.warn({ err: error }, 'a transfer failed and will be tried again')
+    if (isKithError(error) && error.code === 'no-space') return this.#deps.onNoSpace(error.message)
+    if (isKithError(error) && OF_THIS_DISK.has(error.code))
+      this.#refused = { code: 'failed', path: '', message: error.message }
+    this.#deps.log.warn({ err: error }, 'a transfer failed and will be tried again')
+  }
+
+  #say(problem: Problem | null): void {
+    const before = this.#problem
+    this.#problem = problem
+    if (before?.message !== problem?.message) this.#deps.onProblem()
   }
 
   /** Contents that lie whole on this device: copied, nothing is sent. */

@@ -172,6 +172,7 @@ class Engine implements FolderEngine {
         if (contents.length > 0 || this.#halt === null) this.#wake.fire()
       },
       onNoSpace: message => this.#setHalt({ code: 'disk-full', message, person: false }),
+      onProblem: () => this.#changed.fire(),
     })
     this.#past = new Past({ store, nameKey: name => replica().tree.nameKey(name) })
     this.#everybody = new Everybody({ clock, network, here: (...asked) => this.#pastHere(...asked) })
@@ -669,6 +670,7 @@ class Engine implements FolderEngine {
       error: this.#error(),
       problems: [
         ...this.#pullProblem(),
+        ...(this.#fetcher.problem === null ? [] : [this.#fetcher.problem]),
         ...(this.#cycle?.problems() ?? []),
         ...this.#ages.problems(),
         ...this.#watchProblems.values(),

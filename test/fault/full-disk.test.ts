@@ -109,7 +109,9 @@ describe('fault: full disks', function () {
     expect(Math.max(...took)).to.be.below(RESUME_MS)
   })
 
-  it('that turn read-only: nothing is lost, and it goes on by itself', async () => {
+  it('that turn read-only: they say so, nothing is lost, and it goes on by itself', async () => {
+    const saysReadOnly = async (): Promise<boolean> =>
+      (await lamp.folder('ext4')).problems.some(({ message }) => message.includes('is read-only'))
     const old = readTree(desk.path('ext4'))
     // It is refused while any file is open for writing.
     const remounted = (): boolean => {
@@ -118,12 +120,13 @@ describe('fault: full disks', function () {
     }
     await until(remounted, { timeoutMs: 30_000, what: 'it is read-only' })
     change(desk.path('ext4'))
-    await until(() => lamp.logTail().includes('EROFS'), { timeoutMs: REST_MS, what: 'it tries in vain' })
+    await until(saysReadOnly, { timeoutMs: REST_MS, what: 'it tries in vain and says why' })
     onlyWhole(readTree(places().ext4), [old])
     ext4.remount('rw')
     const freed = performance.now()
     await cameWhole('ext4')
     const took = performance.now() - freed
+    expect(await saysReadOnly()).to.equal(false)
     figure(`read-only, whole again after ${seconds(took)}`)
     expect(took).to.be.below(RESUME_MS)
   })

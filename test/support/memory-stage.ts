@@ -52,6 +52,7 @@ export class MemoryStage implements Stage {
   async open(list: ContentList, options: Waiting): Promise<StageFile> {
     await this.#deps.pause('stage open')
     options.signal.throwIfAborted()
+    if (this.#deps.volume.readOnly) throw readOnly()
     if (list.size > this.#deps.volume.freeBytes) throw noSpace()
     const area = this.#deps.area()
     let staged = area.stage.get(list.content)
@@ -112,6 +113,7 @@ export class MemoryStage implements Stage {
   }
 
   #keep(content: ContentId, bytes: Uint8Array): void {
+    if (this.#deps.volume.readOnly) throw readOnly()
     if (bytes.length > this.#deps.volume.freeBytes) throw noSpace()
     this.#deps.area().stage.set(content, { chunks: new Map(), whole: bytes.slice() })
   }
@@ -119,4 +121,8 @@ export class MemoryStage implements Stage {
 
 export function noSpace(): KithError {
   return new KithError('no-space', 'The disk is full.')
+}
+
+function readOnly(): KithError {
+  return new KithError('permission-denied', 'The disk is read-only.')
 }

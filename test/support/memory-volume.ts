@@ -92,6 +92,8 @@ export class MemoryVolume {
   /** Paths at which this disk can have no directory. */
   readonly cannotHold = new Set<string>()
   freeBytes = Number.POSITIVE_INFINITY
+  /** Only what is staged asks: nothing gets past it. */
+  readOnly = false
 
   constructor(options: VolumeOptions) {
     this.foldsCase = options.foldsCase ?? false

@@ -263,4 +263,23 @@ describe('interruptions', () => {
       expect(Object.keys(stage.world.tree(stage.b))).to.deep.equal(['f', 'new'])
       await stage.meet()
     }))
+
+  for (const [size, what] of [
+    [200, 'a small file'],
+    [200_000, 'a large file'],
+  ] as const)
+    it(`a read-only disk says so while it lasts: ${what}`, () =>
+      scene({}, async stage => {
+        const problems = (): string[] => stage.b.engine.status().problems.map(({ message }) => message)
+        await stage.begin(p => p.write('f', 'f0'))
+        stage.b.volume.readOnly = true
+        await stage.act(0, p => p.write('new', Buffer.alloc(size, 'xyz')))
+        await stage.world.pass(60_000)
+        expect(problems()).to.deep.equal(['The disk is read-only.'])
+        stage.b.volume.readOnly = false
+        await stage.world.pass(31_000)
+        expect(problems()).to.deep.equal([])
+        await stage.meet()
+        expect(Object.keys(stage.tree())).to.deep.equal(['f', 'new'])
+      }))
 })
