@@ -61,7 +61,7 @@ export interface ApplyOutcome {
   readonly applied: number
   /** Left for after the next look. */
   readonly deferred: readonly PlannedStep[]
-  /** Contents whose directory could not be made or moved to where it is to be. */
+  /** Whose directory could not be made or moved to where it is to be: left alone, or done in the one that stands there instead. */
   readonly waiting: readonly PlannedStep[]
   readonly failed: readonly { readonly planned: PlannedStep; readonly problem: Problem }[]
 }
@@ -76,6 +76,7 @@ export class Applier {
   async apply(plan: Plan, options: Waiting): Promise<ApplyOutcome> {
     const failed: { planned: PlannedStep; problem: Problem }[] = []
     const deferred: PlannedStep[] = []
+    const waiting: PlannedStep[] = []
     let applied = 0
     const run = async (planned: readonly PlannedStep[]): Promise<void> => {
       const sure = planned.filter(one => !this.#replacesUnsure(one))
@@ -83,12 +84,11 @@ export class Applier {
       const steps = await this.#readFirst(sure, failed, options)
       if (steps.length === 0) return
       options.signal.throwIfAborted()
-      applied += await this.#batch(steps, failed, options)
+      applied += await this.#batch(steps, { failed, waiting }, options)
     }
     // What is parked goes back when its batch ends, so all structure is one batch.
     await run(plan.structure)
     // Another directory may stand at the path of the one that it goes into: nothing may be put there.
-    const waiting: PlannedStep[] = []
     const puts: PlannedStep[] = []
     for (const planned of plan.puts) (planned.ready?.() === false ? waiting : puts).push(planned)
     for (let at = 0; at < puts.length; at += PUT_BATCH) await run(puts.slice(at, at + PUT_BATCH))
@@ -137,7 +137,7 @@ export class Applier {
 
   async #batch(
     steps: readonly PlannedStep[],
-    failed: { planned: PlannedStep; problem: Problem }[],
+    { failed, waiting }: { failed: { planned: PlannedStep; problem: Problem }[]; waiting: PlannedStep[] },
     options: Waiting,
   ): Promise<number> {
     const { rows, disk, intents } = this.#deps
@@ -164,6 +164,8 @@ export class Applier {
       const before = rows.get(planned.row)
       const was = standing(rows, before)
       if (planned.done(result.stat)) done++
+      // What only stepped aside is no step of its own.
+      else if (planned.action !== null) waiting.push(planned)
       const { step } = planned
       if (result.stat !== null && step.do !== 'mkdir') this.#deps.onWrote(planned.path, result.stat)
       if (result.stat !== null && isDirectory(step)) this.#deps.onDirectory(planned.path)
