@@ -42,7 +42,8 @@ export async function runApart(
   process.off('SIGTERM', forward)
   const count = (word: string): number => Number(new RegExp(`^ +(\\d+) ${word}\\b`, 'm').exec(text)?.[1] ?? 0)
   const counts = { passed: count('passing'), failed: count('failing'), skipped: count('pending') }
-  // A run that ended before it could count.
-  if (code !== 0 && counts.failed === 0) counts.failed = 1
+  // A run that ended before it could count, and a file without a test.
+  const ran = counts.passed + counts.failed + counts.skipped
+  if (counts.failed === 0 && (code !== 0 || ran === 0)) counts.failed = 1
   return counts
 }
