@@ -253,6 +253,9 @@ class Detection {
         } else {
           this.#moves.push({ ...found, row: known })
           this.#need(path, true)
+          // It cannot stand below itself: what holds this directory moved too, and where this one stood shows it.
+          const home = directory && this.#rows.within(directory.id, known.id) ? this.#pathOf(known.parent) : undefined
+          if (home !== undefined) this.#need(home, false)
         }
       } else if (here?.kind === 'directory' && !this.#pathOfRow.has(here.id) && !this.#inodes.has(here.stat.ino)) {
         this.#claim(path, here)

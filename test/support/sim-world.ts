@@ -139,7 +139,8 @@ export class SimWorld {
       const now = `${this.log.length} ${JSON.stringify(states)}`
       if (now !== last) since = this.clock.elapsed()
       last = now
-      return states.every(({ needFiles }) => needFiles === 0) || this.clock.elapsed() - since > UNAVAILABLE_MS
+      const has = states.every(({ needFiles }) => needFiles === 0) && !this.#staged()
+      return has || this.clock.elapsed() - since > UNAVAILABLE_MS
     }
     await this.clock.until(
       () => this.failures.length > 0 || this.network.failures.length > 0 || atRest(),
@@ -147,6 +148,11 @@ export class SimWorld {
       () => `no rest (${this.describe()})`,
     )
     this.check()
+  }
+
+  /** What was on its way for nobody any more goes when its fetch ends, and nothing tells of that. */
+  #staged(): boolean {
+    return this.devices.some(({ volume }) => (volume.root?.kith?.stage.size ?? 0) > 0)
   }
 
   async rescanAll(): Promise<void> {
