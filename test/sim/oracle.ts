@@ -185,7 +185,7 @@ export class Oracle implements Words {
     this.#count(tree, shown)
     if (render(tree) !== fullProjection(snapshots(tree)))
       throw new Error('I5: the incremental projection is not the full one')
-    this.#nothingLost()
+    this.#nothingLost(this.#wordsAt(waiting))
     this.#nothingInvented()
     this.#nothingBack()
     this.#versionsKept()
@@ -327,18 +327,31 @@ export class Oracle implements Words {
       throw new Error(`I7: ${device.name} shows something else than a fresh load`)
   }
 
-  /** I2, I3 and the safety invariants I1, I2, I4, I15, I16: what nobody disposed of is in every tree. */
-  #nothingLost(): void {
+  /**
+   * I2, I3 and the safety invariants I1, I2, I4, I15, I16: what nobody disposed of is in every tree. `older`: shown on some device in the
+   * place of what is hopeless; another, whose disk was put back to it, may keep it as a version.
+   */
+  #nothingLost(older: ReadonlySet<string>): void {
     for (const device of this.#world.devices) {
       const shown = this.#shownWords(device)
       for (const [word, origin] of this.#written) {
-        if (!shown.has(word) && !this.#disposed.has(word)) {
-          throw new Error(
-            `${word} is lost on ${device.name} (written by ${origin})${this.#keptBy(word)}\n${this.#world.picture()}`,
-          )
-        }
+        if (shown.has(word) || this.#disposed.has(word) || (older.has(word) && this.#keeps(device, word))) continue
+        throw new Error(
+          `${word} is lost on ${device.name} (written by ${origin})${this.#keptBy(word)}\n${this.#world.picture()}`,
+        )
       }
     }
+  }
+
+  #wordsAt(paths: ReadonlyMap<SimDevice, ReadonlySet<string>>): Set<string> {
+    const words = new Set<string>()
+    for (const [device, at] of paths) {
+      if (at.size === 0) continue
+      for (const { path, inode } of device.volume.all())
+        if (inode.kind !== 'directory' && at.has(agreedPath(path, this.#folded)))
+          for (const word of this.#words(inode.data)) words.add(word)
+    }
+    return words
   }
 
   #shownWords(device: SimDevice): Set<string> {
@@ -348,10 +361,12 @@ export class Oracle implements Words {
     return shown
   }
 
+  #keeps(device: SimDevice, word: string): boolean {
+    return [...(device.volume.root?.kith?.versions.values() ?? [])].some(bytes => this.#words(bytes).includes(word))
+  }
+
   #keptBy(word: string): string {
-    const holders = this.#world.devices.filter(device =>
-      [...(device.volume.root?.kith?.versions.values() ?? [])].some(bytes => this.#words(bytes).includes(word)),
-    )
+    const holders = this.#world.devices.filter(device => this.#keeps(device, word))
     return holders.length === 0 ? '' : `, a kept version on ${holders.map(device => device.name).join(', ')}`
   }
 
