@@ -254,8 +254,7 @@ class Detection {
           this.#moves.push({ ...found, row: known })
           this.#need(path, true)
           // It cannot stand below itself: what holds this directory moved too, and where this one stood shows it.
-          const home = directory && this.#rows.within(directory.id, known.id) ? this.#pathOf(known.parent) : undefined
-          if (home !== undefined) this.#need(home, false)
+          if (directory && this.#rows.within(directory.id, known.id)) this.#needHome(known)
         }
       } else if (here?.kind === 'directory' && !this.#pathOfRow.has(here.id) && !this.#inodes.has(here.stat.ino)) {
         this.#claim(path, here)
@@ -326,12 +325,14 @@ class Detection {
         continue
       }
       // A hard link, or a move out of a directory that was not read yet: read it, then decide.
-      for (const row of candidates) {
-        const home = this.#pathOf(row.parent)
-        if (home !== undefined) this.#need(home, false)
-      }
+      for (const row of candidates) this.#needHome(row)
       this.#creates.push(found)
     }
+  }
+
+  #needHome(row: Row): void {
+    const home = this.#pathOf(row.parent)
+    if (home !== undefined) this.#need(home, false)
   }
 
   /** Where a row's directory stands now, as far as this scan knows. */
