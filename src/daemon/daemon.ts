@@ -34,8 +34,12 @@ export interface DaemonOptions {
   readonly home: Home
   readonly config: Config
   readonly version: string
+  /** The database was found to be damaged: it is set aside and built anew. */
+  readonly rebuild?: boolean
   /** Another process, or the API, asked for the end. */
   readonly onStopRequested: () => void
+  /** What was read of the database later than at its opening is damaged: nothing mends it but a start with `rebuild`. */
+  readonly onDatabaseDamaged: () => void
 }
 
 export interface Daemon {
@@ -62,13 +66,16 @@ async function build(log: Log, options: DaemonOptions, shutdown: Shutdown): Prom
   const lock = await acquireLock(home.lockFile)
   shutdown.add('lock', () => lock.release())
   const events = new EventHub({ log: log.child({ part: 'events' }) })
-  const { emit } = events
+  const emit: Emit = event => {
+    events.emit(event)
+    if (event.type === 'folder:halted' && event.code === 'database-corrupt') options.onDatabaseDamaged()
+  }
   const identity = await loadIdentity(home.root)
   const list = folderListFile(home.foldersFile)
   const place = await placeOf(home)
   if (place.copied)
     log.warn('this home is a copy: what it knows may be old, and is compared with the other devices first')
-  const { database, rebuilt } = await openOrRebuild(home, list, log)
+  const { database, rebuilt } = await openOrRebuild(options, list, log)
   shutdown.add('database', () => database.close())
   const port = config.port === 0 ? Number((await database.state.get(PORT_KEY)) ?? '0') : config.port
   const network = createNetwork(
@@ -131,11 +138,17 @@ async function build(log: Log, options: DaemonOptions, shutdown: Shutdown): Prom
  * the database is gone, and an empty one was made in its place.
  */
 async function openOrRebuild(
-  home: Home,
+  { home, rebuild = false }: Pick<DaemonOptions, 'home' | 'rebuild'>,
   list: FolderListFile,
   log: Log,
 ): Promise<{ database: Database; rebuilt: boolean }> {
   const deps = { log: log.child({ part: 'store' }) }
+  const anew = async (err?: KithError): Promise<{ database: Database; rebuilt: true }> => {
+    const aside = await setAside(home.database)
+    log.error({ err, aside }, 'the database was damaged: it is set aside and built anew')
+    return { database: await openDatabase(home.database, deps), rebuilt: true }
+  }
+  if (rebuild) return anew()
   const had = (await list.load()).folders.some(({ marked }) => marked)
   try {
     const database = await openDatabase(home.database, deps)
@@ -144,9 +157,7 @@ async function openOrRebuild(
     return { database, rebuilt: gone }
   } catch (error) {
     if (!isKithError(error) || error.code !== 'database-corrupt') throw error
-    const aside = await setAside(home.database)
-    log.error({ err: error, aside }, 'the database was damaged: it is set aside and built anew')
-    return { database: await openDatabase(home.database, deps), rebuilt: true }
+    return anew(error)
   }
 }
 

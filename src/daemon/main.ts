@@ -34,11 +34,7 @@ export async function runDaemon(options: RunOptions): Promise<void> {
   const stop = new StopRequest()
   const release = guardProcess(log, stop)
   try {
-    const daemon = await start(home, { ...options, config, log, stop })
-    await stop.requested
-    log.info('stopping')
-    const clean = await daemon.stop()
-    log.info({ clean }, 'stopped')
+    const clean = await runUntilStopped(home, { ...options, config, log, stop })
     if (!clean || stop.failed) throw new KithError('internal', 'The daemon did not end well: its log says more.')
   } finally {
     release()
@@ -46,17 +42,38 @@ export async function runDaemon(options: RunOptions): Promise<void> {
   }
 }
 
-interface StartOptions extends RunOptions {
+/** False where something did not end well. A damaged database is built anew once a run: what is damaged again needs a person. */
+async function runUntilStopped(home: Home, options: RunningOptions): Promise<boolean> {
+  const { log, stop } = options
+  for (let rebuild = false; ; rebuild = true) {
+    const damage = new StopRequest()
+    const daemon = await start(home, { ...options, rebuild, onDatabaseDamaged: () => damage.ask() })
+    await Promise.race(rebuild ? [stop.requested] : [stop.requested, damage.requested])
+    const again = !rebuild && !stop.isAsked
+    log.info(again ? 'stopping, to build the database anew' : 'stopping')
+    const clean = await daemon.stop()
+    log.info({ clean }, 'stopped')
+    if (!again || !clean || stop.isAsked) return clean
+  }
+}
+
+interface RunningOptions extends RunOptions {
   readonly config: Awaited<ReturnType<typeof loadConfig>>
   readonly log: Log
   readonly stop: StopRequest
 }
 
+interface StartOptions extends RunningOptions {
+  readonly rebuild: boolean
+  readonly onDatabaseDamaged: () => void
+}
+
 async function start(home: Home, options: StartOptions): Promise<Daemon> {
-  const { config, version, log, stop, path, onReady } = options
+  const { config, version, log, stop, path, onReady, rebuild, onDatabaseDamaged } = options
   const startedAt = performance.now()
   const daemon = await failAsKithError(
-    () => startDaemon({ log }, { home, config, version, onStopRequested: () => stop.ask() }),
+    () =>
+      startDaemon({ log }, { home, config, version, rebuild, onStopRequested: () => stop.ask(), onDatabaseDamaged }),
     log,
   )
   try {
@@ -67,7 +84,7 @@ async function start(home: Home, options: StartOptions): Promise<Daemon> {
   }
   const ms = Math.round(performance.now() - startedAt)
   log.info({ version, pid: process.pid, home: home.root, ms }, 'started')
-  onReady(daemon.control.status())
+  if (!rebuild) onReady(daemon.control.status())
   return daemon
 }
 
@@ -89,6 +106,7 @@ function terminal(): LogTarget {
 class StopRequest {
   /** Set by an error after which the process cannot be trusted. */
   failed = false
+  isAsked = false
   readonly requested: Promise<void>
   #resolve: () => void = () => undefined
 
@@ -99,6 +117,7 @@ class StopRequest {
   }
 
   ask(): void {
+    this.isAsked = true
     this.#resolve()
   }
 }
