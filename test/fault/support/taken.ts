@@ -8,7 +8,7 @@ import { onTheWay, REST_MS } from './pair-of-devices.ts'
 
 /** Of Linux on every machine that these tests run on. */
 const TICKS_A_SECOND = 100
-const HOME_TEMPORARY = /\.(tmp|new)$/
+const HOME_TEMPORARY = /\.tmp$/
 const KINDS = ['socket', 'inotify', 'pipe', 'file', 'other'] as const
 
 type Kind = (typeof KINDS)[number]
