@@ -302,7 +302,7 @@ function judgeResident(samples: readonly Taken[]): void {
   })
   const half = samples.slice(Math.floor(samples.length / 2))
   figure(
-    `shelf, resident at least, in ${WINDOWS} windows: ${least.map(mb).join(', ')}; slope of the last half ${mb(slopeAnHour(half))} an hour`,
+    `shelf, resident at least, in ${WINDOWS} windows: ${least.map(mb).join(', ')}${FULL ? `; slope of the last half ${mb(slopeAnHour(half))} an hour` : ''}`,
   )
   // The first window warms up.
   expect((least.at(-1) ?? 0) - (least[1] ?? 0), 'bytes that shelf takes more').to.be.below(MAX_MORE_RESIDENT)
