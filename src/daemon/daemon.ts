@@ -21,7 +21,7 @@ import { Control } from './control.ts'
 import { EventHub } from './events.ts'
 import { type FolderListFile, type FolderRecord, folderListFile } from './folder-list.ts'
 import { Folders, type OpenFolder } from './folders.ts'
-import type { Home } from './home.ts'
+import { clearTemporaries, type Home } from './home.ts'
 import { placeOf } from './home-place.ts'
 import { acquireLock } from './lock.ts'
 import { Merger } from './merger.ts'
@@ -65,6 +65,7 @@ async function build(log: Log, options: DaemonOptions, shutdown: Shutdown): Prom
   const startedAt = new Date()
   const lock = await acquireLock(home.lockFile)
   shutdown.add('lock', () => lock.release())
+  await clearTemporaries(home)
   const events = new EventHub({ log: log.child({ part: 'events' }) })
   const emit: Emit = event => {
     events.emit(event)

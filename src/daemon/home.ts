@@ -1,8 +1,8 @@
 // The home of one device: everything private lies in it. Made 0700 whatever the umask; refused where others could read it, where it
 // belongs to someone else, where it was made by a newer Kith, or where it is a directory of something else. A refusal changes nothing.
 import type { Stats } from 'node:fs'
-import { chmod, lstat, mkdir, readdir, readFile, realpath, stat } from 'node:fs/promises'
-import { join, resolve } from 'node:path'
+import { chmod, lstat, mkdir, readdir, readFile, realpath, rm, stat } from 'node:fs/promises'
+import { basename, join, resolve } from 'node:path'
 import { z } from 'zod'
 import { printable } from '../core/display.ts'
 import { KithError, systemCode } from '../core/errors.ts'
@@ -13,7 +13,10 @@ const FORMAT_FILE = 'home.json'
 const CONFIG_FILE = 'config.toml'
 /** What may lie in a directory that becomes a home: settings written ahead, and what file managers drop. */
 const HARMLESS = new Set([CONFIG_FILE, '.DS_Store', 'desktop.ini'])
+/** As atomic-file.ts names what is to replace a file. */
 const TEMPORARY = /\.[0-9a-f]{12}\.tmp$/
+/** Longer than a starter needs for its lock. */
+const STARTING_MS = 60_000
 
 const formatSchema = z.object({ format: z.int().min(1) })
 
@@ -71,6 +74,25 @@ export async function openHome(path: string): Promise<Home> {
     socket: join(root, 'daemon.sock'),
     socketPointer: join(root, 'daemon.sock.path'),
   }
+}
+
+/**
+ * Removes what a killed daemon was about to put in the place of a file. The lock must be held: nobody else writes here then but another
+ * starter, who makes a lock of its own before it learns that there is one.
+ */
+export async function clearTemporaries(home: Home): Promise<void> {
+  const lock = basename(home.lockFile)
+  for (const name of await readdir(home.root)) {
+    if (!TEMPORARY.test(name)) continue
+    const path = join(home.root, name)
+    if (name.startsWith(lock) && (await isYoung(path))) continue
+    await rm(path, { force: true })
+  }
+}
+
+async function isYoung(path: string): Promise<boolean> {
+  const facts = await statOrNull(path)
+  return facts !== null && Date.now() - facts.mtimeMs < STARTING_MS
 }
 
 async function checkFormat(root: string): Promise<void> {

@@ -24,6 +24,7 @@ const LOOKS_AT_A_TIME = 16
 /** The parts of chokidar that are not in its types; a test guards that they are there. */
 interface Inner {
   _closePath(path: string): void
+  _watched: Map<string, unknown>
   _nodeFsHandler: { _handleRead: unknown }
 }
 
@@ -71,6 +72,7 @@ export class DirectoryWatch implements Watch {
   }
 
   remove(path: string): void {
+    const gone: string[] = []
     const below = [path]
     for (let at = below.pop(); at !== undefined; at = below.pop()) {
       const children = this.#children.get(at)
@@ -80,7 +82,10 @@ export class DirectoryWatch implements Watch {
       this.#objects.delete(at)
       this.#polled.delete(at)
       this.#inner()?._closePath(join(this.#root, at))
+      gone.push(at)
     }
+    // Closing a path makes an entry of the directory that it is in.
+    for (const at of gone) this.#inner()?._watched.delete(join(this.#root, at))
     if (path !== '') this.#children.get(parentOf(path))?.delete(path)
   }
 
@@ -163,19 +168,25 @@ export class DirectoryWatch implements Watch {
     // Our own scan says what is in a directory: chokidar's reading of it costs a stat an entry.
     const inner = this.#inner()
     if (inner !== null) inner._nodeFsHandler._handleRead = () => undefined
-    watcher.on('raw', (_event, name, details) => this.#onRaw(name, details))
+    watcher.on('raw', (event, name, details) => this.#onRaw(event, name, details))
     watcher.on('addDir', path => this.#mark(this.#relative(path)))
     watcher.on('unlinkDir', path => this.#mark(parentOf(this.#relative(path))))
     watcher.on('error', error => this.#onError(error))
     return watcher
   }
 
-  #onRaw(name: unknown, details: unknown): void {
+  #onRaw(event: string, name: unknown, details: unknown): void {
     if (typeof details !== 'object' || details === null || !('watchedPath' in details)) return
     const directory = this.#relative(String(details.watchedPath))
     // The root sees our own work in `.kith`.
     if (directory === '' && name === AREA) return
+    if (event === 'rename' && typeof name === 'string') this.#letGo(directory === '' ? name : `${directory}/${name}`)
     this.#mark(directory)
+  }
+
+  /** A directory that was deleted or renamed would keep its handle, and that of each below it, for as long as the daemon runs. */
+  #letGo(path: string): void {
+    if (this.#objects.has(path) && this.#objectAt(path) === undefined) this.remove(path)
   }
 
   #onError(error: unknown): void {

@@ -1,7 +1,7 @@
-import { chmod, mkdir, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, readdir, readFile, stat, symlink, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect } from 'chai'
-import { openHome } from '../../src/daemon/home.ts'
+import { clearTemporaries, openHome } from '../../src/daemon/home.ts'
 import { makeDirectory } from './support/fake-daemon.ts'
 import { refusal } from './support/refusal.ts'
 
@@ -88,6 +88,16 @@ describe('daemon/home', () => {
     await writeFile(at('home', 'home.json'), '{"format":2}\n')
     expect((await refusal(openHome(at('home')))).code).to.equal('home-newer')
     expect(await readFile(at('home', 'home.json'), 'utf8')).to.equal('{"format":2}\n')
+  })
+
+  it('is cleared of what a killed daemon was writing, but not of the lock that another starter makes this moment', async () => {
+    const home = await openHome(at('home'))
+    const old = new Date(Date.now() - 3_600_000)
+    const names = ['folders.json.0123456789ab.tmp', 'daemon.lock.0123456789ab.tmp', 'daemon.lock.ba9876543210.tmp']
+    for (const name of [...names, 'notes.tmp']) await writeFile(at('home', name), '{}', { mode: 0o600 })
+    await utimes(at('home', 'daemon.lock.0123456789ab.tmp'), old, old)
+    await clearTemporaries(home)
+    expect((await readdir(home.root)).sort()).to.deep.equal(['daemon.lock.ba9876543210.tmp', 'home.json', 'notes.tmp'])
   })
 
   it('refuses a damaged home, untouched', async () => {

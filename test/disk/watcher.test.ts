@@ -1,6 +1,6 @@
 // Hints arrive for what chokidar is used for here, its private parts are still what they were, and what cannot be watched is polled.
 import { spawnSync } from 'node:child_process'
-import { appendFileSync, mkdirSync, rmSync } from 'node:fs'
+import { appendFileSync, mkdirSync, renameSync, rmSync } from 'node:fs'
 import { expect } from 'chai'
 import { FSWatcher } from 'chokidar'
 import { DirectoryWatch } from '../../src/disk/watcher.ts'
@@ -87,9 +87,11 @@ describe('disk/watcher', () => {
   it('uses private parts of chokidar that are there', () => {
     const watcher = new FSWatcher() as unknown as {
       _closePath: unknown
+      _watched: unknown
       _nodeFsHandler: { _handleRead: unknown; _handleDir: unknown }
     }
     expect(watcher._closePath).to.be.a('function')
+    expect(watcher._watched).to.be.instanceOf(Map)
     expect(watcher._nodeFsHandler._handleRead).to.be.a('function')
     expect(watcher._nodeFsHandler._handleDir).to.be.a('function')
   })
@@ -132,6 +134,23 @@ describe('disk/watcher', () => {
     expect(dirty).not.to.include('d')
     expect(dirty.some(path => path.startsWith('.kith'))).to.equal(false)
   }).timeout(30_000)
+
+  it('holds no handle of directories that are gone', async () => {
+    const handles = (): number => process.getActiveResourcesInfo().filter(type => type === 'FSEventWrap').length
+    mkdirSync(`${root}/stays`)
+    await ready('', 'stays')
+    const before = handles()
+    for (const name of ['a', 'b']) mkdirSync(`${root}/${name}/below/deep`, { recursive: true })
+    await ready('a', 'a/below', 'a/below/deep', 'b', 'b/below', 'b/below/deep')
+    expect(handles()).to.equal(before + 6)
+    dirty = []
+    renameSync(`${root}/a`, `${root}/c`)
+    rmSync(`${root}/b`, { recursive: true })
+    await hint('')
+    expect(handles()).to.equal(before)
+    await ready('c', 'c/below')
+    expect(handles()).to.equal(before + 2)
+  })
 
   it('coalesces a storm of events', async () => {
     person.mkdir('d')

@@ -74,6 +74,11 @@ export class Device {
     return this.#daemon !== undefined && this.#daemon.exitCode === null && this.#daemon.signalCode === null
   }
 
+  /** Of the daemon; undefined while none runs. */
+  get pid(): number | undefined {
+    return this.running ? this.#daemon?.pid : undefined
+  }
+
   /** `kith up …` in the foreground; resolves when it answers. */
   async start(...args: readonly string[]): Promise<Status> {
     if (this.running) throw new Error(`${this.name} runs already`)
