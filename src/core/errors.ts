@@ -57,6 +57,7 @@ export const ERRORS = {
   'folder-halted': failed,
   'folder-paused': failed,
   'disk-full': { status: 507, exit: 1, retry: true },
+  'cannot-hold': failed,
   'no-space': { status: 507, exit: 1, retry: true },
   'permission-denied': failed,
   'database-corrupt': failed,

@@ -60,8 +60,9 @@ export async function waitForSync(
       signal.throwIfAborted()
       const found = whatIsMissing(deps, target)
       if (found === null) return { absent: absentDevices(deps, target) }
-      missing = found
-      await deadEnd.refuse(found, { signal })
+      if (found.forGood) throw new KithError('cannot-hold', `${found.text}: "kith status" there names them.`)
+      missing = found.text
+      await deadEnd.refuse(missing, { signal })
       await turnstile.pass(signal)
     }
   } finally {
@@ -174,26 +175,34 @@ function nobodyHas(folder: string, paths: readonly string[], away: readonly stri
 }
 
 /** One phrase about the first thing that is not as it should be, or null. */
-function whatIsMissing(deps: WaitDeps, target: WaitTarget): string | null {
+function whatIsMissing(deps: WaitDeps, target: WaitTarget): { text: string; forGood: boolean } | null {
   const devices = deps.devices()
   const names = new Map(devices.map(device => [device.id, printable(device.name)]))
   const wanted = devices.find(device => device.id === target.device)
-  if (wanted !== undefined && !wanted.connected) return `a link to ${names.get(wanted.id) ?? wanted.id}`
+  if (wanted !== undefined && !wanted.connected) return passing(`a link to ${names.get(wanted.id) ?? wanted.id}`)
   const coming = devices.find(device => device.sighted && !device.connected)
-  if (coming !== undefined) return `a link to ${names.get(coming.id) ?? coming.id}, which is near`
+  if (coming !== undefined) return passing(`a link to ${names.get(coming.id) ?? coming.id}, which is near`)
   const linked = new Set(devices.filter(device => device.connected).map(device => device.id))
   const offers = deps.offers()
   for (const engine of target.engines) {
     refuseStopped(engine)
     const found = missingIn(engine, linked, offers)
-    if (found !== null) return `"${printable(engine.name)}": ${found.text}${nameOf(found.device, names)}`
+    if (found === null) continue
+    const text = `"${printable(engine.name)}": ${found.text}${nameOf(found.device, names)}`
+    return { text, forGood: found.forGood === true }
   }
   return null
+}
+
+function passing(text: string): { text: string; forGood: boolean } {
+  return { text, forGood: false }
 }
 
 interface Missing {
   readonly text: string
   readonly device: DeviceId | null
+  /** No waiting helps. */
+  readonly forGood?: boolean
 }
 
 function missingIn(
@@ -203,6 +212,8 @@ function missingIn(
 ): Missing | null {
   const status = engine.status()
   if (status.state !== 'idle' || !engine.state().settled) return { text: `it is ${status.state}`, device: null }
+  if (engine.state().stopped === 'cannot-hold')
+    return { ...cannotHold(status.need.files, 'the disk of this device'), device: null }
   if (status.need.files > 0) return { text: `${filesAre(status.need.files)} still to come`, device: null }
   const peers = new Map(status.peers.map(peer => [peer.id, peer]))
   const offering = offers.find(offer => offer.id === engine.id)?.devices ?? []
@@ -210,6 +221,7 @@ function missingIn(
     if (!linked.has(device)) continue
     const peer = peers.get(device)
     if (peer?.stopped === 'paused') return { text: 'it is paused on ', device }
+    if (peer?.stopped === 'cannot-hold') return { ...cannotHold(peer.need.files, 'the disk of '), device }
     if (peer?.stopped != null)
       return { text: `it does not sync until it is answered (${printable(peer.stopped)}) on `, device }
     if (peer === undefined || !peer.inSync) {
@@ -218,6 +230,12 @@ function missingIn(
     }
   }
   return null
+}
+
+/** `disk`: whose; the name of the device follows. */
+function cannotHold(entries: number, disk: string): { text: string; forGood: true } {
+  const what = entries === 1 ? 'one name or kind of entry' : `${entries} names or kinds of entries`
+  return { text: `there is ${what} that cannot be had by ${disk}`, forGood: true }
 }
 
 function filesAre(files: number): string {

@@ -21,6 +21,7 @@ import type { Restored } from './restored.ts'
 import { Judge } from './stale.ts'
 import { Doers } from './standing.ts'
 import { TextMerger } from './text-merger.ts'
+import { Unholdable } from './unholdable.ts'
 import { Unread } from './unread.ts'
 import { Wants } from './wants.ts'
 
@@ -78,6 +79,7 @@ export class Cycle {
   #nodes = new Set<NodeId>()
   /** Directories of refused steps, and when they are compared again (monotone ms): a step that is tried and undone makes events itself. */
   readonly #resting = new Map<NodeId, number>()
+  readonly #unholdable: Unholdable
   /** Nodes of rows that would only take over what the tree says, and are not seen any more: compared again when that is certain, either way. */
   readonly #doubted = new Map<RowId, readonly NodeId[]>()
   /** Directories that are to go and are not empty yet: compared again with whatever else is. */
@@ -95,6 +97,7 @@ export class Cycle {
     const { rows, tree } = replica
     const now = (): number => clock.now()
     const commit = (batch: Parameters<Replica['commit']>[0]): Promise<void> => replica.commit(batch)
+    this.#unholdable = new Unholdable(() => tree)
     this.#unread = new Unread({ rows, nameKey: name => tree.nameKey(name) })
     this.#observer = new Observer({
       disk,
@@ -213,6 +216,16 @@ export class Cycle {
     return this.busy || this.#resting.size > 0 || this.brake.holding
   }
 
+  /** How many entries this disk cannot have. */
+  get unheld(): number {
+    return this.#unholdable.size
+  }
+
+  /** What lies staged and is waited for by nobody. */
+  get parked(): Iterable<ContentId> {
+    return this.#unholdable.contents()
+  }
+
   /** So is something that is not only tried again later: what was refused may be refused for long, by a full disk for one. */
   get busy(): boolean {
     return this.#directories.size > 0 || this.#nodes.size > 0
@@ -254,7 +267,7 @@ export class Cycle {
 
   problems(): readonly Problem[] {
     const damaged = this.#deps.damage.problems(this.replica.rows)
-    return [...this.#observer.problems(), ...this.#stepProblems.values(), ...damaged]
+    return [...this.#observer.problems(), ...this.#stepProblems.values(), ...this.#unholdable.problems(), ...damaged]
   }
 
   /** Compare everything: at the start, and after a halt was answered. */
@@ -278,6 +291,7 @@ export class Cycle {
   async look(options: Waiting & { believe: boolean }): Promise<boolean> {
     const { dirty, rootIsGood } = this.#deps
     const batch = dirty.take()
+    if (batch.all) for (const directory of this.#unholdable.again()) this.#directories.add(directory)
     try {
       const { changes, ...seen } = await this.#observer.observe(this.replica.rows, batch, options)
       if (changes.lost.length > 0 && !options.believe && !(await rootIsGood())) {
@@ -350,9 +364,13 @@ export class Cycle {
       for (const node of released) this.#nodes.add(node)
       this.#noteWants({ directories, nodes }, plan, merging.wants)
       const { applied, deferred, waiting, failed } = await this.#applier.apply(this.#withoutDoubts(plan), options)
-      for (const { path } of [...plan.puts, ...plan.structure, ...plan.removals]) this.#stepProblems.delete(path)
+      for (const { path, becomes } of [...plan.puts, ...plan.structure, ...plan.removals]) {
+        this.#stepProblems.delete(path)
+        this.#unholdable.forget(becomes?.nodes.map(({ id }) => id) ?? [])
+      }
       let restMs = RETRY_MS
       for (const { planned, problem } of failed) {
+        if (this.#unholdable.take(planned, problem)) continue
         const look = lookAfter(problem, planned)
         const pauseMs = look.local ? LOCAL_CHANGE_MS : RETRY_MS
         restMs = Math.min(restMs, pauseMs)
@@ -361,7 +379,7 @@ export class Cycle {
         if (!look.local) this.#stepProblems.set(problem.path, problem)
       }
       // Why its directory is not there is said of that one, and there is nothing to look at.
-      for (const { directory } of waiting) this.#rest(directory, RETRY_MS)
+      for (const { directory } of waiting) if (!this.#unholdable.waits(directory)) this.#rest(directory, RETRY_MS)
       for (const { directory, path } of deferred) {
         this.#deps.dirty.addLater(parentPath(path), UNSURE_MS)
         this.#rest(directory, UNSURE_MS)
@@ -369,6 +387,7 @@ export class Cycle {
       // What is in the way of a refused step was put aside and back again, which wakes the folder: it must not be done again at once.
       const refused = applied === 0 && failed.length > 0
       for (const directory of plan.again) {
+        if (this.#unholdable.waits(directory)) continue
         if (refused) this.#rest(directory, restMs)
         else this.#directories.add(directory)
       }
@@ -430,6 +449,7 @@ export class Cycle {
     const changes = this.replica.tree.takeChanges()
     for (const directory of changes.directories) this.#directories.add(directory)
     for (const node of changes.nodes) this.#nodes.add(node)
+    this.#unholdable.forget(changes.nodes)
   }
 
   /** Replaces what these directories and files, and the merges, want; tells the fetcher the whole. */

@@ -481,7 +481,7 @@ class Engine implements FolderEngine {
     if (!this.#untidy || cycle.unfinished) return
     // What is staged and still wanted may be wanted no more by the next quiet moment, and nothing would say so.
     this.#untidy = cycle.wants.size > 0
-    await this.#deps.disk.stage.sweep(new Set([...cycle.wants.keys(), ...this.#ages.pinned]))
+    await this.#deps.disk.stage.sweep(new Set([...cycle.wants.keys(), ...cycle.parked, ...this.#ages.pinned]))
   }
 
   /** A commit failed: nothing that is only in memory counts. Load again, look at everything. */
@@ -606,11 +606,20 @@ class Engine implements FolderEngine {
   }
 
   state(): FolderState {
-    const needBytes = this.#cycle?.wantedBytes ?? 0
-    const digest = this.#cycle?.replica.tree.digest() ?? ''
-    const pulling = this.#cycle?.replica.pulling ?? true
-    const stopped = this.#paused ? 'paused' : (this.#error()?.code ?? null)
-    return { digest, needFiles: this.#cycle?.wants.size ?? 0, needBytes, settled: this.#settled(), pulling, stopped }
+    const cycle = this.#cycle
+    const wanted = cycle?.wants.size ?? 0
+    const unheld = cycle?.unheld ?? 0
+    const stopped = this.#paused
+      ? 'paused'
+      : (this.#error()?.code ?? (wanted === 0 && unheld > 0 ? 'cannot-hold' : null))
+    return {
+      digest: cycle?.replica.tree.digest() ?? '',
+      needFiles: wanted + unheld,
+      needBytes: cycle?.wantedBytes ?? 0,
+      settled: this.#settled(),
+      pulling: cycle?.replica.pulling ?? true,
+      stopped,
+    }
   }
 
   onPeerState(device: DeviceId, state: FolderState | null): void {

@@ -111,6 +111,21 @@ describe('daemon/wait', () => {
     })
   }
 
+  it('ends where a disk cannot have what is missing, here or on a linked device', async () => {
+    world.engine.set({ need: { files: 2, bytes: 0 } })
+    world.engine.stopped = 'cannot-hold'
+    expect(await refusal(world.wait())).to.include({ code: 'cannot-hold' })
+    world.engine.set({ need: { files: 0, bytes: 0 } })
+    world.engine.stopped = null
+    world.device(B, { connected: true })
+    world.engine.peer(B, { inSync: false, stopped: 'cannot-hold', need: { files: 1, bytes: 0 } })
+    const { code, message } = await refusal(world.wait())
+    expect(code).to.equal('cannot-hold')
+    expect(message).to.equal(
+      '"notes": there is one name or kind of entry that cannot be had by the disk of name-B: "kith status" there names them.',
+    )
+  })
+
   it('does not wait for absent devices, and names those that have the folder', async () => {
     world.device(B, { connected: false })
     world.engine.peer(B, { inSync: false })

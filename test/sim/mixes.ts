@@ -27,6 +27,8 @@ export const MIXES: Readonly<Record<string, Mix>> = {
   rollback: { steps: { remember: 8, restore: 8, erase: 4 } },
   /** The same, more of it, and few devices to learn from: `--devices 2-3`. */
   rejoin: { steps: { remember: 10, restore: 10, erase: 4 } },
+  /** Disks that cannot have every name. */
+  names: { steps: { refuse: 10 } },
   /** Roots that go and come back. */
   roots: { steps: { unmount: 8, empty: 3, unreadable: 8 } },
 }

@@ -267,6 +267,12 @@ class HistoryRun {
         entry.inode[what] = !entry.inode[what]
         return trace(`${entry.path} becomes ${what}: ${entry.inode[what]}`)
       }
+      case 'refuse': {
+        const { cannotHold } = device.volume
+        const had = cannotHold.delete(step.name)
+        if (!had) cannotHold.add(step.name)
+        return trace(`disk ${had ? 'can' : 'cannot'} have ${step.name}`)
+      }
       case 'unmount':
         if (device.person.unmounted) return
         await this.#staying.leaves(device)
@@ -338,6 +344,7 @@ class HistoryRun {
       device.spare()
       device.person.remountRoot()
       device.volume.freeBytes = Number.POSITIVE_INFINITY
+      device.volume.cannotHold.clear()
       if (device.volume.root !== null) device.volume.root.unreadable = false
       for (const { inode } of device.volume.all()) Object.assign(inode, { unreadable: false, unlisted: false })
     }

@@ -41,6 +41,8 @@ export type Step =
   | { readonly do: 'full' | 'room'; readonly device: number }
   /** `unlisted`: it cannot even be looked at, so its directory lists a problem in its place. */
   | { readonly do: 'unreadable'; readonly device: number; readonly salt: number; readonly unlisted?: boolean }
+  /** From now on, or no longer, the disk cannot have anything of that name, as one of another system. */
+  | { readonly do: 'refuse'; readonly device: number; readonly name: string }
   /** The disk is not mounted: an empty directory in its place. */
   | { readonly do: 'unmount' | 'remount'; readonly device: number }
   /** The root itself is not there, or cannot be read; `remount` and rest bring it back. */
@@ -96,6 +98,7 @@ type Kind =
   | 'year'
   | 'space'
   | 'unreadable'
+  | 'refuse'
   | 'unmount'
   | 'empty'
   | 'remember'
@@ -133,6 +136,7 @@ const STANDARD: Readonly<Record<Kind, number>> = {
   year: 0.3,
   space: 1,
   unreadable: 1.5,
+  refuse: 0.7,
   unmount: 0.7,
   empty: 0.15,
   remember: 0.5,
@@ -141,6 +145,8 @@ const STANDARD: Readonly<Record<Kind, number>> = {
 }
 
 const NAMES = ['anna', 'bert', 'carl', 'dora', 'emil']
+/** Of those that people use: of files, of directories, and of both. */
+const REFUSED_NAMES = ['a', 'b', 'f', 'sub', 'g.txt', 'notes.txt']
 const HOUR_MS = 3_600_000
 
 export interface GenerateOptions {
@@ -287,6 +293,8 @@ function oneStep(random: Random, count: number, kinds: Weighted<Kind>, mix: Mix)
       return { do: random.chance(0.5) ? 'full' : 'room', device }
     case 'unreadable':
       return { do: kind, device, salt, ...(salt % 3 === 0 ? { unlisted: true } : {}) }
+    case 'refuse':
+      return { do: kind, device, name: random.pick(REFUSED_NAMES) }
     case 'unmount':
       return { do: random.chance(0.6) ? 'unmount' : 'remount', device }
     case 'empty':

@@ -53,7 +53,7 @@ export class StepBatch {
     const place = this.#volume.place(step.path)
     if (place === null || place.inode !== null) return changed(step.path)
     if (this.#volume.freeBytes <= 0) return refused('no-space', step.path)
-    if (this.#volume.cannotHold.has(step.path)) return refused('cannot-hold', step.path)
+    if (this.#volume.cannotHold.has(last(step.path))) return refused('cannot-hold', step.path)
     const inode = this.#volume.make('directory', step.mode)
     this.#attach(place, inode, step.path)
     this.#undos.push(() => {
@@ -70,6 +70,7 @@ export class StepBatch {
     const to = this.#volume.place(step.to)
     if (to === null || (to.inode !== null && to.inode !== from.inode)) return changed(step.to)
     if (contains(this.#volume, from.inode, to.parent)) return changed(step.to)
+    if (this.#volume.cannotHold.has(last(step.to))) return refused('cannot-hold', step.path)
     this.#volume.detach(from.parent, from.name)
     this.#attach({ ...to, name: last(step.to) }, from.inode, step.to)
     this.#volume.touched(directoryOf(step.path))
@@ -100,6 +101,7 @@ export class StepBatch {
     const to = this.#volume.place(step.to)
     if (parked === undefined || parked.inode.kind !== step.kind) return changed(step.to)
     if (to === null || to.inode !== null) return changed(step.to)
+    if (this.#volume.cannotHold.has(last(step.to))) return refused('cannot-hold', step.to)
     this.#area.parked.delete(step.token)
     this.#attach(to, parked.inode, step.to)
     this.#undos.push(() => {
@@ -116,6 +118,7 @@ export class StepBatch {
     if (bytes === undefined || bytes === null) return refused('failed', step.path)
     const place = this.#volume.place(step.path)
     if (place === null) return changed(step.path)
+    if (this.#volume.cannotHold.has(last(step.path))) return refused('cannot-hold', step.path)
     const old = place.inode
     if (step.expect === null ? old !== null : old === null) return changed(step.path)
     if (old !== null && step.expect !== null) {

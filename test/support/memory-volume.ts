@@ -88,9 +88,9 @@ export class MemoryVolume {
   #inodes = 1
   #freed: number[] = []
   root: Inode | null
-  /** Bytes that still fit, for what the daemon writes. */
-  /** Paths at which this disk can have no directory. */
+  /** Names that this disk cannot have. */
   readonly cannotHold = new Set<string>()
+  /** Bytes that still fit, for what the daemon writes. */
   freeBytes = Number.POSITIVE_INFINITY
   /** Only what is staged asks: nothing gets past it. */
   readOnly = false

@@ -139,7 +139,10 @@ export class SimWorld {
       const now = `${this.log.length} ${JSON.stringify(states)}`
       if (now !== last) since = this.clock.elapsed()
       last = now
-      const has = states.every(({ needFiles }) => needFiles === 0) && !this.#staged()
+      // What a disk cannot have is tried again by the full look that follows, and no sooner.
+      const refused = states.some(({ stopped }) => stopped === 'cannot-hold')
+      const has =
+        states.every(({ needFiles, stopped }) => needFiles === 0 || stopped === 'cannot-hold') && (refused || !this.#staged())
       return has || this.clock.elapsed() - since > UNAVAILABLE_MS
     }
     await this.clock.until(

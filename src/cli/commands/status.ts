@@ -108,6 +108,8 @@ function peerText(device: FolderBody['devices'][number]): string {
     device.need.files > 0 ? `, ${count(device.need.files, 'file')} (${bytes(device.need.bytes)}) to go` : ''
   const asOf = device.asOf === null ? '' : ` (${ago(device.asOf, Date.now())})`
   if (device.connected && device.stopped === 'paused') return 'paused there'
+  if (device.connected && device.stopped === 'cannot-hold')
+    return `its disk cannot have all of it (${count(device.need.files, 'name')})`
   if (device.connected && device.stopped !== null) return `does not sync there (${name(device.stopped)})`
   if (device.connected) return device.inSync ? 'in sync' : `syncing${missing}`
   return device.inSync ? `away; was in sync${asOf}` : `away; was not in sync${missing}${asOf}`
