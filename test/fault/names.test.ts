@@ -27,7 +27,7 @@ import { REST_MS, started } from './support/pair-of-devices.ts'
 
 const KINDS: readonly ForeignKind[] = ['exfat', 'ntfs']
 const ROUNDS = trials({ share: 1, full: 5 })
-const REWRITES = trials({ share: 4, full: 20 })
+const REWRITES = trials({ share: 2, full: 20 })
 /** Writes within this time of the last look do not show in times that are whole seconds: they are looked for. */
 const RACY_MS = 1_500
 
@@ -209,11 +209,7 @@ class Trial {
     const versions = this.#versions()
     await this.#lamp.stop()
     await started(this.#lamp)
-    // It never says so before it has looked at everything.
-    await until(async () => (await this.#lamp.folder(this.#name)).state === 'idle', {
-      timeoutMs: REST_MS,
-      what: `${this.#name} is idle after a restart`,
-    })
+    await this.#looked()
     await this.#asItMustBe('after a restart')
     expect(diffTrees(tree, readTree(this.#here()), ['before', 'after'])).to.equal('')
     expect(this.#versions(), 'what was replaced on desk').to.deep.equal(versions)
@@ -228,12 +224,16 @@ class Trial {
     const last = randomBytes(64)
     writeFileSync(this.#there(path), last)
     utimesSync(this.#there(path), atime, mtime)
-    // Begins a look at everything; not for what the disk cannot hold, so it may give up.
-    await this.#lamp.cli(['wait', '--timeout', '2', '--folder', this.#name], { timeoutMs: REST_MS })
+    await this.#looked()
     await until(() => readFileSync(this.#here(path)).equals(last), {
       timeoutMs: 20_000,
       what: 'the rewrite is on desk',
     })
+  }
+
+  /** `wait` begins a look at everything. It gives up where the disk cannot hold all. */
+  async #looked(): Promise<void> {
+    await this.#lamp.cli(['wait', '--timeout', '20', '--folder', this.#name], { timeoutMs: REST_MS })
   }
 
   async #asItMustBe(when: string): Promise<void> {
