@@ -32,7 +32,7 @@ import { parkedName, writeSidecar } from './parked.ts'
 import type { PreparedStages, Ready } from './prepared-stages.ts'
 import { changedProblem, writingProblem } from './problem-of.ts'
 import { isSame, kindOf, statOf, utimeSeconds } from './stat.ts'
-import { bringIn, lookAt, moveUser, takeOut, writable } from './user-place.ts'
+import { bringIn, lookAt, moveUser, naming, takeOut, writable } from './user-place.ts'
 
 const { O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = constants
 const LINUX = process.platform === 'linux'
@@ -106,7 +106,7 @@ export class PublishBatch {
 
   #mkdir(step: Step<'mkdir'>, index: number): Stat {
     return this.#inside(step.path, (parent, name) => {
-      writable(parent, () => mkdirSync(`${parent.base}/${name}`, 0o700))
+      naming(parent, null, () => mkdirSync(`${parent.base}/${name}`, 0o700))
       const made = openBelow(parent, name)
       try {
         this.#dirtyHandle(parent, index)
@@ -173,7 +173,7 @@ export class PublishBatch {
       const path = `${parent.base}/${name}`
       if (ready.target !== null) {
         const target = ready.target
-        writable(parent, () => symlinkSync(target, path))
+        naming(parent, null, () => symlinkSync(target, path))
         lutimesSync(path, utimeSeconds(step.mtime), utimeSeconds(step.mtime))
         this.#stages.used(index)
       } else {

@@ -43,6 +43,20 @@ function restoreMode(directory: Directory, mode: number, failed: boolean): void 
   }
 }
 
+/**
+ * An act that gives `name` to something. Some disks say of a name that they cannot have that it is not there: where the directory is, and what is
+ * to have the name, it can mean nothing else.
+ */
+export function naming<T>(directory: Directory, source: string | null, act: () => T): T {
+  try {
+    return writable(directory, act)
+  } catch (error) {
+    if (systemCode(error) !== 'ENOENT' || fstatSync(directory.fd).nlink === 0) throw error
+    if (source !== null && lstatSync(source, { throwIfNoEntry: false }) === undefined) throw error
+    throw Object.assign(new Error('the disk refuses the name', { cause: error }), { code: 'EILSEQ' })
+  }
+}
+
 /** Gives `source` (a path of ours) the name `to` in `directory`. Never replaces: throws EEXIST. */
 export function bringIn(source: string, directory: Directory, name: string): void {
   const target = `${directory.base}/${name}`
@@ -57,7 +71,7 @@ export function bringIn(source: string, directory: Directory, name: string): voi
     }
   }
   if (lookAt(directory, name) !== undefined) throw new ChangedError('something stands there')
-  writable(directory, () => renameSync(source, target))
+  naming(directory, source, () => renameSync(source, target))
 }
 
 /** Takes what stands at `name` out to `path`; if that is not what was expected it goes back and ChangedError is thrown. */
@@ -118,7 +132,8 @@ export function moveUser(
     there.dev === from.stats.dev &&
     (from.stats.isDirectory() || from.stats.nlink === 1n)
   if (there !== undefined && !isItself) throw new ChangedError('something stands there')
-  const rename = (): void => writable(from.directory, () => writable(to.directory, () => renameSync(source, target)))
+  const rename = (): void =>
+    writable(from.directory, () => naming(to.directory, source, () => renameSync(source, target)))
   if (isItself || from.stats.isDirectory()) return from.stats.isDirectory() ? moveDirectory(from, rename) : rename()
   try {
     writable(to.directory, () => linkSync(source, target))

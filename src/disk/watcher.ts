@@ -8,6 +8,7 @@ import { systemCode } from '../core/errors.ts'
 import type { Watch, WatchEvents } from '../core/ports.ts'
 import { AREA } from './area.ts'
 import { eachOf } from './dirty-handles.ts'
+import { eventFlood } from './event-flood.ts'
 
 const QUIET_MS = 50
 const LOADED_MS = 100
@@ -43,6 +44,8 @@ export class DirectoryWatch implements Watch {
   #poll: NodeJS.Timeout | null = null
   #closed = false
   readonly #looks = new Set<NodeJS.Timeout>()
+  readonly #flood = eventFlood()
+  #endFlood: (() => void) | null = null
 
   constructor(root: string, events: WatchEvents) {
     this.#root = root
@@ -93,6 +96,7 @@ export class DirectoryWatch implements Watch {
     this.#closed = true
     this.#queue = []
     this.#dirty.close()
+    this.#endFlood?.()
     for (const timer of this.#looks) clearTimeout(timer)
     if (this.#poll !== null) clearTimeout(this.#poll)
     this.#native?.close()
@@ -165,6 +169,7 @@ export class DirectoryWatch implements Watch {
       ignored: (path, stats) => (stats !== undefined && !stats.isDirectory()) || isPrivate(this.#relative(path)),
     })
     this.#chokidar = watcher
+    this.#endFlood = this.#flood.listen(() => this.#events.onDoubt('More changed at a time than the system tells of.'))
     // Our own scan says what is in a directory: chokidar's reading of it costs a stat an entry.
     const inner = this.#inner()
     if (inner !== null) inner._nodeFsHandler._handleRead = () => undefined
@@ -176,6 +181,7 @@ export class DirectoryWatch implements Watch {
   }
 
   #onRaw(event: string, name: unknown, details: unknown): void {
+    this.#flood.count()
     if (typeof details !== 'object' || details === null || !('watchedPath' in details)) return
     const directory = this.#relative(String(details.watchedPath))
     // The root sees our own work in `.kith`.

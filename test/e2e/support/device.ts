@@ -44,6 +44,8 @@ export interface DeviceOptions {
   readonly ordinary?: boolean
   /** Options of Node itself, for its daemon and its commands. */
   readonly node?: readonly string[]
+  /** What goes before its daemon and its commands, and becomes them. */
+  readonly inside?: readonly string[]
 }
 
 export class Device {
@@ -53,6 +55,7 @@ export class Device {
   readonly #directory: string
   readonly #ordinary: boolean
   readonly #nodeOptions: readonly string[]
+  readonly #inside: readonly string[]
   #daemon: ChildProcess | undefined
 
   constructor(node: LanNode, directory: string, options: DeviceOptions = {}) {
@@ -62,6 +65,7 @@ export class Device {
     this.home = join(this.#directory, 'home')
     this.#ordinary = options.ordinary ?? false
     this.#nodeOptions = options.node ?? []
+    this.#inside = options.inside ?? []
     mkdirSync(this.#directory)
   }
 
@@ -212,6 +216,7 @@ export class Device {
       ...this.node.enter,
       ...['unshare', '--uts', '--', 'sh', '-c', 'hostname "$0" && exec "$@"', this.name],
       ...['setpriv', '--pdeathsig', 'KILL', ...limits],
+      ...this.#inside,
       ...[process.execPath, ...this.#nodeOptions, MAIN, '--home', this.home, ...args],
     ]
   }

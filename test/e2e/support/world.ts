@@ -36,9 +36,9 @@ export class World {
   }
 
   /** One more device, on a cable of its own. */
-  add(name: string): Device {
+  add(name: string, options: DeviceOptions = this.#options): Device {
     if (this.#lan === undefined || this.#directory === undefined) throw new Error('not open')
-    const device = new Device(this.#lan.add(name), this.#directory, this.#options)
+    const device = new Device(this.#lan.add(name), this.#directory, options)
     this.#devices.set(name, device)
     return device
   }
