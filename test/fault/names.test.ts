@@ -231,9 +231,13 @@ class Trial {
     })
   }
 
-  /** `wait` begins a look at everything. It gives up where the disk cannot hold all. */
+  /** `wait` begins a look at everything, and ends with it, though the disk cannot have all. */
   async #looked(): Promise<void> {
-    await this.#lamp.cli(['wait', '--timeout', '20', '--folder', this.#name], { timeoutMs: REST_MS })
+    const { code, stderr } = await this.#lamp.cli(['wait', '--timeout', '120', '--folder', this.#name], {
+      timeoutMs: REST_MS,
+    })
+    if (code !== 0) expect(stderr).to.contain('cannot be had by the disk of this device')
+    expect((await this.#lamp.folder(this.#name)).state).to.equal('idle')
   }
 
   async #asItMustBe(when: string): Promise<void> {

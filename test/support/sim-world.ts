@@ -142,7 +142,8 @@ export class SimWorld {
       // What a disk cannot have is tried again by the full look that follows, and no sooner.
       const refused = states.some(({ stopped }) => stopped === 'cannot-hold')
       const has =
-        states.every(({ needFiles, stopped }) => needFiles === 0 || stopped === 'cannot-hold') && (refused || !this.#staged())
+        states.every(({ needFiles, stopped }) => needFiles === 0 || stopped === 'cannot-hold') &&
+        (refused || !this.#staged())
       return has || this.clock.elapsed() - since > UNAVAILABLE_MS
     }
     await this.clock.until(
