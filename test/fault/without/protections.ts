@@ -225,8 +225,26 @@ export const PROTECTIONS: Readonly<Record<string, readonly (Protection | Simulat
       edits: [{ file: 'disk/watcher.ts', find: 'if (isFirst) {', replace: "if (isFirst && code === '') {" }],
       test: { file: 'test/disk/watcher.test.ts', grep: 'polls what the system does not let it watch' },
     },
+    {
+      without: 'the doubt about everything where the queue of events was full',
+      edits: [
+        {
+          file: 'disk/event-flood.ts',
+          find: 'const isFlood = this.#inThisTurn >= this.#atLeast',
+          replace: 'const isFlood = this.#inThisTurn < 0',
+        },
+      ],
+      test: { file: 'test/disk/event-flood.test.ts', grep: 'when the queue of the system was full' },
+    },
   ],
-  I25: [{ mutants: ['case-not-folded', 'names-not-composed'] }],
+  I25: [
+    { mutants: ['case-not-folded', 'names-not-composed'] },
+    {
+      without: 'that a disk which knows nothing of that name refuses it',
+      edits: [{ file: 'disk/user-place.ts', find: "{ code: 'EILSEQ' }", replace: "{ code: 'ENOENT' }" }],
+      test: { file: 'test/fault/names.test.ts', grep: 'exfat: nothing is lost' },
+    },
+  ],
   I26: [
     {
       without: 'the comparison of what is read with what was recorded',
@@ -247,6 +265,30 @@ export const PROTECTIONS: Readonly<Record<string, readonly (Protection | Simulat
         },
       ],
       test: { file: 'test/sync/sweep.test.ts', grep: 'marks first, and drops an hour later' },
+    },
+  ],
+  I28: [
+    {
+      without: 'the end of the watch of a directory that is gone',
+      edits: [
+        {
+          file: 'disk/watcher.ts',
+          find: 'this.#objectAt(path) === undefined) this.remove(path)',
+          replace: 'this.#objectAt(path) === null) this.remove(path)',
+        },
+      ],
+      test: { file: 'test/disk/watcher.test.ts', grep: 'holds no handle of directories that are gone' },
+    },
+    {
+      without: 'the removal of what a killed daemon was writing in its home',
+      edits: [
+        {
+          file: 'daemon/home.ts',
+          find: '    await rm(path, { force: true })',
+          replace: "    if (path === '') await rm(path, { force: true })",
+        },
+      ],
+      test: { file: 'test/fault/soak.test.ts', grep: 'removes what' },
     },
   ],
   I29: [
