@@ -9,6 +9,7 @@ import { TABLES } from '../../src/store/tables.ts'
 /** LevelDB compacts so many by itself. */
 const MOST_TABLES = 4
 const LETTERS = 'abcdefghijklmnopqrstuvwxyz'
+const FLIPPED = 'm'
 const PREFIX_BYTES = 17
 const BIT = 0x10
 
@@ -16,13 +17,17 @@ const BIT = 0x10
 export async function makeDeadly(directory: string): Promise<void> {
   await rest(directory)
   // Each opening makes a table of what the one before wrote; the last is left to whoever opens it.
-  for (let opening = 0; opening < MOST_TABLES; opening++) await addLetters(directory)
-  const table = await tableOf(directory, keyOf('m'))
+  await addLetters(directory, LETTERS)
+  for (let opening = 1; opening < MOST_TABLES; opening++) await addLetters(directory, LETTERS.replace(FLIPPED, ''))
+  const table = await tableWith(directory, keyOf(FLIPPED))
   const bytes = await readFile(table)
-  const at = bytes.indexOf('m'.repeat(16))
-  // It is greater than all that come after it then.
-  bytes[at] = (bytes[at] ?? 0) ^ BIT
+  flip(bytes, bytes.indexOf(keyOf(FLIPPED).subarray(PREFIX_BYTES)))
   await writeFile(table, bytes)
+}
+
+/** A letter at `at` is greater than all that come after it then. */
+function flip(bytes: Buffer, at: number): void {
+  bytes[at] = (bytes[at] ?? 0) ^ BIT
 }
 
 /** All that there is becomes one table below those that are to be made. */
@@ -35,11 +40,15 @@ async function rest(directory: string): Promise<void> {
   await level.close()
 }
 
-async function addLetters(directory: string): Promise<void> {
+/** The checksum of the one that is to be flipped is that of the key that it becomes: only the order shows it, to who looks at that. */
+async function addLetters(directory: string, letters: string): Promise<void> {
   const level = opened(directory)
-  await level.batch(
-    [...LETTERS].map(letter => ({ type: 'put', key: keyOf(letter), value: seal(keyOf(letter), Buffer.alloc(0)) })),
-  )
+  const puts = [...letters].map(letter => {
+    const sealed = keyOf(letter)
+    if (letter === FLIPPED) flip(sealed, PREFIX_BYTES)
+    return { type: 'put' as const, key: keyOf(letter), value: seal(sealed, Buffer.alloc(0)) }
+  })
+  await level.batch(puts)
   await level.close()
 }
 
@@ -53,7 +62,7 @@ function opened(directory: string): Level<Buffer, Buffer> {
   return new Level(directory, { keyEncoding: 'buffer', valueEncoding: 'buffer', compression: false })
 }
 
-async function tableOf(directory: string, key: Buffer): Promise<string> {
+async function tableWith(directory: string, key: Buffer): Promise<string> {
   for (const name of (await readdir(directory)).sort()) {
     const path = join(directory, name)
     if (name.endsWith('.ldb') && (await readFile(path)).includes(key.subarray(PREFIX_BYTES))) return path
