@@ -1,7 +1,7 @@
 // The one place that builds everything, in order: lock → database → folders → network → folders on the network → API; and takes it down in
 // reverse, each part with a deadline, so that one that hangs cannot keep the others from ending well. No rules live here.
 import { printable } from '../core/display.ts'
-import { isKithError, KithError } from '../core/errors.ts'
+import { KithError } from '../core/errors.ts'
 import type { Emit } from '../core/events.ts'
 import type { DeviceId } from '../core/ids.ts'
 import type { Log } from '../core/log.ts'
@@ -11,7 +11,7 @@ import { probeRoot } from '../disk/marker.ts'
 import { DiskWorkers } from '../disk/workers.ts'
 import { loadIdentity } from '../p2p/identity.ts'
 import { createNetwork } from '../p2p/network.ts'
-import { type Database, openDatabase, setAside } from '../store/database.ts'
+import type { Database } from '../store/database.ts'
 import { createFolderEngine } from '../sync/folder.ts'
 import { SweepTurn } from '../sync/sweep-turn.ts'
 import { createApp } from './api/app.ts'
@@ -25,6 +25,7 @@ import { clearTemporaries, type Home } from './home.ts'
 import { placeOf } from './home-place.ts'
 import { acquireLock } from './lock.ts'
 import { Merger } from './merger.ts'
+import { openOrRebuild } from './open-database.ts'
 import { Shutdown } from './shutdown.ts'
 import { systemClock } from './system-clock.ts'
 
@@ -76,8 +77,8 @@ async function build(log: Log, options: DaemonOptions, shutdown: Shutdown): Prom
   const place = await placeOf(home)
   if (place.copied)
     log.warn('this home is a copy: what it knows may be old, and is compared with the other devices first')
-  const { database, rebuilt } = await openOrRebuild(options, list, log)
-  shutdown.add('database', () => database.close())
+  const { database, rebuilt, close } = await openOrRebuild({ list, log }, options)
+  shutdown.add('database', close)
   const port = config.port === 0 ? Number((await database.state.get(PORT_KEY)) ?? '0') : config.port
   const network = createNetwork(
     { identity, clock: systemClock, log: log.child({ part: 'network' }), emit },
@@ -132,34 +133,6 @@ async function build(log: Log, options: DaemonOptions, shutdown: Shutdown): Prom
   shutdown.add('api', () => api.stop())
   emit({ type: 'daemon:started' })
   return control
-}
-
-/**
- * A damaged database is set aside, not mended and not trusted: all of it comes back from the disk and the other devices. So it does where
- * the database is gone, and an empty one was made in its place.
- */
-async function openOrRebuild(
-  { home, rebuild = false }: Pick<DaemonOptions, 'home' | 'rebuild'>,
-  list: FolderListFile,
-  log: Log,
-): Promise<{ database: Database; rebuilt: boolean }> {
-  const deps = { log: log.child({ part: 'store' }) }
-  const anew = async (err?: KithError): Promise<{ database: Database; rebuilt: true }> => {
-    const aside = await setAside(home.database)
-    log.error({ err, aside }, 'the database was damaged: it is set aside and built anew')
-    return { database: await openDatabase(home.database, deps), rebuilt: true }
-  }
-  if (rebuild) return anew()
-  const had = (await list.load()).folders.some(({ marked }) => marked)
-  try {
-    const database = await openDatabase(home.database, deps)
-    const gone = had && database.folders().length === 0
-    if (gone) log.error('the database was gone: it is built anew')
-    return { database, rebuilt: gone }
-  } catch (error) {
-    if (!isKithError(error) || error.code !== 'database-corrupt') throw error
-    return anew(error)
-  }
 }
 
 /** Without the database this device knows no history: what others have is pulled before anything is said. */

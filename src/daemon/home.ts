@@ -31,6 +31,8 @@ export interface Home {
   readonly lockFile: string
   readonly foldersFile: string
   readonly database: string
+  /** How often the database was opened and not closed. */
+  readonly openingsFile: string
   readonly logFile: string
   readonly socket: string
   /** Says where the socket is when it is not at `socket`. */
@@ -70,6 +72,7 @@ export async function openHome(path: string): Promise<Home> {
     lockFile: join(root, 'daemon.lock'),
     foldersFile: join(root, 'folders.json'),
     database: join(root, 'database'),
+    openingsFile: join(root, 'openings.json'),
     logFile: join(root, 'daemon.log'),
     socket: join(root, 'daemon.sock'),
     socketPointer: join(root, 'daemon.sock.path'),

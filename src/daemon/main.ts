@@ -9,6 +9,7 @@ import { type Daemon, startDaemon } from './daemon.ts'
 import { type Home, openHome } from './home.ts'
 import { createLog, jsonTarget, type LogTarget, textTarget } from './log.ts'
 import { RotatingFile } from './rotating-file.ts'
+import { runUntilStopped, type StartRequest, StopRequest } from './runs.ts'
 
 /** After the last part has stopped nothing keeps a process alive; should something do so all the same, it is not waited for. */
 const EXIT_MS = 2000
@@ -34,26 +35,12 @@ export async function runDaemon(options: RunOptions): Promise<void> {
   const stop = new StopRequest()
   const release = guardProcess(log, stop)
   try {
-    const clean = await runUntilStopped(home, { ...options, config, log, stop })
+    const running = { ...options, config, log, stop }
+    const clean = await runUntilStopped({ log, stop, start: request => start(home, { ...running, ...request }) })
     if (!clean || stop.failed) throw new KithError('internal', 'The daemon did not end well: its log says more.')
   } finally {
     release()
     setTimeout(() => process.exit(), EXIT_MS).unref()
-  }
-}
-
-/** False where something did not end well. A damaged database is built anew once a run: what is damaged again needs a person. */
-async function runUntilStopped(home: Home, options: RunningOptions): Promise<boolean> {
-  const { log, stop } = options
-  for (let rebuild = false; ; rebuild = true) {
-    const damage = new StopRequest()
-    const daemon = await start(home, { ...options, rebuild, onDatabaseDamaged: () => damage.ask() })
-    await Promise.race(rebuild ? [stop.requested] : [stop.requested, damage.requested])
-    const again = !rebuild && !stop.isAsked
-    log.info(again ? 'stopping, to build the database anew' : 'stopping')
-    const clean = await daemon.stop()
-    log.info({ clean }, 'stopped')
-    if (!again || !clean || stop.isAsked) return clean
   }
 }
 
@@ -63,10 +50,7 @@ interface RunningOptions extends RunOptions {
   readonly stop: StopRequest
 }
 
-interface StartOptions extends RunningOptions {
-  readonly rebuild: boolean
-  readonly onDatabaseDamaged: () => void
-}
+interface StartOptions extends RunningOptions, StartRequest {}
 
 async function start(home: Home, options: StartOptions): Promise<Daemon> {
   const { config, version, log, stop, path, onReady, rebuild, onDatabaseDamaged } = options
@@ -101,25 +85,6 @@ async function failAsKithError<T>(task: () => Promise<T>, log: Log): Promise<T> 
 
 function terminal(): LogTarget {
   return process.stderr.isTTY ? textTarget(process.stderr) : jsonTarget(process.stderr)
-}
-
-class StopRequest {
-  /** Set by an error after which the process cannot be trusted. */
-  failed = false
-  isAsked = false
-  readonly requested: Promise<void>
-  #resolve: () => void = () => undefined
-
-  constructor() {
-    this.requested = new Promise(resolve => {
-      this.#resolve = resolve
-    })
-  }
-
-  ask(): void {
-    this.isAsked = true
-    this.#resolve()
-  }
 }
 
 /** Signals ask for a clean end; a second one does not wait for it. */

@@ -6,8 +6,8 @@ import { isKithError, KithError, systemCode } from '../core/errors.ts'
 import type { FolderId } from '../core/ids.ts'
 import { fromHex, hexOf } from '../core/ids.ts'
 import type { Log } from '../core/log.ts'
-import { damaged } from './codec.ts'
-import { type Batch, type Engine, openEngine, type Pair } from './engine.ts'
+import { damaged, unseal } from './codec.ts'
+import { type Batch, type Engine, openEngine, type Pair, type Range } from './engine.ts'
 import { openError } from './failures.ts'
 import { LevelFolderStore, type Registry } from './folder-store.ts'
 import { markerPath, readMarker, syncDirectory, writeMarker } from './marker.ts'
@@ -20,6 +20,8 @@ const BASE_LIMIT_BYTES = 1024 * 1024 * 1024
 /** What stands in the table of folders. */
 const THERE = Buffer.from([1])
 const ERASED = Buffer.from([2])
+/** No table has the number 255. */
+const EVERYTHING: Range = { gte: Buffer.from([0]), lt: Buffer.from([255]) }
 
 export interface DatabaseOptions {
   readonly log?: Log
@@ -157,6 +159,14 @@ export class Database {
     } catch (error) {
       if (!isKithError(error) || error.code !== 'no-space') throw error
     }
+  }
+
+  /** Reads all and compacts it. Throws KithError where a value is damaged, or ends the process: see `check.ts`. */
+  async check(): Promise<void> {
+    for await (const pairs of this.#engine.range(EVERYTHING)) {
+      for (const [key, value] of pairs) unseal(key, value, () => key.toString('hex'))
+    }
+    await this.#engine.compact(EVERYTHING)
   }
 
   close(): Promise<void> {

@@ -202,6 +202,18 @@ export class Engine {
     await this.commit(seal)
   }
 
+  /** Makes new tables of the old ones, and no change. */
+  async compact({ gte, lt }: Range): Promise<void> {
+    await this.#usable()
+    try {
+      // The types of `level` are those that it has in a browser, too.
+      const level = this.#level as unknown as { compactRange(start: Buffer, end: Buffer): Promise<void> }
+      await level.compactRange(gte, lt)
+    } catch (error) {
+      throw storeError(error, 'compacting')
+    }
+  }
+
   /** Asked before the batch is written, so that LevelDB itself hardly ever meets a full disk. */
   async #checkSpace(bytes: number): Promise<void> {
     if ((await this.freeBytes()) < this.#options.reserveBytes + 2 * bytes) throw noSpace()

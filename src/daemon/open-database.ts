@@ -1,0 +1,71 @@
+// The database of a home, opened; or set aside and built anew where it is damaged. Also where it cannot even be opened: LevelDB meets some
+// damage with an assertion that ends the process, so what the last daemons did not close is checked by a process that may die of it.
+import { isKithError, type KithError } from '../core/errors.ts'
+import type { Log } from '../core/log.ts'
+import { checkDatabase } from '../store/check.ts'
+import { type Database, openDatabase, setAside } from '../store/database.ts'
+import type { FolderListFile } from './folder-list.ts'
+import type { Home } from './home.ts'
+import { Openings } from './openings.ts'
+
+/** A daemon that was killed once is no reason to look at the database; one that ends again and again may end by opening it. */
+const SUSPECT_UNCLOSED = 2
+
+export interface Opened {
+  readonly database: Database
+  /** It knows nothing: all of it comes back from the disk and the other devices. */
+  readonly rebuilt: boolean
+  close(): Promise<void>
+}
+
+/**
+ * A damaged database is set aside, not mended and not trusted. An empty one is made in its place, as where it is gone. `rebuild`: the damage
+ * was found by the daemon before.
+ */
+export async function openOrRebuild(
+  deps: { readonly list: FolderListFile; readonly log: Log },
+  { home, rebuild = false }: { readonly home: Pick<Home, 'database' | 'openingsFile'>; readonly rebuild?: boolean },
+): Promise<Opened> {
+  const { list } = deps
+  const log = deps.log.child({ part: 'store' })
+  const openings = new Openings(home.openingsFile)
+  const opened = (database: Database, rebuilt: boolean): Opened => ({
+    database,
+    rebuilt,
+    close: async () => {
+      await database.close()
+      await openings.end()
+    },
+  })
+  const anew = async (err?: KithError): Promise<Opened> => {
+    const aside = await setAside(home.database)
+    log.error({ err, aside }, 'the database was damaged: it is set aside and built anew')
+    return opened(await openDatabase(home.database, { log }), true)
+  }
+  const damage = await begin(openings, home.database, log)
+  if (rebuild || damage !== null) return anew(damage ?? undefined)
+  const had = (await list.load()).folders.some(({ marked }) => marked)
+  try {
+    const database = await openDatabase(home.database, { log })
+    const gone = had && database.folders().length === 0
+    if (gone) log.error('the database was gone: it is built anew')
+    return opened(database, gone)
+  } catch (error) {
+    if (!isKithError(error) || error.code !== 'database-corrupt') throw error
+    return anew(error)
+  }
+}
+
+/** Counts this opening, and says what damage the check of a suspect database found. One that is sound begins to be counted anew. */
+async function begin(openings: Openings, directory: string, log: Log): Promise<KithError | null> {
+  const unclosed = await openings.unclosed()
+  if (unclosed < SUSPECT_UNCLOSED) {
+    await openings.begin(unclosed)
+    return null
+  }
+  log.warn({ unclosed }, 'the last daemons did not close the database: it is checked before it is opened')
+  const result = await checkDatabase(directory)
+  if (result.found === 'unknown') log.warn({ why: result.why }, 'the database could not be checked')
+  await openings.begin(result.found === 'unknown' ? unclosed : 0)
+  return result.found === 'damaged' ? result.error : null
+}

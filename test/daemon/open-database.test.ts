@@ -1,0 +1,108 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { readdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { expect } from 'chai'
+import type { Log } from '../../src/core/log.ts'
+import { folderListFile } from '../../src/daemon/folder-list.ts'
+import { type Opened, openOrRebuild } from '../../src/daemon/open-database.ts'
+import { openDatabase } from '../../src/store/database.ts'
+import { makeDeadly } from '../store/deadly.ts'
+import { makeDirectory, silentLog } from './support/fake-daemon.ts'
+
+const CHILD = fileURLToPath(new URL('./opening-child.ts', import.meta.url))
+const KEY = 'kept'
+const CHECKED = /it is checked before it is opened/
+
+describe('daemon/open-database', function () {
+  this.timeout(60_000)
+  let directory: Awaited<ReturnType<typeof makeDirectory>>
+  let warnings: string[]
+  const at = (name: string): string => join(directory.path, name)
+  const log: Log = { ...silentLog, warn: (_: unknown, text?: string) => warnings.push(text ?? ''), child: () => log }
+
+  beforeEach(async () => {
+    warnings = []
+    directory = await makeDirectory()
+    const database = await openDatabase(at('database'))
+    await database.state.set(KEY, 'value')
+    await database.close()
+  })
+  afterEach(() => directory.remove())
+
+  it('is built anew at the third start where LevelDB ends whoever opens it', async () => {
+    await makeDeadly(at('database'))
+    expect(await life()).to.deep.equal({ signal: 'SIGABRT', rebuilt: false })
+    expect(await life()).to.deep.equal({ signal: 'SIGABRT', rebuilt: false })
+    expect(await unclosed()).to.equal(2)
+    expect(await life()).to.deep.equal({ signal: null, rebuilt: true })
+    expect((await aside()).length).to.equal(1)
+    expect(await unclosed()).to.equal(null)
+  })
+
+  it('is opened as it is where it is sound, however often daemons were killed', async () => {
+    await kill(5)
+    const { database, rebuilt, close } = await open()
+    expect(rebuilt).to.equal(false)
+    expect(await database.state.get(KEY)).to.equal('value')
+    expect(warnings.join()).to.match(CHECKED)
+    expect(await unclosed(), 'a sound one is counted anew').to.equal(1)
+    await close()
+    expect(await aside()).to.deep.equal([])
+  })
+
+  for (const times of [0, 1]) {
+    it(`is not checked after ${times} that did not close it`, async () => {
+      if (times > 0) await kill(times)
+      const { close } = await open()
+      expect(warnings).to.deep.equal([])
+      expect(await unclosed()).to.equal(times + 1)
+      await close()
+      expect(await unclosed()).to.equal(null)
+    })
+  }
+
+  it('is opened where the count cannot be read', async () => {
+    await writeFile(at('openings.json'), '{"unc')
+    const { close } = await open()
+    expect(await unclosed()).to.equal(1)
+    await close()
+  })
+
+  function open(): Promise<Opened> {
+    const home = { database: at('database'), openingsFile: at('openings.json') }
+    return openOrRebuild({ list: folderListFile(at('folders.json')), log }, { home })
+  }
+
+  /** A process that opens it: what ended it before it was asked to, and whether it built anew. */
+  async function life(): Promise<{ signal: NodeJS.Signals | null; rebuilt: boolean }> {
+    const child = spawn(process.execPath, ['--import', 'tsx', CHILD, directory.path], {
+      stdio: ['pipe', 'pipe', 'ignore'],
+    })
+    let rebuilt = false
+    child.stdout.setEncoding('utf8').on('data', (line: string) => {
+      rebuilt ||= (JSON.parse(line) as { rebuilt: boolean }).rebuilt
+      // What was not built anew is yet to be compacted, which ends it.
+      if (rebuilt) child.stdin.end()
+    })
+    const [, signal] = (await once(child, 'close')) as [number | null, NodeJS.Signals | null]
+    return { signal, rebuilt }
+  }
+
+  function kill(times: number): Promise<void> {
+    return writeFile(at('openings.json'), `{"unclosed":${times}}\n`)
+  }
+
+  async function unclosed(): Promise<number | null> {
+    try {
+      return (JSON.parse(await readFile(at('openings.json'), 'utf8')) as { unclosed: number }).unclosed
+    } catch {
+      return null
+    }
+  }
+
+  async function aside(): Promise<string[]> {
+    return (await readdir(directory.path)).filter(name => /^database-damaged.*Z$/.test(name))
+  }
+})
