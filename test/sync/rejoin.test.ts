@@ -301,6 +301,28 @@ describe('rejoin', () => {
       for (const device of stage.world.devices) expect(device.engine.conflicts()).to.deep.equal([])
     }))
 
+  it('a database from before anybody else wrote here rejoins too', () =>
+    scene({}, async stage => {
+      base(stage.a.person)
+      stage.a.start()
+      await stage.world.pass(10_000)
+      const copy = stage.a.snapshot()
+      await stage.meet()
+      await stage.act(1, p => p.write('f', 'f1'))
+      await stage.act(0, p => p.write('g', 'g1'))
+      await stop(stage, stage.a)
+      await stage.act(1, p => {
+        p.remove('f')
+        p.remove('g')
+      })
+      stage.a.restore(copy, { volume: null, noticed: false })
+      stage.world.partition()
+      stage.a.start()
+      await stage.world.pass(60_000)
+      await stage.meet()
+      expect(stage.tree()).to.not.have.any.keys('f', 'g')
+    }))
+
   it('is seen once: a start after the rejoin waits for nobody', () =>
     scene({}, async stage => {
       await stage.begin(base)
