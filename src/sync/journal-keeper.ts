@@ -1,5 +1,7 @@
 // The journal in the database and its copy beside the versions, as one: what is committed is appended to the copy, what a crash kept from the
-// copy follows at the next start, and a database that is new takes over what the copy has, once, before anything else is stored in it.
+// copy follows at the next start, and a database that is new takes over what the copy has, once, before anything else is stored in it. A copy
+// that ends with what the database never heard of says that the database is an older one.
+import { createHash } from 'node:crypto'
 import { isDeepStrictEqual } from 'node:util'
 import type { DeviceId } from '../core/ids.ts'
 import type { Log } from '../core/log.ts'
@@ -13,6 +15,14 @@ const IMPORT_BATCH = 2_000
 const MOST_BEHIND = 100_000
 const LOST = new TextEncoder().encode('lost')
 const WHOLE = new TextEncoder().encode('whole')
+
+/** The copy has what the database does not: the database is an older one. */
+export interface Ahead {
+  /** Another device did some of what the copy has, whatever the documents of then say. */
+  readonly others: boolean
+  /** That it was seen; to be committed with what is done about it. */
+  readonly seen: FolderBatch
+}
 
 export interface JournalKeeperDeps {
   readonly store: FolderStore
@@ -28,6 +38,7 @@ export class JournalKeeper {
   #continuity: Continuity | null = null
   /** What is appended while the copy cannot be written follows with the next. */
   #behind: JournalEntry[] = []
+  #ahead: Ahead | null = null
   #appending: Promise<void> = Promise.resolve()
 
   constructor(deps: JournalKeeperDeps) {
@@ -38,13 +49,19 @@ export class JournalKeeper {
   async open(options: Waiting): Promise<void> {
     const { store } = this.#deps
     this.#continuity = null
+    this.#ahead = null
     if ((await store.meta()) === null) await this.#takeOver(options)
     const note = await store.note('copy')
     if (note !== undefined && Buffer.compare(note, LOST) === 0) {
       const continuity = new Continuity()
       for await (const entries of this.#deps.disk.journalCopy.read(options)) continuity.replay(entries)
       this.#continuity = continuity
-    } else await this.#catchUp(options)
+    } else await this.#catchUp(note, options)
+  }
+
+  /** Null: it is not, or that was seen before. */
+  get ahead(): Ahead | null {
+    return this.#ahead
   }
 
   /** The rows were loaded: what they stand for was found in an earlier run. */
@@ -109,20 +126,30 @@ export class JournalKeeper {
       log.warn({ entries: taken }, 'the database was lost: the past was taken from the copy of its journal')
   }
 
-  /** What was stored and never came to the copy. A copy of another past (a home that was put back) is left to itself. */
-  async #catchUp(options: Waiting): Promise<void> {
+  /** What was stored and never came to the copy. One that is ahead (a database that was put back, or lost its end) is left to itself. */
+  async #catchUp(note: Uint8Array | undefined, options: Waiting): Promise<void> {
     const { store, disk } = this.#deps
     let last: JournalEntry | undefined
     for await (const entries of disk.journalCopy.read({ ...options, tail: true })) last = entries.at(-1)
     const missing: JournalEntry[] = []
-    let joined = last === undefined
+    let joined = false
     for await (const entry of store.journal({})) {
-      if (isDeepStrictEqual(entry, last)) {
-        joined = true
-        break
-      }
-      if (missing.push(entry) >= MOST_BEHIND) break
+      joined = last !== undefined && isDeepStrictEqual(entry, last)
+      if (joined) break
+      if (missing.length < MOST_BEHIND) missing.push(entry)
+      else if (last === undefined) break
     }
-    if (joined) await this.stored(missing.reverse())
+    if (last === undefined || (joined && missing.length < MOST_BEHIND)) await this.stored(missing.reverse())
+    else if (!joined) await this.#foundAhead(last, note, options)
+  }
+
+  async #foundAhead(last: JournalEntry, note: Uint8Array | undefined, options: Waiting): Promise<void> {
+    const mark = createHash('sha256').update(JSON.stringify(last)).digest()
+    if (note !== undefined && Buffer.compare(note, mark) === 0) return
+    let others = false
+    for await (const entries of this.#deps.disk.journalCopy.read(options))
+      others ||= entries.some(({ device }) => device !== this.#deps.device)
+    this.#ahead = { others, seen: { notes: [{ name: 'copy', bytes: mark }] } }
+    this.#deps.log.warn('the copy of the journal knows more than the database: the database is an older copy')
   }
 }

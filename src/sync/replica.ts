@@ -32,7 +32,7 @@ export interface ReplicaDeps {
   readonly emit: Emit
   /** Durable updates, to every peer but `from`. */
   readonly announce: (updates: readonly DocUpdate[], from: DeviceId | null) => void
-  readonly journal: Pick<JournalKeeper, 'adjust' | 'stored' | 'loaded'>
+  readonly journal: Pick<JournalKeeper, 'adjust' | 'stored' | 'loaded' | 'ahead'>
   /** The first failed commit. */
   readonly onBroken: (error: KithError) => void
   /** A peer brought writes of this device that it does not know. */
@@ -110,8 +110,9 @@ export class Replica {
     tree.load(updates)
     tree.register()
     // Where nobody else ever wrote there is nobody to learn from.
-    const alone = [...tree.actors().values()].every(({ device }) => device === options.device)
-    const rejoining = meta.rejoining || (options.rejoin && !alone)
+    const { ahead } = deps.journal
+    const alone = !ahead?.others && [...tree.actors().values()].every(({ device }) => device === options.device)
+    const rejoining = meta.rejoining || ((options.rejoin || ahead !== null) && !alone)
     const began = stored?.rejoining === true ? meta.rejoinSince : deps.now()
     const isCompared = Buffer.compare((await deps.store.note('compared')) ?? NOT_COMPARED, COMPARED) === 0
     const replica = new Replica(deps, options, {
@@ -122,7 +123,7 @@ export class Replica {
       isCompared,
     })
     deps.journal.loaded(rows)
-    await replica.commit({})
+    await replica.commit(ahead?.seen ?? {})
     return replica
   }
 

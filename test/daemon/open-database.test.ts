@@ -1,10 +1,12 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readdir, readFile, writeFile } from 'node:fs/promises'
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect } from 'chai'
+import type { FolderId } from '../../src/core/ids.ts'
 import type { Log } from '../../src/core/log.ts'
+import { DEFAULT_SETTINGS } from '../../src/core/status.ts'
 import { folderListFile } from '../../src/daemon/folder-list.ts'
 import { type Opened, openOrRebuild } from '../../src/daemon/open-database.ts'
 import { openDatabase } from '../../src/store/database.ts'
@@ -62,6 +64,23 @@ describe('daemon/open-database', function () {
       expect(await unclosed()).to.equal(null)
     })
   }
+
+  it('is set aside where it knows no folder and the device has one; not where there is none', async () => {
+    const folder = { id: '11'.repeat(16) as FolderId, name: 'notes', path: '/notes', taken: false, paused: false }
+    const settings = DEFAULT_SETTINGS
+    const folders = [{ ...folder, foldsCase: false, marked: true, settings }]
+    await folderListFile(at('folders.json')).save({ folders, erasing: [] })
+    const { database, rebuilt, close } = await open()
+    expect(rebuilt).to.equal(true)
+    expect(await database.state.get(KEY), 'nothing of it is used').to.equal(null)
+    await close()
+    expect((await aside()).length).to.equal(1)
+    await rm(at('database'), { recursive: true })
+    const anew = await open()
+    expect(anew.rebuilt).to.equal(true)
+    await anew.close()
+    expect((await aside()).length).to.equal(1)
+  })
 
   it('is opened where the count cannot be read', async () => {
     await writeFile(at('openings.json'), '{"unc')

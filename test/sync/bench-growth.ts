@@ -54,7 +54,7 @@ class Device {
     this.#store = this.#store.crash()
     this.#replica = await Replica.load(
       {
-        journal: { adjust: entries => entries, stored: async () => undefined, loaded: () => undefined },
+        journal: { adjust: entries => entries, stored: async () => undefined, loaded: () => undefined, ahead: null },
         store: this.#store,
         now: () => wall,
         random: this.#random,

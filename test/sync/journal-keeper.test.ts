@@ -91,12 +91,47 @@ describe('the journal and its copy', () => {
     }
   })
 
-  it('a copy of another past is left to itself', async () => {
+  it('a copy that is ahead is left to itself, and says so once', async () => {
     const store = new MemoryStore(FOLDER)
     await store.commit({ journal: entries.slice(0, 10), meta: metaWith(1) })
     const copy = new Copy(entries.slice(0, 20))
-    await keeper(store, copy).open(waiting)
-    expect(times(copy.entries)).to.deep.equal(times(entries.slice(0, 20)))
+    for (const [had, seen] of [
+      [20, false],
+      [20, true],
+      [21, false],
+    ] as const) {
+      copy.entries = entries.slice(0, had)
+      const one = keeper(store, copy)
+      await one.open(waiting)
+      expect(times(copy.entries)).to.deep.equal(times(entries.slice(0, had)))
+      expect(one.ahead === null, `with ${had}`).to.equal(seen)
+      if (one.ahead !== null) await store.commit(one.ahead.seen)
+    }
+  })
+
+  it('knows from a copy that is ahead whether others wrote here', async () => {
+    const store = new MemoryStore(FOLDER)
+    const own = entries.slice(0, 20).map(entry => ({ ...entry, device: 'device' as DeviceId }))
+    await store.commit({ journal: own.slice(0, 10), meta: metaWith(1) })
+    const theirs = { ...(own[15] as JournalEntry), device: 'other' as DeviceId }
+    for (const [copy, others] of [
+      [own, false],
+      [own.with(15, theirs), true],
+    ] as const) {
+      const one = keeper(store, new Copy(copy))
+      await one.open(waiting)
+      expect(one.ahead?.others).to.equal(others)
+    }
+  })
+
+  it('a copy that is behind, whole or missing is not ahead', async () => {
+    const store = new MemoryStore(FOLDER)
+    await store.commit({ journal: entries, meta: metaWith(1) })
+    for (const had of [COUNT, COUNT - 1, 1, 0]) {
+      const one = keeper(store, new Copy(entries.slice(0, had)))
+      await one.open(waiting)
+      expect(one.ahead, `with ${had}`).to.equal(null)
+    }
   })
 
   it('what the full disk refused follows with the next', async () => {

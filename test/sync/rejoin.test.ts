@@ -47,6 +47,11 @@ async function stop(stage: Scene, device: SimDevice): Promise<void> {
   await stage.world.finish(device.stop(), 'stop')
 }
 
+/** Then only others can show that the database is old. */
+function loseJournalCopy(device: SimDevice): void {
+  device.volume.root?.kith?.journal.splice(0)
+}
+
 /** Everybody has the same, it is what the first one had, nobody has a conflict; also after all were started again. */
 async function nothingCameBack(stage: Scene): Promise<void> {
   const before = stage.world.tree(stage.a)
@@ -89,6 +94,17 @@ const WAYS: Record<string, (stage: Scene, steps: readonly Act[]) => Promise<void
     await stop(stage, stage.b)
     for (const step of steps.slice(1)) await stage.act(0, step)
     stage.b.restore(copy, { volume: null, noticed: false })
+    loseJournalCopy(stage.b)
+  },
+  'a database that lost its end as it was, with nobody linked at the start': async (stage, steps) => {
+    const copy = stage.b.snapshot()
+    await stage.act(0, steps[0] as Act)
+    await stop(stage, stage.b)
+    for (const step of steps.slice(1)) await stage.act(0, step)
+    stage.b.restore(copy, { volume: null, noticed: false })
+    stage.world.partition()
+    stage.b.start()
+    await stage.world.pass(60_000)
   },
   'a home and a folder from one backup (rows and disk agree: nothing is judged)': async (stage, steps) => {
     const copy = stage.b.snapshot()
@@ -244,12 +260,98 @@ describe('rejoin', () => {
       await stage.act(1, p => p.write('mine', 'mine'))
       await stop(stage, stage.b)
       stage.b.restore(copy, { volume: null, noticed: false })
+      loseJournalCopy(stage.b)
       const before = stage.b.events.length
       await stage.meet()
       const types = stage.b.events.slice(before).map(event => event.type)
       expect(types).to.include.members(['folder:rolled-back', 'folder:rejoined'])
       expect(stage.a.events.map(event => event.type)).not.to.include('folder:rolled-back')
       expect(stage.tree()).to.include({ mine: 'mine' })
+    }))
+
+  it('is noticed by the copy of the journal, before anybody is linked', () =>
+    scene({}, async stage => {
+      await stage.begin(base)
+      const copy = stage.b.snapshot()
+      await stage.act(0, p => {
+        p.write('f', 'f1')
+        p.write('g', 'g1')
+        p.write('later', 'later')
+      })
+      await stop(stage, stage.b)
+      await stage.act(0, p => {
+        p.remove('f')
+        p.write('g', 'g2')
+        p.rename('later', 'later still')
+      })
+      stage.b.person.write('D/x', 'x here')
+      stage.b.person.write('new', 'new')
+      stage.b.restore(copy, { volume: null, noticed: false })
+      stage.world.partition()
+      const before = stage.b.events.length
+      stage.b.start()
+      await stage.world.pass(60_000)
+      expect(stage.b.engine.status().problems.map(problem => problem.code)).to.deep.equal(['held'])
+      await stage.meet()
+      const { f, g, later, ...tree } = stage.tree()
+      expect({ f, g, later }).to.deep.equal({ f: undefined, g: 'g2', later: undefined })
+      expect(tree).to.include({ 'later still': 'later', 'D/x': 'x here', new: 'new' })
+      const types = stage.b.events.slice(before).map(event => event.type)
+      expect(types).to.include('folder:rejoined').and.not.to.include('folder:rolled-back')
+      for (const device of stage.world.devices) expect(device.engine.conflicts()).to.deep.equal([])
+    }))
+
+  it('a database from before anybody else wrote here rejoins too', () =>
+    scene({}, async stage => {
+      base(stage.a.person)
+      stage.a.start()
+      await stage.world.pass(10_000)
+      const copy = stage.a.snapshot()
+      await stage.meet()
+      await stage.act(1, p => p.write('f', 'f1'))
+      await stage.act(0, p => p.write('g', 'g1'))
+      await stop(stage, stage.a)
+      await stage.act(1, p => {
+        p.remove('f')
+        p.remove('g')
+      })
+      stage.a.restore(copy, { volume: null, noticed: false })
+      stage.world.partition()
+      stage.a.start()
+      await stage.world.pass(60_000)
+      await stage.meet()
+      expect(stage.tree()).to.not.have.any.keys('f', 'g')
+    }))
+
+  it('is seen once: a start after the rejoin waits for nobody', () =>
+    scene({}, async stage => {
+      await stage.begin(base)
+      const copy = stage.b.snapshot()
+      await stage.act(1, p => p.write('mine', 'mine'))
+      await stage.act(1, p => p.remove('mine'))
+      await stop(stage, stage.b)
+      // What it lost left nothing to judge, and so nothing that the journal says since.
+      stage.b.restore(copy, { volume: null, noticed: false })
+      await stage.meet()
+      await stop(stage, stage.b)
+      stage.world.partition()
+      stage.b.start()
+      await stage.world.pass(60_000)
+      expect(stage.b.engine.status().problems).to.deep.equal([])
+    }))
+
+  it('a database that lost its end, where nobody else ever wrote, waits for nobody', () =>
+    scene({ devices: 1 }, async stage => {
+      await stage.begin(base)
+      const copy = stage.a.snapshot()
+      await stage.act(0, p => p.write('f', 'f1'))
+      await stop(stage, stage.a)
+      stage.a.restore(copy, { volume: null, noticed: false })
+      stage.a.start()
+      await stage.world.pass(60_000)
+      expect(stage.a.engine.status().problems).to.deep.equal([])
+      expect(stage.tree()).to.include({ f: 'f1' })
+      await stage.meet()
     }))
 
   it('an ordinary restart is none', () =>
