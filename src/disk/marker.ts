@@ -118,10 +118,16 @@ export async function probeRoot(path: string, device: DeviceId): Promise<RootPro
     const empty = names.every(name => name === AREA)
     return { path: real, marker, foreign: await isForeign(real, marker, device), empty, foldsCase, keepsModes }
   } catch (error) {
-    throw new KithError('path-unreadable', `Kith cannot read and write ${path}: check its permissions.`, {
-      cause: error,
-    })
+    throw new KithError('path-unreadable', `Kith cannot read and write ${path}: ${remedyOf(error)}.`, { cause: error })
   }
+}
+
+function remedyOf(error: unknown): string {
+  const code = systemCode(error)
+  if (code === 'EROFS') return 'its disk is read-only'
+  // The disk of some drivers, as that of fusefat.
+  if (code === 'ENOSYS' || code === 'ENOTSUP') return 'its disk knows no permissions, choose another one'
+  return 'check its permissions'
 }
 
 function notDirectory(path: string, cause?: unknown): KithError {

@@ -104,7 +104,7 @@ describe('fault: names that a disk cannot hold', function () {
     const { code, stderr } = await lamp.cli(['get', 'fat', join(disk.at, 'fat')])
     expect({ code, stderr }).to.deep.equal({
       code: 1,
-      stderr: `kith: Kith cannot read and write ${join(disk.at, 'fat')}: check its permissions.\n`,
+      stderr: `kith: Kith cannot read and write ${join(disk.at, 'fat')}: its disk knows no permissions, choose another one.\n`,
     })
     expect(readdirSync(disk.at), 'left on the disk').to.deep.equal([])
     expect((await lamp.status()).folders.map(({ name }) => name)).not.to.include('fat')
