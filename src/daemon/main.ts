@@ -36,7 +36,15 @@ export async function runDaemon(options: RunOptions): Promise<void> {
   const release = guardProcess(log, stop)
   try {
     const running = { ...options, config, log, stop }
-    const clean = await runUntilStopped({ log, stop, start: request => start(home, { ...running, ...request }) })
+    const clean = await runUntilStopped({
+      log,
+      stop,
+      start: request => start(home, { ...running, ...request }),
+      onStarted: async ({ control }) => {
+        if (options.path !== undefined) await control.ensureFolder(options.path)
+        options.onReady(control.status())
+      },
+    })
     if (!clean || stop.failed) throw new KithError('internal', 'The daemon did not end well: its log says more.')
   } finally {
     release()
@@ -53,22 +61,15 @@ interface RunningOptions extends RunOptions {
 interface StartOptions extends RunningOptions, StartRequest {}
 
 async function start(home: Home, options: StartOptions): Promise<Daemon> {
-  const { config, version, log, stop, path, onReady, rebuild, onDatabaseDamaged } = options
+  const { config, version, log, stop, rebuild, onDatabaseDamaged } = options
   const startedAt = performance.now()
   const daemon = await failAsKithError(
     () =>
       startDaemon({ log }, { home, config, version, rebuild, onStopRequested: () => stop.ask(), onDatabaseDamaged }),
     log,
   )
-  try {
-    if (path !== undefined) await daemon.control.ensureFolder(path)
-  } catch (error) {
-    await daemon.stop()
-    throw error
-  }
   const ms = Math.round(performance.now() - startedAt)
   log.info({ version, pid: process.pid, home: home.root, ms }, 'started')
-  if (!rebuild) onReady(daemon.control.status())
   return daemon
 }
 

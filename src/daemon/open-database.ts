@@ -4,7 +4,7 @@ import { lstat } from 'node:fs/promises'
 import { isKithError, KithError, systemCode } from '../core/errors.ts'
 import type { Log } from '../core/log.ts'
 import { checkDatabase } from '../store/check.ts'
-import { type Database, openDatabase, setAside } from '../store/database.ts'
+import { type Database, openDatabase, putBack, setAside } from '../store/database.ts'
 import type { FolderListFile } from './folder-list.ts'
 import type { Home } from './home.ts'
 import { Openings } from './openings.ts'
@@ -41,7 +41,13 @@ export async function openOrRebuild(
   const anew = async (err?: KithError): Promise<Opened> => {
     const aside = await setAside(home.database)
     log.error({ err, aside }, 'the database was damaged: it is set aside and built anew')
-    return opened(await openDatabase(home.database, { log }), true)
+    try {
+      return opened(await openDatabase(home.database, { log }), true)
+    } catch (error) {
+      // Without room for a new one the old one stays in use, as far as that goes.
+      if (aside !== null) await putBack(aside, home.database)
+      throw error
+    }
   }
   const damage = await begin(openings, home.database, log)
   if (rebuild || damage !== null) return anew(damage ?? undefined)

@@ -1,5 +1,6 @@
 // The life of the daemon in its process: started, and stopped when that is asked. A damaged database is built anew by a start of its own, once
 // a run: what is damaged again is no accident, and its folder stays halted for a person to see.
+import { isKithError } from '../core/errors.ts'
 import type { Log } from '../core/log.ts'
 import type { Daemon } from './daemon.ts'
 
@@ -27,22 +28,65 @@ export interface StartRequest {
   readonly onDatabaseDamaged: () => void
 }
 
-export interface RunsDeps {
+type Run = Pick<Daemon, 'stop'>
+
+export interface RunsDeps<T extends Run> {
   readonly log: Log
   readonly stop: StopRequest
-  readonly start: (request: StartRequest) => Promise<Pick<Daemon, 'stop'>>
+  readonly start: (request: StartRequest) => Promise<T>
+  /** Once, after the first start that went well. */
+  readonly onStarted: (daemon: T) => Promise<void>
 }
 
 /** False where something did not end well. */
-export async function runUntilStopped({ log, stop, start }: RunsDeps): Promise<boolean> {
-  for (let rebuild = false; ; rebuild = true) {
-    const damage = new StopRequest()
-    const daemon = await start({ rebuild, onDatabaseDamaged: () => damage.ask() })
-    await Promise.race(rebuild ? [stop.requested] : [stop.requested, damage.requested])
-    const again = !rebuild && !stop.isAsked
-    log.info(again ? 'stopping, to build the database anew' : 'stopping')
+export async function runUntilStopped<T extends Run>({ log, stop, start, onStarted }: RunsDeps<T>): Promise<boolean> {
+  const end = async (daemon: Run): Promise<boolean> => {
     const clean = await daemon.stop()
     log.info({ clean }, 'stopped')
-    if (!again || !clean || stop.isAsked) return clean
+    return clean
+  }
+  const damage = new StopRequest()
+  const onDatabaseDamaged = (): void => damage.ask()
+  const first = await startOrDamage({ log, start: () => start({ rebuild: false, onDatabaseDamaged }) })
+  if (first !== null) {
+    await started(first, onStarted)
+    await Promise.race([stop.requested, damage.requested])
+    log.info(stop.isAsked ? 'stopping' : 'stopping, to build the database anew')
+    const clean = await end(first)
+    if (stop.isAsked || !clean) return clean
+  }
+  // From now on a damaged folder stays halted for a person to see.
+  const request = { onDatabaseDamaged: (): void => undefined }
+  let daemon: T
+  try {
+    daemon = await start({ ...request, rebuild: true })
+  } catch (error) {
+    log.error({ err: error }, 'the database could not be built anew')
+    if (first === null) throw error
+    daemon = await start({ ...request, rebuild: false })
+  }
+  if (first === null) await started(daemon, onStarted)
+  await stop.requested
+  log.info('stopping')
+  return end(daemon)
+}
+
+/** Null where the database turned out to be damaged, later than at its opening. */
+async function startOrDamage<T>({ log, start }: { log: Log; start: () => Promise<T> }): Promise<T | null> {
+  try {
+    return await start()
+  } catch (error) {
+    if (!isKithError(error) || error.code !== 'database-corrupt') throw error
+    log.error({ err: error }, 'the database is damaged')
+    return null
+  }
+}
+
+async function started<T extends Run>(daemon: T, onStarted: RunsDeps<T>['onStarted']): Promise<void> {
+  try {
+    await onStarted(daemon)
+  } catch (error) {
+    await daemon.stop()
+    throw error
   }
 }

@@ -35,6 +35,8 @@ export class DirectoryWatch implements Watch {
   readonly #dirty: Debounce
   readonly #children = new Map<string, Set<string>>()
   /** Which directory is watched at each path: a watch stays with its inode, and is deaf when that is gone. */
+  /** Directories that were not where they are watched. */
+  readonly #gone = new Set<string>()
   readonly #objects = new Map<string, number>()
   readonly #polled = new Set<string>()
   #chokidar: FSWatcher | null = null
@@ -190,9 +192,22 @@ export class DirectoryWatch implements Watch {
     this.#mark(directory)
   }
 
-  /** A directory that was deleted or renamed would keep its handle, and that of each below it, for as long as the daemon runs. */
+  /**
+   * A directory that was deleted or renamed would keep its handle, and that of each below it, for as long as the daemon runs. Not at once: it may
+   * come back to its name, and then nothing would be read anew below it.
+   */
   #letGo(path: string): void {
-    if (this.#objects.has(path) && this.#objectAt(path) === undefined) this.remove(path)
+    if (!this.#objects.has(path) || this.#objectAt(path) !== undefined) return
+    this.#gone.add(path)
+    if (this.#gone.size > 1) return
+    const timer = setTimeout(() => {
+      this.#looks.delete(timer)
+      const gone = [...this.#gone]
+      this.#gone.clear()
+      for (const each of gone) if (this.#objectAt(each) === undefined) this.remove(each)
+    }, LOOK_AGAIN_MS)
+    timer.unref()
+    this.#looks.add(timer)
   }
 
   #onError(error: unknown): void {

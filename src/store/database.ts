@@ -1,7 +1,7 @@
 // The one private database of a home: opening, creating, refusing, setting aside. It is made whole in a directory of its own and then
 // renamed to its place, so `createIfMissing` never meets an old one. Refuses a newer schema before anything is touched. Never repairs.
 import { lstat, mkdir, readdir, rename, rm } from 'node:fs/promises'
-import { basename, dirname } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { isKithError, KithError, systemCode } from '../core/errors.ts'
 import type { FolderId } from '../core/ids.ts'
 import { fromHex, hexOf } from '../core/ids.ts'
@@ -16,6 +16,9 @@ import { Table } from './tables.ts'
 
 /** Kept free on the disk of the home, so that the database itself is never torn by a full disk. */
 const RESERVE_BYTES = 64 * 1024 * 1024
+/** What is set aside has this between the name of the database and the time. */
+const DAMAGED = '-damaged-'
+const MOST_DAMAGED = 3
 const BASE_LIMIT_BYTES = 1024 * 1024 * 1024
 /** What stands in the table of folders. */
 const THERE = Buffer.from([1])
@@ -68,16 +71,41 @@ export async function openDatabase(directory: string, options: DatabaseOptions =
  */
 export async function setAside(directory: string): Promise<string | null> {
   const time = new Date().toISOString().replaceAll(':', '-')
-  let target = `${directory}-damaged-${time}`
+  let target = `${directory}${DAMAGED}${time}`
   for (let count = 2; (await exists(target)) || (await exists(markerPath(target))); count++) {
-    target = `${directory}-damaged-${time}-${count}`
+    target = `${directory}${DAMAGED}${time}-${count}`
   }
   // The marker last: without it, what stands in the directory would be taken for whole.
   const moved = await renameIfThere(directory, target)
   await syncDirectory(dirname(directory))
   const marker = await renameIfThere(markerPath(directory), markerPath(target))
   await syncDirectory(dirname(directory))
+  await dropOldest(directory)
   return moved || marker ? target : null
+}
+
+/** Takes back what `setAside` did, in the place of a new one that could not be made. */
+export async function putBack(aside: string, directory: string): Promise<void> {
+  await rm(directory, { recursive: true, force: true })
+  await rm(markerPath(directory), { force: true })
+  await renameIfThere(markerPath(aside), markerPath(directory))
+  await renameIfThere(aside, directory)
+  await syncDirectory(dirname(directory))
+}
+
+/** Each is as large as the database; a disk that fails would fill with them. */
+async function dropOldest(directory: string): Promise<void> {
+  const parent = dirname(directory)
+  const ours = (await readdir(parent)).filter(name => name.startsWith(`${basename(directory)}${DAMAGED}`))
+  const markers = new Set(ours.map(name => basename(markerPath(join(parent, name)))))
+  // Their names begin with the time.
+  for (const name of ours
+    .filter(each => !markers.has(each))
+    .sort()
+    .slice(0, -MOST_DAMAGED)) {
+    await rm(join(parent, name), { recursive: true, force: true })
+    await rm(markerPath(join(parent, name)), { force: true })
+  }
 }
 
 export class Database {

@@ -97,7 +97,7 @@ export class Cycle {
     const { rows, tree } = replica
     const now = (): number => clock.now()
     const commit = (batch: Parameters<Replica['commit']>[0]): Promise<void> => replica.commit(batch)
-    this.#unholdable = new Unholdable(() => tree)
+    this.#unholdable = new Unholdable(rows, tree)
     this.#unread = new Unread({ rows, nameKey: name => tree.nameKey(name) })
     this.#observer = new Observer({
       disk,
@@ -235,7 +235,8 @@ export class Cycle {
   get isThrough(): boolean {
     if (this.replica.pulling || this.replica.rejoining) return false
     const waits = this.#allWants.size + this.#left.length + this.#doubted.size
-    return waits === 0 && !this.unfinished && this.#merger.nextDueMs() === null
+    const lacks = this.#unholdable.size > 0
+    return waits === 0 && !lacks && !this.unfinished && this.#merger.nextDueMs() === null
   }
 
   /** ms until a refused step is to be tried again, or a file waits for its merge no longer; null where neither is. */
@@ -368,10 +369,19 @@ export class Cycle {
         this.#stepProblems.delete(path)
         this.#unholdable.forget(becomes?.nodes.map(({ id }) => id) ?? [])
       }
+      // What is refused for good leaves all else as it was before: that is compared again as if there had been no such step.
+      const refused = failed.filter(({ planned, problem }) => this.#unholdable.take(planned, problem))
+      for (const { planned } of refused) this.#directories.add(planned.directory)
+      const isWithin = (node: NodeId): boolean => refused.length > 0 && this.#unholdable.isIn(node)
       let restMs = RETRY_MS
-      for (const { planned, problem } of failed) {
-        if (this.#unholdable.take(planned, problem)) continue
+      for (const one of failed) {
+        const { planned, problem } = one
+        if (refused.includes(one)) continue
         const look = lookAfter(problem, planned)
+        if (look.local && isWithin(planned.directory)) {
+          this.#directories.add(planned.directory)
+          continue
+        }
         const pauseMs = look.local ? LOCAL_CHANGE_MS : RETRY_MS
         restMs = Math.min(restMs, pauseMs)
         for (const path of look.paths) this.#deps.dirty.addLater(path, pauseMs)
@@ -379,20 +389,21 @@ export class Cycle {
         if (!look.local) this.#stepProblems.set(problem.path, problem)
       }
       // Why its directory is not there is said of that one, and there is nothing to look at.
-      for (const { directory } of waiting) if (!this.#unholdable.waits(directory)) this.#rest(directory, RETRY_MS)
+      for (const { directory } of waiting) if (!this.#unholdable.parks(directory)) this.#rest(directory, RETRY_MS)
       for (const { directory, path } of deferred) {
         this.#deps.dirty.addLater(parentPath(path), UNSURE_MS)
         this.#rest(directory, UNSURE_MS)
       }
+      const goesOn = applied > 0 || refused.length > 0
       // What is in the way of a refused step was put aside and back again, which wakes the folder: it must not be done again at once.
-      const refused = applied === 0 && failed.length > 0
+      const isStuck = !goesOn && failed.length > 0
       for (const directory of plan.again) {
-        if (this.#unholdable.waits(directory)) continue
-        if (refused) this.#rest(directory, restMs)
+        if (!goesOn && this.#unholdable.parks(directory)) continue
+        if (isStuck) this.#rest(directory, restMs)
         else this.#directories.add(directory)
       }
       if (compares) this.#left = plan.left
-      return (applied > 0 || released.length > 0) && this.busy
+      return (goesOn || released.length > 0) && this.busy
     } catch (error) {
       for (const directory of directories) this.#directories.add(directory)
       for (const node of nodes) this.#nodes.add(node)
@@ -410,6 +421,8 @@ export class Cycle {
         staged: content => stage.has(content),
         held: node => this.#merger.holds(node) || this.brake.holds(node),
         unread: (directory, name) => this.#unread.has(directory, name),
+        refused: node => this.#unholdable.has(node),
+        beyond: directory => this.#unholdable.isIn(directory),
       })
     const plan = make()
     const stops = this.brake.stops(plan)
@@ -449,7 +462,7 @@ export class Cycle {
     const changes = this.replica.tree.takeChanges()
     for (const directory of changes.directories) this.#directories.add(directory)
     for (const node of changes.nodes) this.#nodes.add(node)
-    this.#unholdable.forget(changes.nodes)
+    for (const directory of this.#unholdable.forget(changes.nodes)) this.#directories.add(directory)
   }
 
   /** Replaces what these directories and files, and the merges, want; tells the fetcher the whole. */

@@ -14,6 +14,8 @@ export interface DifferencesInput {
   readonly staged: (content: ContentId) => boolean
   /** Nodes whose siblings are about to be merged: left as they are. */
   readonly held: (node: NodeId) => boolean
+  /** This disk cannot have it as it is to be: it stays as it is. */
+  readonly refused: (node: NodeId) => boolean
   /** Something stands at this name in the directory of that row that nobody has read yet: left as it is. */
   readonly unread: (directory: RowId, name: string) => boolean
 }
@@ -200,7 +202,9 @@ export class Differences {
     this.#doneNodes.add(primary)
     const row = this.rowOfDirectory(primary)
     const refs = this.#tree.refsOf(entry)
+    const stays = entry.nodes.some(id => this.#in.refused(id))
     if (row === null) {
+      if (stays) return
       const id = this.#rows.allocate()
       this.made.set(primary, id)
       this.structural.push({ entry, id, row: null, refs, depth: this.#depth(entry) })
@@ -212,6 +216,7 @@ export class Differences {
     for (const id of entry.nodes)
       for (const other of this.#rows.byNode(id)) if (other.id !== row.id) this.#collectRow(other)
     if (!this.#hasPlaceOf(row, entry)) {
+      if (stays) return
       this.structural.push({ entry, id: row.id, row, refs, depth: this.#depth(entry) })
       this.#leave(row)
     } else if (row.mode !== entry.facts.mode) this.touches.push({ row, entry })
@@ -229,7 +234,7 @@ export class Differences {
   #collectNode(node: NodeId, entries?: readonly Entry[]): void {
     if (this.#doneNodes.has(node)) return
     this.#doneNodes.add(node)
-    if (this.#in.held(node)) return
+    if (this.#in.held(node) || this.#in.refused(node)) return
     const targets: Target[] = (entries ?? this.#tree.entriesOf(node)).map(entry => ({ entry, row: null }))
     const rows = this.#rows.byNode(node).filter(r => r.kind !== 'directory')
     for (const each of rows) this.#doneFiles.add(each.id)

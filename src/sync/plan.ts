@@ -48,7 +48,12 @@ export interface Plan {
   readonly left: readonly NodeId[]
 }
 
-export function makePlan(input: DifferencesInput): Plan {
+export interface PlanInput extends DifferencesInput {
+  /** Is this directory, or one above it, one that this disk cannot have? */
+  readonly beyond: (directory: NodeId) => boolean
+}
+
+export function makePlan(input: PlanInput): Plan {
   return new Planner(input).plan()
 }
 
@@ -57,6 +62,7 @@ class Planner {
   readonly #tree: TreeView
   readonly #staged: (content: ContentId) => boolean
   readonly #unread: DifferencesInput['unread']
+  readonly #beyond: PlanInput['beyond']
   readonly #diff: Differences
   #shadow: Shadow
   readonly #again: Set<NodeId>
@@ -68,11 +74,12 @@ class Planner {
   /** Directories that went while something of them was parked: their rows go when that stands somewhere. */
   readonly #gone = new Set<RowId>()
 
-  constructor(input: DifferencesInput) {
+  constructor(input: PlanInput) {
     this.#rows = input.rows
     this.#tree = input.tree
     this.#staged = input.staged
     this.#unread = input.unread
+    this.#beyond = input.beyond
     this.#diff = new Differences(input)
     this.#again = this.#diff.again
     this.#shadow = this.#shadowOfRows()
@@ -205,6 +212,8 @@ class Planner {
 
   #arrangeFresh(entry: Entry): void {
     const parent = this.#parentOf(entry)
+    // It comes with its directory, should that ever be made.
+    if (parent === undefined && this.#beyond(entry.directory)) return
     if ((parent !== undefined && this.#unread(parent, entry.name)) || !this.#want(entry)) return
     if (parent === undefined || this.#shadow.path(parent) === undefined) return this.#wait(entry)
     const occupant = this.#shadow.occupant(parent, entry.name)

@@ -1,6 +1,8 @@
 import { expect } from 'chai'
+import { KithError } from '../../src/core/errors.ts'
 import { runUntilStopped, type StartRequest, StopRequest } from '../../src/daemon/runs.ts'
 import { silentLog } from './support/fake-daemon.ts'
+import { refusal } from './support/refusal.ts'
 
 describe('daemon/runs', () => {
   let stop: StopRequest
@@ -8,7 +10,8 @@ describe('daemon/runs', () => {
   let stops: number
   let clean: boolean
   /** What happens once each daemon runs. */
-  let lives: ((request: StartRequest) => void)[]
+  let lives: (((request: StartRequest) => void) | Error)[]
+  let ready: number
 
   beforeEach(() => {
     stop = new StopRequest()
@@ -16,16 +19,19 @@ describe('daemon/runs', () => {
     stops = 0
     clean = true
     lives = []
+    ready = 0
   })
 
   function run(): Promise<boolean> {
     return runUntilStopped({
       log: silentLog,
       stop,
+      onStarted: async () => void ready++,
       start: async request => {
         if (lives.length === 0) throw new Error('one start too many')
         starts.push(request)
         const life = lives.shift()
+        if (life instanceof Error) throw life
         setImmediate(() => life?.(request))
         return {
           stop: async () => {
@@ -50,6 +56,23 @@ describe('daemon/runs', () => {
     lives = [isDamaged, () => stop.ask()]
     expect(await run()).to.equal(true)
     expect({ rebuilds: rebuilds(), stops }).to.deep.equal({ rebuilds: [false, true], stops: 2 })
+  })
+
+  it('also where the damage is met before the daemon runs: it is ready once', async () => {
+    lives = [new KithError('database-corrupt', 'so it is'), () => stop.ask()]
+    expect(await run()).to.equal(true)
+    expect({ rebuilds: rebuilds(), stops, ready }).to.deep.equal({ rebuilds: [false, true], stops: 1, ready: 1 })
+  })
+
+  it('goes on with what there is where it cannot be built anew', async () => {
+    lives = [isDamaged, new KithError('no-space', 'no room'), () => stop.ask()]
+    expect(await run()).to.equal(true)
+    expect({ rebuilds: rebuilds(), stops, ready }).to.deep.equal({ rebuilds: [false, true, false], stops: 2, ready: 1 })
+  })
+
+  it('says why it does not run where nothing helps', async () => {
+    lives = [new KithError('database-corrupt', 'so it is'), new KithError('no-space', 'no room')]
+    expect((await refusal(run())).code).to.equal('no-space')
   })
 
   it('does so once: what is damaged again stays as it is until somebody stops it', async () => {

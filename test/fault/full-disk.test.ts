@@ -1,6 +1,7 @@
 // Disks that are full or read-only, under the folder and under the home: nothing half-written is ever visible, the folder says what is
 // wrong, and when there is room again it goes on by itself.
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { dirname } from 'node:path'
 import { expect } from 'chai'
 import type { Device } from '../e2e/support/device.ts'
 import { figure, seconds } from '../e2e/support/figures.ts'
@@ -168,9 +169,16 @@ describe('fault: full disks', function () {
 
 /** Some files are new, some replaced, one goes. */
 function change(root: string): void {
-  for (let n = 0; n < FILES; n++) writeFileSync(`${root}/f${n}`, randomBytes(FILE_BYTES))
+  for (let n = 0; n < FILES; n++) put(`${root}/f${n}`, randomBytes(FILE_BYTES))
   rmSync(`${root}/g${FILES}`, { force: true })
-  writeFileSync(`${root}/g${FILES - 1}`, randomBytes(FILE_BYTES))
+  put(`${root}/g${FILES - 1}`, randomBytes(FILE_BYTES))
+}
+
+/** As editors save: a file that is written in place is empty for a moment, and that is seen and told where the machine is slow. */
+function put(path: string, bytes: Uint8Array): void {
+  const beside = `${dirname(dirname(path))}/saved`
+  writeFileSync(beside, bytes)
+  renameSync(beside, path)
 }
 
 /** Every visible file is, to the byte and to its time and mode, what one of the trees has at that path. */

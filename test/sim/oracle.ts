@@ -180,6 +180,7 @@ export class Oracle implements Words {
       this.#asShared(device, shown, disk, hopeless)
       this.#rowsAgree(device, { tree, rows: table, shown }, hopeless)
       this.#sameLive(device, shown)
+      if (device.engine.state().stopped !== null) throw new Error(`${device.name} says that it stands still`)
       this.#nothingLeftOver(device, shown, { held, hopeless })
     }
     this.#count(tree, shown)

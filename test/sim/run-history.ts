@@ -344,9 +344,13 @@ class HistoryRun {
       device.spare()
       device.person.remountRoot()
       device.volume.freeBytes = Number.POSITIVE_INFINITY
-      device.volume.cannotHold.clear()
       if (device.volume.root !== null) device.volume.root.unreadable = false
       for (const { inode } of device.volume.all()) Object.assign(inode, { unreadable: false, unlisted: false })
+    }
+    if (this.world.devices.some(({ volume }) => volume.cannotHold.size > 0)) {
+      // A disk that cannot have all of it comes to rest too.
+      await this.world.quiesce()
+      for (const device of this.world.devices) device.volume.cannotHold.clear()
     }
     await this.world.quiesce()
     await this.#oracle.check()

@@ -140,10 +140,8 @@ export class SimWorld {
       if (now !== last) since = this.clock.elapsed()
       last = now
       // What a disk cannot have is tried again by the full look that follows, and no sooner.
-      const refused = states.some(({ stopped }) => stopped === 'cannot-hold')
       const has =
-        states.every(({ needFiles, stopped }) => needFiles === 0 || stopped === 'cannot-hold') &&
-        (refused || !this.#staged())
+        states.every(({ needFiles, stopped }) => needFiles === 0 || stopped === 'cannot-hold') && !this.#staged()
       return has || this.clock.elapsed() - since > UNAVAILABLE_MS
     }
     await this.clock.until(
@@ -154,9 +152,12 @@ export class SimWorld {
     this.check()
   }
 
-  /** What was on its way for nobody any more goes when its fetch ends, and nothing tells of that. */
+  /** What was on its way for nobody any more goes when its fetch ends, and nothing tells of that. What a disk cannot have stays staged. */
   #staged(): boolean {
-    return this.devices.some(({ volume }) => (volume.root?.kith?.stage.size ?? 0) > 0)
+    return this.devices.some(
+      ({ volume, running, engine }) =>
+        (volume.root?.kith?.stage.size ?? 0) > 0 && !(running && engine.state().stopped === 'cannot-hold'),
+    )
   }
 
   async rescanAll(): Promise<void> {

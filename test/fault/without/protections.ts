@@ -182,7 +182,7 @@ export const PROTECTIONS: Readonly<Record<string, readonly (Protection | Simulat
       edits: [
         {
           file: 'sync/replica.ts',
-          find: 'const rejoining = meta.rejoining || (options.rejoin && !alone)',
+          find: 'const rejoining = meta.rejoining || ((options.rejoin || ahead !== null) && !alone)',
           replace: 'const rejoining = meta.rejoining && alone && !options.rejoin',
         },
       ],
@@ -191,6 +191,28 @@ export const PROTECTIONS: Readonly<Record<string, readonly (Protection | Simulat
   ],
   I18: [{ mutants: ['cycles-broken-by-arrival', 'dead-directories-dropped', 'directories-known-by-name'] }],
   I19: [
+    {
+      without: 'the check of a database that the last daemons did not close',
+      edits: [
+        {
+          file: 'daemon/open-database.ts',
+          find: 'if (unclosed < SUSPECT_UNCLOSED) {',
+          replace: 'if (unclosed < SUSPECT_UNCLOSED * 100) {',
+        },
+      ],
+      test: { file: 'test/daemon/open-database.test.ts', grep: 'built anew at the third start' },
+    },
+    {
+      without: 'the start that builds anew what is found to be damaged later',
+      edits: [
+        {
+          file: 'daemon/daemon.ts',
+          find: "event.code === 'database-corrupt') options.onDatabaseDamaged()",
+          replace: "event.code === 'internal') options.onDatabaseDamaged()",
+        },
+      ],
+      test: { file: 'test/fault/database.test.ts', grep: 'built anew by the same daemon' },
+    },
     {
       without: 'the sums by which a lost commit shows',
       edits: [
@@ -273,8 +295,8 @@ export const PROTECTIONS: Readonly<Record<string, readonly (Protection | Simulat
       edits: [
         {
           file: 'disk/watcher.ts',
-          find: 'this.#objectAt(path) === undefined) this.remove(path)',
-          replace: 'this.#objectAt(path) === null) this.remove(path)',
+          find: 'this.#objectAt(each) === undefined) this.remove(each)',
+          replace: 'this.#objectAt(each) === null) this.remove(each)',
         },
       ],
       test: { file: 'test/disk/watcher.test.ts', grep: 'holds no handle of directories that are gone' },
