@@ -143,6 +143,12 @@ export type DiskStep =
     }
 
 /** `stat`: what stands at the step's final path afterwards (null after remove and park). Durable when the batch resolves. */
+/** Both relative to the root. */
+export interface Move {
+  readonly from: string
+  readonly to: string
+}
+
 export type StepResult =
   | { readonly ok: true; readonly stat: Stat | null }
   | { readonly ok: false; readonly problem: Problem }
@@ -254,8 +260,8 @@ export interface FolderDisk {
   readonly stage: Stage
   /** Marker and identity of the root: is it the one this folder was added with? `hadEntries`: rows exist, so an empty root is suspicious. */
   check(options: { hadEntries: boolean }): Promise<RootState>
-  /** Puts back what a crash left parked, looks at late writers, prepares `.kith`. Before the first scan. */
-  recover(): Promise<void>
+  /** Puts back what a crash left parked, looks at late writers, prepares `.kith`. `moves`: of files, begun before it. Before the first scan. */
+  recover(moves?: readonly Move[]): Promise<void>
   /** Reads directories; with `recursive` all below them too, parents before children. Order otherwise free. */
   scan(paths: readonly string[], options: Waiting & { recursive: boolean }): AsyncIterable<Listing | Unlisted>
   /** Current stat of one path without following; null if nothing is there. Throws on any other error. */

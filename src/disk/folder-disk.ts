@@ -14,6 +14,7 @@ import type {
   HashRequest,
   HashResult,
   Listing,
+  Move,
   Observed,
   RootState,
   StepResult,
@@ -140,10 +141,10 @@ class RealFolderDisk implements FolderDisk {
     }
   }
 
-  async recover(): Promise<void> {
+  async recover(moves: readonly Move[] = []): Promise<void> {
     this.#workers.warm()
     const reply = await this.#acts.run(() =>
-      this.#workers.publish({ do: 'recover', root: this.#at(), running: OWN_COPIES }),
+      this.#workers.publish({ do: 'recover', root: this.#at(), running: OWN_COPIES, moves }),
     )
     await this.versions.load(reply.versions)
     for (const path of reply.back) this.#options.log.warn({ path }, 'put back what an interrupted run had set aside')

@@ -1,6 +1,6 @@
 // The publish worker: one thread, so that the calls of a step stand one behind the other and no two batches meet in a folder.
 import type { ContentId } from '../core/ids.ts'
-import type { DiskStep, StepResult } from '../core/ports.ts'
+import type { DiskStep, Move, StepResult } from '../core/ports.ts'
 import type { Seal } from './area.ts'
 import { AreaHandle } from './area-handle.ts'
 import { type Envelope, enveloped } from './envelope.ts'
@@ -9,7 +9,7 @@ import { putBackParked } from './parked.ts'
 import { PreparedStages } from './prepared-stages.ts'
 import { writingProblem } from './problem-of.ts'
 import { PublishBatch, pathOf } from './publish-batch.ts'
-import { ensureArea, settleTransit, settleVersions } from './recover-area.ts'
+import { ensureArea, settleTransit, settleVersions, undoHalf } from './recover-area.ts'
 import type { Root } from './source.ts'
 import { changeVersions, type VersionChange, type VersionChanged } from './version-changes.ts'
 
@@ -27,6 +27,7 @@ export type PublishTask =
       readonly root: Root
       /** What in transit is named so is still being filled. */
       readonly running: string
+      readonly moves: readonly Move[]
     }
   | { readonly do: 'late'; readonly root: Root; readonly read: Verdicts }
   | { readonly do: 'versions'; readonly root: Root; readonly change: VersionChange }
@@ -106,9 +107,10 @@ function openArea(root: Root): AreaHandle {
   }
 }
 
-function recover({ root, running }: PublishTask & { do: 'recover' }): PublishReplies['recover'] {
+function recover({ root, running, moves }: PublishTask & { do: 'recover' }): PublishReplies['recover'] {
   ensureArea(root)
   return withArea(root, area => {
+    for (const move of moves) undoHalf(area, move)
     const back = putBackParked(area)
     settleTransit(area, running)
     const late = checkLate(area, Date.now())

@@ -5,6 +5,7 @@ import {
   chmodSync,
   closeSync,
   constants,
+  fstatSync,
   lstatSync,
   mkdirSync,
   openSync,
@@ -13,15 +14,20 @@ import {
   unlinkSync,
   writeFileSync,
 } from 'node:fs'
+import { systemCode } from '../core/errors.ts'
 import type { ContentId } from '../core/ids.ts'
+import type { Move } from '../core/ports.ts'
 import { AREA, AREA_DIRECTORIES, AREA_MODE, contentOfName, PRIVATE_MODE } from './area.ts'
 import { type AreaHandle, CAUGHT_PREFIX } from './area-handle.ts'
-import { openBelow, openRoot } from './beneath.ts'
+import { openBelow, openRoot, splitPath } from './beneath.ts'
 import { readContent } from './content-read.ts'
 import { keepCopy, nameFor, TWIN } from './keep-old.ts'
 import { removeIfThere, removeTree, syncDirectory } from './own-files.ts'
+import { isAbsent } from './problem-of.ts'
 import type { Root } from './source.ts'
 import { bringBack } from './user-place.ts'
+
+const BIG = { bigint: true } as const
 
 /** Makes `.kith` and what belongs in it, private from the start. */
 export function ensureArea(root: Root): void {
@@ -61,6 +67,35 @@ export function settleTransit(area: AreaHandle, running: string): void {
   }
   syncDirectory(area.versions)
   syncDirectory(area.transit)
+}
+
+/** A file that was to move gets its new name before it loses the old one: where it has both, the new one goes, and it is as before. */
+export function undoHalf(area: AreaHandle, { from, to }: Move): void {
+  const source = splitPath(from)
+  const target = splitPath(to)
+  try {
+    area.inside(source.directory, before =>
+      area.inside(target.directory, after => {
+        const path = `${after.base}/${target.name}`
+        const [old, now] = [lstatSync(`${before.base}/${source.name}`, BIG), lstatSync(path, BIG)]
+        if (old.isDirectory() || now.nlink < 2n || !isOne(old, now)) return
+        // Where the disk folds case both may be one name, of a file that a person gave another one elsewhere.
+        if (isOne(fstatSync(before.fd, BIG), fstatSync(after.fd, BIG))) {
+          const names = readdirSync(after.base)
+          if (source.name === target.name || ![source.name, target.name].every(name => names.includes(name))) return
+        }
+        unlinkSync(path)
+        syncDirectory(after)
+      }),
+    )
+  } catch (error) {
+    // One of them is not there, so it has one name.
+    if (!isAbsent(error) && systemCode(error) !== 'ELOOP') throw error
+  }
+}
+
+function isOne(a: BigIntStats, b: BigIntStats): boolean {
+  return a.dev === b.dev && a.ino === b.ino
 }
 
 /** A removed file that had lost its name and not yet got the one in versions. */

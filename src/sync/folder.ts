@@ -211,7 +211,7 @@ class Engine implements FolderEngine {
   async start(): Promise<void> {
     try {
       await this.#load()
-      if (await this.#rootIsGood()) await this.#deps.disk.recover()
+      if (await this.#rootIsGood()) await this.#deps.disk.recover(this.#intents.moves(this.#live().replica.rows))
     } catch (error) {
       // A full disk, a database that cannot be read: the folder says so, and the loop tries again.
       if (!this.#stop.signal.aborted) this.#onStepFailed(error)

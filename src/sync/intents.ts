@@ -3,7 +3,7 @@
 // what lies there need not be what the tree shows.
 import { type Facts, type Kind, type NodeRef, sameDot } from '../core/entry.ts'
 import type { RowId } from '../core/ids.ts'
-import type { FolderBatch, FolderStore, Intent, Stat } from '../core/ports.ts'
+import type { FolderBatch, FolderStore, Intent, Move, Stat } from '../core/ports.ts'
 import type { Row, RowTable } from '../core/rows.ts'
 import { parentPath } from './local-changes.ts'
 import type { PlannedStep } from './plan.ts'
@@ -42,6 +42,14 @@ export class Intents {
       this.#left.set(intent.path, intent)
       if (intent.was !== null) this.#before.set(intent.was, rows.get(intent.was)?.nodes ?? [])
     }
+  }
+
+  /** Files that were about to move, and may have both names now. */
+  moves(rows: RowTable): readonly Move[] {
+    return [...this.#left.values()].flatMap(({ path: to, was, row: { kind } }) => {
+      const from = was === null || kind === 'directory' ? undefined : rows.path(was)
+      return from === undefined || from === to ? [] : [{ from, to }]
+    })
   }
 
   /** To be stored before these steps are done; empty where none of them leaves what could be taken for somebody's edit. */
