@@ -137,7 +137,11 @@ export class SimWorld {
       const states = this.#states()
       if (states === null) return false
       const now = `${this.log.length} ${JSON.stringify(states)}`
-      if (now !== last) since = this.clock.elapsed()
+      if (now !== last) {
+        since = this.clock.elapsed()
+        // Where nothing is due for long, nothing else would make that time pass.
+        this.clock.after(UNAVAILABLE_MS + 1, () => undefined)
+      }
       last = now
       // What a disk cannot have is tried again by the full look that follows, and no sooner.
       const has =
@@ -154,10 +158,10 @@ export class SimWorld {
 
   /** What was on its way for nobody any more goes when its fetch ends, and nothing tells of that. What a disk cannot have stays staged. */
   #staged(): boolean {
-    return this.devices.some(
-      ({ volume, running, engine }) =>
-        (volume.root?.kith?.stage.size ?? 0) > 0 && !(running && engine.state().stopped === 'cannot-hold'),
-    )
+    return this.devices.some(device => {
+      if ((device.volume.root?.kith?.stage.size ?? 0) === 0) return false
+      return !device.started || device.engine.state().stopped !== 'cannot-hold'
+    })
   }
 
   async rescanAll(): Promise<void> {

@@ -322,7 +322,7 @@ const APPLYING: readonly Mutant[] = [
     },
     edits: [
       { file: 'sync/cycle.ts', find: 'this.#rest(planned.directory, pauseMs)', replace: '' },
-      { file: 'sync/cycle.ts', find: 'if (refused) this.#rest(directory, restMs)', replace: 'if (refused) continue' },
+      { file: 'sync/cycle.ts', find: 'if (isStuck) this.#rest(directory, restMs)', replace: 'if (refused) continue' },
     ],
   },
 ]
