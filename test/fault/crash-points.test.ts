@@ -147,6 +147,9 @@ describe('fault: SIGKILL at every call that writes', function () {
     )
     await command
     dying.disarm()
+    // It may have come to rest and died of a late call before it was disarmed.
+    if (at > 0 && dying.calls().length >= at)
+      await until(() => !lamp.running, { timeoutMs: REST_MS, what: `${here}: death at call ${at}` })
     if (lamp.running) return null
 
     const call = dying.calls().at(-1) ?? 'none'
