@@ -142,13 +142,13 @@ export type DiskStep =
       readonly content: ContentId
     }
 
-/** `stat`: what stands at the step's final path afterwards (null after remove and park). Durable when the batch resolves. */
 /** Both relative to the root. */
 export interface Move {
   readonly from: string
   readonly to: string
 }
 
+/** `stat`: what stands at the step's final path afterwards (null after remove and park). Durable when the batch resolves. */
 export type StepResult =
   | { readonly ok: true; readonly stat: Stat | null }
   | { readonly ok: false; readonly problem: Problem }

@@ -1,10 +1,9 @@
 // The database of a home, opened; or set aside and built anew where it is damaged. Also where it cannot even be opened: LevelDB meets some
 // damage with an assertion that ends the process, so what the last daemons did not close is checked by a process that may die of it.
-import { lstat } from 'node:fs/promises'
-import { isKithError, KithError, systemCode } from '../core/errors.ts'
+import { isKithError, KithError } from '../core/errors.ts'
 import type { Log } from '../core/log.ts'
 import { checkDatabase } from '../store/check.ts'
-import { type Database, openDatabase, putBack, setAside } from '../store/database.ts'
+import { type Database, exists, openDatabase, putBack, setAside } from '../store/database.ts'
 import type { FolderListFile } from './folder-list.ts'
 import type { Home } from './home.ts'
 import { Openings } from './openings.ts'
@@ -53,7 +52,7 @@ export async function openOrRebuild(
   if (rebuild || damage !== null) return anew(damage ?? undefined)
   const had = (await list.load()).folders.some(({ marked }) => marked)
   try {
-    const isNew = !(await isThere(home.database))
+    const isNew = !(await exists(home.database))
     const database = await openDatabase(home.database, { log })
     const gone = had && database.folders().length === 0
     if (gone && !isNew) {
@@ -81,14 +80,4 @@ async function begin(openings: Openings, directory: string, log: Log): Promise<K
   if (result.found === 'unknown') log.warn({ why: result.why }, 'the database could not be checked')
   await openings.begin(result.found === 'unknown' ? unclosed : 0)
   return result.found === 'damaged' ? result.error : null
-}
-
-async function isThere(path: string): Promise<boolean> {
-  try {
-    await lstat(path)
-    return true
-  } catch (error) {
-    if (systemCode(error) === 'ENOENT') return false
-    throw error
-  }
 }

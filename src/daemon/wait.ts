@@ -234,8 +234,8 @@ function missingIn(
 
 /** `disk`: whose; the name of the device follows. */
 function cannotHold(entries: number, disk: string): { text: string; forGood: true } {
-  const what = entries === 1 ? 'one name or kind of entry' : `${entries} names or kinds of entries`
-  return { text: `there is ${what} that cannot be had by ${disk}`, forGood: true }
+  const what = entries === 1 ? 'is one name or kind of entry' : `are ${entries} names or kinds of entries`
+  return { text: `there ${what} that cannot be had by ${disk}`, forGood: true }
 }
 
 function filesAre(files: number): string {

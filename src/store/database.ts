@@ -227,7 +227,7 @@ function newer(directory: string): KithError {
   return new KithError('home-newer', message)
 }
 
-async function exists(path: string): Promise<boolean> {
+export async function exists(path: string): Promise<boolean> {
   try {
     await lstat(path)
     return true

@@ -211,12 +211,17 @@ class Engine implements FolderEngine {
   async start(): Promise<void> {
     try {
       await this.#load()
-      if (await this.#rootIsGood()) await this.#deps.disk.recover(this.#intents.moves(this.#live().replica.rows))
+      if (await this.#rootIsGood()) await this.#recover()
     } catch (error) {
       // A full disk, a database that cannot be read: the folder says so, and the loop tries again.
       if (!this.#stop.signal.aborted) this.#onStepFailed(error)
     }
     this.#loop = this.#run()
+  }
+
+  #recover(): Promise<void> {
+    const rows = this.#cycle?.replica.rows
+    return this.#deps.disk.recover(rows === undefined ? [] : this.#intents.moves(rows))
   }
 
   async stop(): Promise<void> {
@@ -520,7 +525,7 @@ class Engine implements FolderEngine {
       this.#scanned = false
       this.#dirty.addAll()
       this.#deps.emit({ type: 'folder:resumed', folder: this.id })
-      await this.#deps.disk.recover()
+      await this.#recover()
       // What was staged before is there again, and nothing else says so.
       this.#cycle?.onStaged([...this.#cycle.wants.keys()])
     }

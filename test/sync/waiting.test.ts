@@ -102,6 +102,41 @@ describe('a content still to come', () => {
       expect(b.engine.status().problems).to.deep.equal([])
     }))
 
+  it('for a name that this disk cannot have: a restart forgets nothing of it', () =>
+    scene({}, async stage => {
+      const { world, b } = stage
+      await stage.begin(p => p.mkdir('sub'))
+      b.volume.cannotHold.add('a:b')
+      await stage.act(0, p => p.write('sub/a:b', '\0content'))
+      await world.pass(60_000)
+      await b.stop()
+      b.start()
+      await world.pass(60_000)
+      expect(b.engine.status().problems.map(({ code, path }) => [code, path])).to.deep.equal([
+        ['cannot-hold', 'sub/a:b'],
+      ])
+      expect(b.engine.state()).to.include({ settled: true, stopped: 'cannot-hold', needFiles: 1 })
+      b.volume.cannotHold.clear()
+      await stage.meet()
+      expect(stage.tree()).to.include({ 'sub/a:b': '\0content' })
+    }))
+
+  it('for a directory that this disk cannot have: under another name it comes at once, with what is in it', () =>
+    scene({}, async stage => {
+      const { world, b } = stage
+      await stage.begin(p => p.write('stays', 'stays'))
+      b.volume.cannotHold.add('d:')
+      await stage.act(0, p => {
+        p.mkdir('d:')
+        p.write('d:/f', 'f')
+      })
+      await world.pass(60_000)
+      await stage.act(0, p => p.rename('d:', 'd'))
+      await world.pass(60_000)
+      expect(world.tree(b)).to.include({ 'd/f': 'f' })
+      expect(b.engine.state()).to.include({ settled: true, stopped: null, needFiles: 0 })
+    }))
+
   it('that is refused for long holds up nothing of what is done in quiet moments', () =>
     scene({}, async stage => {
       const { world, b } = stage
