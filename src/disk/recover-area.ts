@@ -21,11 +21,11 @@ import { AREA, AREA_DIRECTORIES, AREA_MODE, contentOfName, PRIVATE_MODE } from '
 import { type AreaHandle, CAUGHT_PREFIX } from './area-handle.ts'
 import { openBelow, openRoot, splitPath } from './beneath.ts'
 import { readContent } from './content-read.ts'
-import { keepCopy, nameFor, TWIN } from './keep-old.ts'
+import { ChangedError, keepCopy, nameFor, TWIN } from './keep-old.ts'
 import { removeIfThere, removeTree, syncDirectory } from './own-files.ts'
 import { isAbsent } from './problem-of.ts'
 import type { Root } from './source.ts'
-import { bringBack } from './user-place.ts'
+import { bringBack, takeOut } from './user-place.ts'
 
 const BIG = { bigint: true } as const
 
@@ -76,21 +76,23 @@ export function undoHalf(area: AreaHandle, { from, to }: Move): void {
   try {
     area.inside(source.directory, before =>
       area.inside(target.directory, after => {
-        const path = `${after.base}/${target.name}`
-        const [old, now] = [lstatSync(`${before.base}/${source.name}`, BIG), lstatSync(path, BIG)]
+        const old = lstatSync(`${before.base}/${source.name}`, BIG)
+        const now = lstatSync(`${after.base}/${target.name}`, BIG)
         if (old.isDirectory() || now.nlink < 2n || !isOne(old, now)) return
         // Where the disk folds case both may be one name, of a file that a person gave another one elsewhere.
         if (isOne(fstatSync(before.fd, BIG), fstatSync(after.fd, BIG))) {
           const names = readdirSync(after.base)
           if (source.name === target.name || ![source.name, target.name].every(name => names.includes(name))) return
         }
-        unlinkSync(path)
+        const transit = area.caughtPath()
+        takeOut(after, target.name, now, transit)
+        unlinkSync(transit)
         syncDirectory(after)
       }),
     )
   } catch (error) {
-    // One of them is not there, so it has one name.
-    if (!isAbsent(error) && systemCode(error) !== 'ELOOP') throw error
+    // One of them is not there, so it has one name; or somebody is at it just now, and the look that follows tells.
+    if (!isAbsent(error) && systemCode(error) !== 'ELOOP' && !(error instanceof ChangedError)) throw error
   }
 }
 
