@@ -156,6 +156,19 @@ describe('disk/watcher', () => {
     expect(handles()).to.equal(before + 2)
   })
 
+  it('hears what is below a directory that left its name and came back at once', async () => {
+    mkdirSync(`${root}/d/below`, { recursive: true })
+    await ready('', 'd', 'd/below')
+    renameSync(`${root}/d`, `${root}/t`)
+    renameSync(`${root}/t`, `${root}/d`)
+    await hint('')
+    // Longer than what is gone is waited for.
+    await new Promise(resolve => setTimeout(resolve, 1500))
+    dirty = []
+    person.write('d/below/f', 'x')
+    await hint('d/below')
+  }).timeout(30_000)
+
   it('coalesces a storm of events', async () => {
     person.mkdir('d')
     await ready('', 'd')

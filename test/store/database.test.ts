@@ -1,8 +1,8 @@
-import { readdir, readFile, rename, rm, stat, unlink, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rename, rm, stat, unlink, writeFile } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { expect } from 'chai'
 import type { FolderId } from '../../src/core/ids.ts'
-import { type Database, openDatabase, setAside } from '../../src/store/database.ts'
+import { type Database, openDatabase, putBack, setAside } from '../../src/store/database.ts'
 import { seeded } from '../support/random.ts'
 import { failNextWrite } from './failing-writes.ts'
 import { bytesIn, codeOf, newHome, removeHomes } from './homes.ts'
@@ -170,6 +170,30 @@ describe('database', () => {
     await closed()
     await setAside(directory)
     expect(await setAside(directory)).to.equal(null)
+  })
+
+  it('what was set aside can be put back in the place of one that could not be made', async () => {
+    const store = (await opened()).folder(FOLDER)
+    await store.commit({ meta: metaWith(1) })
+    await closed()
+    const aside = String(await setAside(directory))
+    await mkdir(directory)
+    await writeFile(join(directory, 'half'), 'made')
+    await putBack(aside, directory)
+    expect((await opened()).folders()).to.deep.equal([FOLDER])
+    expect(await readdir(directory)).not.to.include('half')
+  })
+
+  it('of those that were set aside the last three are kept', async () => {
+    const kept: string[] = []
+    for (let time = 0; time < 5; time++) {
+      await opened()
+      await closed()
+      kept.push(basename(String(await setAside(directory))))
+    }
+    const beside = (await readdir(dirname(directory))).filter(name => name.startsWith('database-damaged-'))
+    expect(beside.filter(name => !name.endsWith('.json')).sort()).to.deep.equal(kept.slice(-3).sort())
+    expect(beside.length, 'their markers go with them').to.equal(6)
   })
 
   describe('a commit that LevelDB reports as failed', () => {
