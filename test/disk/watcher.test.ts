@@ -160,6 +160,8 @@ describe('disk/watcher', () => {
     mkdirSync(`${root}/d/below`, { recursive: true })
     await ready('', 'd', 'd/below')
     renameSync(`${root}/d`, `${root}/t`)
+    // Its event comes while it is away.
+    await new Promise(resolve => setTimeout(resolve, 20))
     renameSync(`${root}/t`, `${root}/d`)
     await hint('')
     // Longer than what is gone is waited for.
