@@ -167,8 +167,10 @@ export interface WatchEvents {
 }
 
 export interface Watch {
-  /** Directories found by a scan: watch them. Idempotent. */
+  /** Directories found by a scan: watch them. Idempotent. Each is hinted at once when it is watched: what changed in it since its scan was not heard. */
   add(paths: readonly string[]): void
+  /** Directories that are scanned next: resolves once each is watched, or cannot be. */
+  addBefore(paths: readonly string[], options: Waiting): Promise<void>
   /** A directory was renamed or removed on disk by us or by the user. */
   remove(path: string): void
   close(): Promise<void>

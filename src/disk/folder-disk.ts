@@ -213,6 +213,7 @@ class RealFolderDisk implements FolderDisk {
     this.#events.add(events)
     return {
       add: paths => watch.add(paths),
+      addBefore: (paths, options) => watch.addBefore(paths, options),
       remove: path => watch.remove(path),
       close: async () => {
         this.#watches.delete(watch)

@@ -1,13 +1,11 @@
 // Hints about directories in which something changed, from chokidar watching directories only, one handle each. A hint may be missing,
 // late or repeated: only the scanner decides. Directories that cannot be watched are polled, and that is said.
 import { lstatSync, type FSWatcher as NativeWatcher, watch as watchNatively } from 'node:fs'
-import { lstat } from 'node:fs/promises'
 import { join, relative, sep } from 'node:path'
 import { FSWatcher } from 'chokidar'
 import { systemCode } from '../core/errors.ts'
-import type { Watch, WatchEvents } from '../core/ports.ts'
+import type { Waiting, Watch, WatchEvents } from '../core/ports.ts'
 import { AREA } from './area.ts'
-import { eachOf } from './dirty-handles.ts'
 import { eventFlood } from './event-flood.ts'
 
 const QUIET_MS = 50
@@ -19,14 +17,18 @@ const POLL_MS = 10_000
 /** So that polling very many directories stays cheap. */
 const POLL_MS_PER_DIRECTORY = 5
 const ADDED_AT_A_TIME = 256
-const LOOK_AGAIN_MS = 1000
-const LOOKS_AT_A_TIME = 16
+/** A directory that left its name may be back by then. */
+const GONE_MS = 1000
 
 /** The parts of chokidar that are not in its types; a test guards that they are there. */
 interface Inner {
   _closePath(path: string): void
   _watched: Map<string, unknown>
-  _nodeFsHandler: { _handleRead: unknown }
+  _nodeFsHandler: {
+    _handleRead: unknown
+    /** Resolves once the path is watched, or cannot be. */
+    _addToNodeFs(path: string, ...rest: readonly unknown[]): Promise<unknown>
+  }
 }
 
 export class DirectoryWatch implements Watch {
@@ -35,9 +37,12 @@ export class DirectoryWatch implements Watch {
   readonly #dirty: Debounce
   readonly #children = new Map<string, Set<string>>()
   /** Which directory is watched at each path: a watch stays with its inode, and is deaf when that is gone. */
+  readonly #objects = new Map<string, number>()
+  /** Directories that are not watched yet; true: they were read before, and what changed since then gave no event. */
+  readonly #arming = new Map<string, boolean>()
+  #onArmed: (() => void)[] = []
   /** Directories that were not where they are watched. */
   readonly #gone = new Set<string>()
-  readonly #objects = new Map<string, number>()
   readonly #polled = new Set<string>()
   #chokidar: FSWatcher | null = null
   #native: NativeWatcher | null = null
@@ -45,7 +50,7 @@ export class DirectoryWatch implements Watch {
   #feeding = false
   #poll: NodeJS.Timeout | null = null
   #closed = false
-  readonly #looks = new Set<NodeJS.Timeout>()
+  #letGoLater: NodeJS.Timeout | null = null
   readonly #flood = eventFlood()
   #endFlood: (() => void) | null = null
 
@@ -57,6 +62,23 @@ export class DirectoryWatch implements Watch {
 
   /** One that is watched already and is still the same directory costs a stat; where another stands now, that one is watched. */
   add(paths: readonly string[]): void {
+    this.#take(paths, true)
+  }
+
+  async addBefore(paths: readonly string[], { signal }: Waiting): Promise<void> {
+    for (let at = 0; at < paths.length; at += ADDED_AT_A_TIME) {
+      this.#take(paths.slice(at, at + ADDED_AT_A_TIME), false)
+      await new Promise<void>(resolve => setImmediate(resolve))
+    }
+    if (this.#arming.size > 0 && !signal.aborted)
+      await new Promise<void>(resolve => {
+        this.#onArmed.push(resolve)
+        signal.addEventListener('abort', () => resolve(), { once: true })
+      })
+    signal.throwIfAborted()
+  }
+
+  #take(paths: readonly string[], wasRead: boolean): void {
     if (this.#closed) return
     if (process.platform === 'darwin' || process.platform === 'win32') return this.#watchNatively()
     for (const path of paths) {
@@ -71,6 +93,7 @@ export class DirectoryWatch implements Watch {
         this.#childrenOf(path)
         if (path !== '') this.#childrenOf(parentOf(path)).add(path)
         this.#queue.push(path)
+        this.#arming.set(path, wasRead || this.#arming.get(path) === true)
       }
     }
     void this.#feed()
@@ -86,6 +109,7 @@ export class DirectoryWatch implements Watch {
       this.#children.delete(at)
       this.#objects.delete(at)
       this.#polled.delete(at)
+      this.#armed(at)
       this.#inner()?._closePath(join(this.#root, at))
       gone.push(at)
     }
@@ -99,12 +123,13 @@ export class DirectoryWatch implements Watch {
     this.#queue = []
     this.#dirty.close()
     this.#endFlood?.()
-    for (const timer of this.#looks) clearTimeout(timer)
+    if (this.#letGoLater !== null) clearTimeout(this.#letGoLater)
     if (this.#poll !== null) clearTimeout(this.#poll)
     this.#native?.close()
     await this.#chokidar?.close()
     this.#children.clear()
     this.#objects.clear()
+    for (const path of this.#arming.keys()) this.#armed(path)
   }
 
   /** Inode and birth time (an inode is used again at once) in one number; undefined where no directory stands. */
@@ -140,24 +165,21 @@ export class DirectoryWatch implements Watch {
       const batch = this.#queue.splice(0, ADDED_AT_A_TIME)
       const known = batch.filter(path => this.#children.has(path))
       if (known.length > 0) watcher.add(known.map(path => join(this.#root, path)))
-      this.#lookAgain(known)
       await new Promise<void>(resolve => setImmediate(resolve))
     }
     this.#feeding = false
   }
 
-  /** What was made in a directory between its scan and its watch gave no event: a second later each that may have changed is dirty. */
-  #lookAgain(paths: readonly string[]): void {
-    const since = Date.now() - LOOK_AGAIN_MS
-    const timer = setTimeout(() => {
-      this.#looks.delete(timer)
-      void eachOf(paths, LOOKS_AT_A_TIME, async path => {
-        const stats = await lstat(join(this.#root, path)).catch(() => null)
-        if (stats === null || stats.mtimeMs >= since) this.#mark(path)
-      })
-    }, LOOK_AGAIN_MS)
-    timer.unref()
-    this.#looks.add(timer)
+  /** It is watched from now on, or cannot be. */
+  #armed(path: string): void {
+    const wasRead = this.#arming.get(path)
+    if (wasRead === undefined) return
+    this.#arming.delete(path)
+    if (wasRead) this.#mark(path)
+    if (this.#arming.size > 0) return
+    const waiting = this.#onArmed
+    this.#onArmed = []
+    for (const resolve of waiting) resolve()
   }
 
   #open(): FSWatcher {
@@ -173,8 +195,18 @@ export class DirectoryWatch implements Watch {
     this.#chokidar = watcher
     this.#endFlood = this.#flood.listen(() => this.#events.onDoubt('More changed at a time than the system tells of.'))
     // Our own scan says what is in a directory: chokidar's reading of it costs a stat an entry.
-    const inner = this.#inner()
-    if (inner !== null) inner._nodeFsHandler._handleRead = () => undefined
+    const handler = (watcher as unknown as Inner)._nodeFsHandler
+    handler._handleRead = () => undefined
+    const addOne = handler._addToNodeFs.bind(handler)
+    handler._addToNodeFs = async (absolute, ...rest) => {
+      const path = this.#relative(absolute)
+      const object = this.#objects.get(path)
+      try {
+        return await addOne(absolute, ...rest)
+      } finally {
+        if (this.#objects.get(path) === object) this.#armed(path)
+      }
+    }
     watcher.on('raw', (event, name, details) => this.#onRaw(event, name, details))
     watcher.on('addDir', path => this.#mark(this.#relative(path)))
     watcher.on('unlinkDir', path => this.#mark(parentOf(this.#relative(path))))
@@ -200,14 +232,12 @@ export class DirectoryWatch implements Watch {
     if (!this.#objects.has(path) || this.#objectAt(path) !== undefined) return
     this.#gone.add(path)
     if (this.#gone.size > 1) return
-    const timer = setTimeout(() => {
-      this.#looks.delete(timer)
+    this.#letGoLater = setTimeout(() => {
       const gone = [...this.#gone]
       this.#gone.clear()
       for (const each of gone) if (this.#objectAt(each) === undefined) this.remove(each)
-    }, LOOK_AGAIN_MS)
-    timer.unref()
-    this.#looks.add(timer)
+    }, GONE_MS)
+    this.#letGoLater.unref()
   }
 
   #onError(error: unknown): void {

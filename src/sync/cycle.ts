@@ -211,6 +211,11 @@ export class Cycle {
     this.#observer.wrote(path, stat)
   }
 
+  /** The paths of those of which a row is. */
+  directories(): string[] {
+    return directoriesBelow(this.replica.rows, '')
+  }
+
   /** Something is still to be compared (not counting what only waits for content). */
   get unfinished(): boolean {
     return this.busy || this.#resting.size > 0 || this.brake.holding

@@ -451,11 +451,14 @@ class Engine implements FolderEngine {
   }
 
   async #look(cycle: Cycle, options: Waiting): Promise<boolean> {
-    this.#watch ??= this.#deps.disk.watch({
-      onDirty: path => this.#hint(() => this.#dirty.add(path)),
-      onDoubt: () => this.#hint(() => this.#dirty.addAll()),
-      onDegraded: problem => this.#watchProblems.set(problem.path, problem),
-    })
+    if (this.#watch === null) {
+      this.#watch = this.#deps.disk.watch({
+        onDirty: path => this.#hint(() => this.#dirty.add(path)),
+        onDoubt: () => this.#hint(() => this.#dirty.addAll()),
+        onDegraded: problem => this.#watchProblems.set(problem.path, problem),
+      })
+      await this.#watch.addBefore(cycle.directories(), options)
+    }
     const { clock } = this.#deps
     const all = this.#dirty.all
     const from = clock.elapsed()

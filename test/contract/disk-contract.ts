@@ -640,6 +640,29 @@ export function diskContract(name: string, open: () => Promise<DiskSubject>): vo
         }
       })
 
+      it('hints at the first change in what it was told of before the scan', async () => {
+        person.mkdir('d')
+        person.write('d/f', 'base')
+        let tell = (_path: string): void => undefined
+        const told = new Promise<string>(resolve => {
+          tell = resolve
+        })
+        const watch = disk.watch({
+          onDirty: path => tell(path),
+          onDoubt: () => undefined,
+          onDegraded: problem => {
+            throw new Error(problem.message)
+          },
+        })
+        try {
+          await watch.addBefore(['', 'd'], { signal: new AbortController().signal })
+          person.write('d/f', 'next')
+          expect(await told).to.equal('d')
+        } finally {
+          await watch.close()
+        }
+      })
+
       it('rejects with the reason of its signal', async () => {
         const controller = new AbortController()
         controller.abort(new Error('enough'))

@@ -1,6 +1,6 @@
 // Hints arrive for what chokidar is used for here, its private parts are still what they were, and what cannot be watched is polled.
 import { spawnSync } from 'node:child_process'
-import { appendFileSync, mkdirSync, renameSync, rmSync } from 'node:fs'
+import { appendFileSync, mkdirSync, renameSync, rmSync, statSync, utimesSync } from 'node:fs'
 import { expect } from 'chai'
 import { FSWatcher } from 'chokidar'
 import { DirectoryWatch } from '../../src/disk/watcher.ts'
@@ -88,12 +88,13 @@ describe('disk/watcher', () => {
     const watcher = new FSWatcher() as unknown as {
       _closePath: unknown
       _watched: unknown
-      _nodeFsHandler: { _handleRead: unknown; _handleDir: unknown }
+      _nodeFsHandler: { _handleRead: unknown; _handleDir: unknown; _addToNodeFs: unknown }
     }
     expect(watcher._closePath).to.be.a('function')
     expect(watcher._watched).to.be.instanceOf(Map)
     expect(watcher._nodeFsHandler._handleRead).to.be.a('function')
     expect(watcher._nodeFsHandler._handleDir).to.be.a('function')
+    expect(watcher._nodeFsHandler._addToNodeFs).to.be.a('function')
   })
 
   it('hints at the directory of every kind of change, and at no other', async () => {
@@ -170,6 +171,43 @@ describe('disk/watcher', () => {
     person.write('d/below/f', 'x')
     await hint('d/below')
   }).timeout(30_000)
+
+  it('hints at what was read before it was watched: a rewrite in between gave no event, and left the directory as it was', async () => {
+    mkdirSync(`${root}/d`)
+    person.write('d/f', 'old')
+    const { mtimeMs } = statSync(`${root}/d`)
+    utimesSync(`${root}/d`, mtimeMs / 1000 - 3600, mtimeMs / 1000 - 3600)
+    watch.add(['', 'd'])
+    person.write('d/f', 'new')
+    await hint('d')
+    await hint('')
+  })
+
+  it('watches what is read next, and hints at none of it', async () => {
+    const { signal } = new AbortController()
+    for (const path of ['d', 'e']) person.mkdir(path)
+    await watch.addBefore(['', 'd', 'e', 'gone'], { signal })
+    person.write('d/f', 'new')
+    await hint('d')
+    expect(dirty).to.deep.equal(['d'])
+    // Idempotent: found by the scan that follows.
+    watch.add(['', 'd', 'e'])
+    dirty = []
+    person.write('e/f', 'new')
+    await hint('e')
+    expect(dirty).to.deep.equal(['e'])
+  })
+
+  it('waits for nothing when it is closed or stopped meanwhile', async () => {
+    person.mkdir('d')
+    const stop = new AbortController()
+    const stopped = watch.addBefore(['', 'd'], { signal: stop.signal }).catch((error: unknown) => error)
+    stop.abort(new Error('stopped'))
+    expect(await stopped).to.be.an('error')
+    const closed = watch.addBefore(['', 'd'], { signal: new AbortController().signal })
+    await watch.close()
+    await closed
+  })
 
   it('coalesces a storm of events', async () => {
     person.mkdir('d')

@@ -9,9 +9,9 @@ import { figure, seconds } from '../e2e/support/figures.ts'
 import { random } from '../e2e/support/random.ts'
 import { countFiles, readTree } from '../e2e/support/tree.ts'
 import { until } from '../e2e/support/until.ts'
-import { untilEqual, useWorld } from '../e2e/support/world.ts'
+import { linked, untilEqual, useWorld } from '../e2e/support/world.ts'
 import { FULL, needs, trials } from './support/faults.ts'
-import { atRest, REST_MS, share, statusOf } from './support/pair-of-devices.ts'
+import { atRest, REST_MS, share, started, statusOf } from './support/pair-of-devices.ts'
 
 const DIRECTORIES = 200
 const FILES = trials({ share: 2_000, full: 20_000 })
@@ -19,6 +19,11 @@ const FILES = trials({ share: 2_000, full: 20_000 })
 const FILLING = FULL ? 0 : 20_000
 /** Far below the ten minutes after which everything is looked at anyway. */
 const NOTICED_MS = 240_000
+
+const EARLY_FILES = 400
+/** Until then the first look is at work. */
+const EARLY_MS = 200
+const STARTS = trials({ share: 3, full: 30 })
 
 const WATCHES = 10
 const WATCHED_DIRECTORIES = 40
@@ -65,6 +70,25 @@ describe('fault: what the watcher misses', function () {
     const took = performance.now() - started
     await atRest([desk, lamp], 'flood')
     figure(`N = ${FILES} files in ${DIRECTORIES} directories while it was stopped: all on desk after ${seconds(took)}`)
+  })
+
+  it('a rewrite between the first look at a directory and its watch: every file is on the other device', async () => {
+    const at = (n: number): string => join('early', `d${n}`, 'f')
+    for (let n = 0; n < EARLY_FILES; n++) {
+      mkdirSync(join(desk.path(at(n)), '..'), { recursive: true })
+      writeFileSync(desk.path(at(n)), 'start 0')
+    }
+    await share(desk, lamp, 'early')
+    for (let round = 1; round <= STARTS; round++) {
+      await lamp.stop()
+      await started(lamp)
+      // Nothing of its directory changes, and nobody tells of it later.
+      await new Promise(resolve => setTimeout(resolve, random() * EARLY_MS))
+      for (let n = 0; n < EARLY_FILES; n++) writeFileSync(lamp.path(at(n)), `start ${round}`)
+      await linked(desk, lamp, REST_MS)
+      await atRest([desk, lamp], 'early')
+    }
+    figure(`N = ${STARTS} starts, ${EARLY_FILES} files rewritten during each: all on desk`)
   })
 
   /** The last of the directories is watched: a change in it, of which nobody else tells, is on the other device at once. */

@@ -28,6 +28,11 @@ export class MemoryWatch implements Watch {
     for (const path of paths) this.#paths.add(path)
   }
 
+  addBefore(paths: readonly string[]): Promise<void> {
+    this.add(paths)
+    return Promise.resolve()
+  }
+
   remove(path: string): void {
     for (const other of [...this.#paths]) {
       if (other === path || other.startsWith(`${path}/`)) this.#paths.delete(other)
