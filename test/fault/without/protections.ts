@@ -258,6 +258,17 @@ export const PROTECTIONS: Readonly<Record<string, readonly (Protection | Simulat
       ],
       test: { file: 'test/disk/event-flood.test.ts', grep: 'when the queue of the system was full' },
     },
+    {
+      without: 'the second look at what was read before it was watched',
+      edits: [
+        {
+          file: 'disk/watcher.ts',
+          find: 'if (wasRead) this.#mark(path)',
+          replace: "if (wasRead && path === '') this.#mark(path)",
+        },
+      ],
+      test: { file: 'test/disk/watcher.test.ts', grep: 'hints at what was read before it was watched' },
+    },
   ],
   I25: [
     { mutants: ['case-not-folded', 'names-not-composed'] },
