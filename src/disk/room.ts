@@ -2,11 +2,12 @@
 import { statfs } from 'node:fs/promises'
 import { KithError } from '../core/errors.ts'
 
-const RESERVE_BYTES = 64 * 1024 * 1024
+const RESERVE_MIB = 64
 
 /** Throws KithError `no-space`. */
 export async function reserveRoom(path: string, bytes: number): Promise<void> {
   const { bavail, bsize } = await statfs(path)
-  if (bavail * bsize - RESERVE_BYTES >= bytes) return
-  throw new KithError('no-space', 'The disk of this folder is full: free some space, and Kith goes on by itself.')
+  if (bavail * bsize - RESERVE_MIB * 1024 * 1024 >= bytes) return
+  const message = `The disk of this folder is full (its last ${RESERVE_MIB} MiB are not for it): free some space, and Kith goes on by itself.`
+  throw new KithError('no-space', message)
 }

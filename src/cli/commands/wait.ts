@@ -76,9 +76,12 @@ function standing(status: StatusBody, folder: string | undefined): string[] {
     .flatMap(each =>
       each.devices
         .filter(device => device.connected && device.stopped !== null)
-        .map(device => {
-          const why = device.stopped === 'paused' ? 'is paused' : `does not sync (${name(device.stopped ?? '')})`
-          return `"${name(each.name)}" ${why} on ${name(device.name)}: it goes on when that is answered there.`
-        }),
+        .map(device => `"${name(each.name)}" ${standstill(device.stopped ?? '', name(device.name))}`),
     )
+}
+
+function standstill(code: string, device: string): string {
+  if (code === 'paused') return `is paused on ${device}: it goes on when it is resumed there.`
+  if (code === 'disk-full') return `does not sync on ${device}, whose disk is full: it goes on when there is room.`
+  return `does not sync on ${device} (${name(code)}): "kith status" there says what to do.`
 }
