@@ -393,8 +393,9 @@ export class Cycle {
         this.#rest(planned.directory, pauseMs)
         if (!look.local) this.#stepProblems.set(problem.path, problem)
       }
+      const parks = this.#unholdable.parking()
       // Why its directory is not there is said of that one, and there is nothing to look at.
-      for (const { directory } of waiting) if (!this.#unholdable.parks(directory)) this.#rest(directory, RETRY_MS)
+      for (const { directory } of waiting) if (!parks(directory)) this.#rest(directory, RETRY_MS)
       for (const { directory, path } of deferred) {
         this.#deps.dirty.addLater(parentPath(path), UNSURE_MS)
         this.#rest(directory, UNSURE_MS)
@@ -403,7 +404,7 @@ export class Cycle {
       // What is in the way of a refused step was put aside and back again, which wakes the folder: it must not be done again at once.
       const isStuck = !goesOn && failed.length > 0
       for (const directory of plan.again) {
-        if (!goesOn && this.#unholdable.parks(directory)) continue
+        if (!goesOn && parks(directory)) continue
         if (isStuck) this.#rest(directory, restMs)
         else this.#directories.add(directory)
       }

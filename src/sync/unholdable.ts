@@ -1,12 +1,14 @@
 // What the disk of this folder cannot have: a name, or a kind of entry. Trying again soon is of no use, so it stays as it is (not there, or
 // at the name that it had), and with it all that waits for it; the folder rests, and says so. It is tried again when it changes, and with each
 // full look.
-import type { ContentId, NodeId } from '../core/ids.ts'
+import type { ContentId, NodeId, RowId } from '../core/ids.ts'
 import { ROOT_NODE, ROOT_ROW } from '../core/ids.ts'
 import type { Problem } from '../core/ports.ts'
 import type { RowTable } from '../core/rows.ts'
 import type { PlannedStep } from './plan.ts'
 import type { TreeView } from './tree.ts'
+
+type View = Pick<TreeView, 'entries' | 'entriesOf' | 'entryNamed'>
 
 interface Refused {
   readonly problem: Problem
@@ -18,12 +20,12 @@ interface Refused {
 
 export class Unholdable {
   readonly #rows: RowTable
-  readonly #tree: Pick<TreeView, 'entriesOf'>
+  readonly #tree: View
   readonly #refused = new Map<NodeId, Refused>()
   /** Directories in which something waits for one of these. */
   readonly #parked = new Set<NodeId>()
 
-  constructor(rows: RowTable, tree: Pick<TreeView, 'entriesOf'>) {
+  constructor(rows: RowTable, tree: View) {
     this.#rows = rows
     this.#tree = tree
   }
@@ -68,38 +70,16 @@ export class Unholdable {
     return false
   }
 
-  /** True where what is left to do in this directory may wait for what the disk cannot have. */
-  parks(directory: NodeId): boolean {
-    if (this.#refused.size === 0) return false
-    const waits = this.#waits(directory)
-    if (waits) this.#parked.add(directory)
-    return waits
-  }
-
-  /** A directory that is not made yet may wait for its own name, or for that of one above it. */
-  #waits(directory: NodeId): boolean {
-    const places = this.#places()
-    const seen = new Set<NodeId>()
-    for (let at: NodeId | undefined = directory; at !== undefined && !seen.has(at); ) {
-      if (places.has(at) || this.has(at)) return true
-      if (at === ROOT_NODE || this.#rows.byNode(at).length > 0) return false
-      seen.add(at)
-      at = this.#tree.entriesOf(at)[0]?.directory
+  /** Says of a directory whether what is left to do in it may wait for what the disk cannot have, as rows and tree are now. */
+  parking(): (directory: NodeId) => boolean {
+    let staying: Staying | null = null
+    return directory => {
+      if (this.#refused.size === 0) return false
+      staying ??= new Staying(this.#rows, this.#tree, this.#refused)
+      const waits = staying.keeps(directory)
+      if (waits) this.#parked.add(directory)
+      return waits
     }
-    return false
-  }
-
-  /** The directories in which one of these was to be, or stands: it keeps a name from another. */
-  #places(): Set<NodeId> {
-    const places = new Set<NodeId>()
-    for (const [node, { directory }] of this.#refused) {
-      places.add(directory)
-      for (const { parent } of this.#rows.byNode(node)) {
-        if (parent === ROOT_ROW) places.add(ROOT_NODE)
-        for (const { id } of this.#rows.get(parent)?.nodes ?? []) places.add(id)
-      }
-    }
-    return places
   }
 
   /** These are others now, or were tried. Returns the directories that may go on. */
@@ -125,5 +105,66 @@ export class Unholdable {
   /** Those that the shared tree still shows. */
   #shown(): Refused[] {
     return [...this.#refused].flatMap(([node, refused]) => (this.#tree.entriesOf(node).length > 0 ? [refused] : []))
+  }
+}
+
+/**
+ * What stays as it is for what the disk cannot have: that itself, what is to be below a directory that is not made or moved, a directory that
+ * is to go and holds one of these, and whatever is to take the name of one of them, for that stays where it stands, too.
+ */
+class Staying {
+  readonly #rows: RowTable
+  readonly #tree: View
+  readonly #nodes = new Set<NodeId>()
+  /** In which one of them was to be, or keeps a name from another. */
+  readonly #places = new Set<NodeId>()
+  readonly #todo: NodeId[] = []
+
+  constructor(rows: RowTable, tree: View, refused: ReadonlyMap<NodeId, Pick<Refused, 'directory'>>) {
+    this.#rows = rows
+    this.#tree = tree
+    for (const [node, { directory }] of refused) {
+      this.#places.add(directory)
+      this.#stays(node)
+    }
+    for (let node = this.#todo.pop(); node !== undefined; node = this.#todo.pop()) this.#follow(node)
+  }
+
+  /** A directory that is not made yet may wait for its own name, or for that of one above it. */
+  keeps(directory: NodeId): boolean {
+    const seen = new Set<NodeId>()
+    for (let at: NodeId | undefined = directory; at !== undefined && !seen.has(at); ) {
+      if (this.#places.has(at) || this.#nodes.has(at)) return true
+      if (at === ROOT_NODE || this.#rows.byNode(at).length > 0) return false
+      seen.add(at)
+      at = this.#tree.entriesOf(at)[0]?.directory
+    }
+    return false
+  }
+
+  #stays(node: NodeId): void {
+    if (this.#nodes.has(node)) return
+    this.#nodes.add(node)
+    this.#todo.push(node)
+  }
+
+  #follow(node: NodeId): void {
+    for (const entry of this.#tree.entries(node)) for (const below of entry.nodes) this.#stays(below)
+    for (const row of this.#rows.byNode(node)) {
+      const directory = this.#rows.get(row.parent)
+      if (directory === undefined) continue
+      const homes = row.parent === ROOT_ROW ? [ROOT_NODE] : directory.nodes.map(({ id }) => id)
+      for (const home of homes) {
+        this.#places.add(home)
+        for (const other of this.#tree.entryNamed(home, row.name)?.nodes ?? []) this.#stays(other)
+        // It is to go, or to become one with another, and cannot be emptied.
+        if (home !== ROOT_NODE && !this.#isAlone(home, row.parent)) this.#stays(home)
+      }
+    }
+  }
+
+  #isAlone(directory: NodeId, row: RowId): boolean {
+    const nodes = this.#tree.entriesOf(directory).flatMap(entry => entry.nodes)
+    return nodes.length > 0 && nodes.every(node => this.#rows.byNode(node).every(({ id }) => id === row))
   }
 }
