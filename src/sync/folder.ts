@@ -75,6 +75,8 @@ export interface EngineDeps {
   readonly limits?: PublishLimits
   /** Of all folders whose disks may be the same. */
   readonly sweepTurn: SweepTurn
+  /** What a person types to mean that device, as it is called now. */
+  readonly nameOfDevice: (device: DeviceId) => string
 }
 
 export interface EngineOptions {
@@ -178,7 +180,14 @@ class Engine implements FolderEngine {
     this.#everybody = new Everybody({ clock, network, here: (...asked) => this.#pastHere(...asked) })
     this.#ages = new FolderPast({
       ...deps,
-      ...{ folder: options.id, device: options.device, peers: this.#peers, network, stopped: this.#stop.signal },
+      ...{
+        folder: options.id,
+        name: options.name,
+        device: options.device,
+        peers: this.#peers,
+        network,
+        stopped: this.#stop.signal,
+      },
       cycle: () => this.#live(),
       refusal: () => this.#refusal(),
       wake: () => this.#wake.fire(),

@@ -208,6 +208,7 @@ export class SimDevice {
         },
         log: this.#log(life),
         sweepTurn: new SweepTurn(),
+        nameOfDevice: id => id.replace(/^device-/, ''),
         mergeText: async (base, a, b) => {
           await life.pause('merge')
           return mergeText(base, a, b)
