@@ -9,7 +9,7 @@ import type { Row, RowTable } from '../core/rows.ts'
 import type { Revision } from '../crdt/revise.ts'
 import type { Plan } from './plan.ts'
 import type { Doers } from './standing.ts'
-import type { Tree, TreeView } from './tree.ts'
+import type { TreeView } from './tree.ts'
 
 /** Deletions of one device count together for so long. */
 const WINDOW_MS = 10 * 60_000
@@ -45,8 +45,10 @@ export interface BrakeDeps {
   readonly name: string
   readonly device: DeviceId
   readonly rows: RowTable
-  readonly tree: Pick<TreeView, 'entriesOf' | 'node'> & Pick<Tree, 'actors'>
+  readonly tree: Pick<TreeView, 'entriesOf' | 'node'>
   readonly doers: Pick<Doers, 'ofDeletion'>
+  /** As it is called now: what it was called when it wrote may be the name of another by now. */
+  readonly nameOfDevice: (device: DeviceId) => string
   /** ms, monotone. */
   readonly elapsed: () => number
   /** How much of the folder, in percent, another device may delete within ten minutes. */
@@ -165,17 +167,10 @@ export class Brake {
     const told = [...this.#holds].filter(([, { since }]) => now - since >= QUIET_MS)
     if (told.length === 0) return null
     const files = told.reduce((sum, [, { nodes }]) => sum + nodes.size, 0)
-    const who = told.map(([device]) => this.#nameOf(device)).join(' and ')
-    const { name, rows } = this.#deps
+    const { name, rows, nameOfDevice } = this.#deps
+    const who = told.map(([device]) => nameOfDevice(device)).join(' and ')
     const message = `${who} deleted ${files} of the ${rows.totals.files} files here at once: they stay until you say what is right. "kith folder approve ${name}" deletes them here too; "kith folder reject ${name}" brings them back on all devices.`
     return { code: 'mass-change', path: '', message }
-  }
-
-  /** As its conflict copies have it, without what tells its incarnations apart. */
-  #nameOf(device: DeviceId): string {
-    for (const actor of this.#deps.tree.actors().values())
-      if (actor.device === device) return actor.label.slice(0, actor.label.lastIndexOf('-'))
-    return device
   }
 
   #letAllGo(): readonly NodeId[] {

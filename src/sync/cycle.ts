@@ -48,6 +48,8 @@ export interface CycleDeps {
   readonly limits: PublishLimits
   /** The folder's. */
   readonly name: string
+  /** What a person types to mean that device. */
+  readonly nameOfDevice: (device: DeviceId) => string
   /** How much of the folder, in percent, another device may delete at once. */
   readonly maxDeletes: () => number
   /** Deletions that were held in an earlier run. */
@@ -107,8 +109,9 @@ export class Cycle {
       lookLater: (path, ms, options) => deps.dirty.addLater(path, ms, options),
     })
     const doers = new Doers({ rows, tree, device })
-    const { name, maxDeletes, held } = deps
-    this.brake = new Brake({ name, device, rows, tree, doers, elapsed: () => clock.elapsed(), maxDeletes, held })
+    const { name, nameOfDevice, maxDeletes, held } = deps
+    const elapsed = (): number => clock.elapsed()
+    this.brake = new Brake({ name, device, rows, tree, doers, nameOfDevice, elapsed, maxDeletes, held })
     this.#publisher = new Publisher({
       rows,
       tree,

@@ -264,7 +264,7 @@ class Engine implements FolderEngine {
   }
 
   async #load(): Promise<void> {
-    const { disk, store, clock, random, emit, mergeText, limits = PUBLISH_LIMITS } = this.#deps
+    const { disk, store, clock, random, emit, mergeText, nameOfDevice, limits = PUBLISH_LIMITS } = this.#deps
     const { id, device } = this.#options
     await this.#journal.open({ signal: this.#stop.signal })
     const replica = await Replica.load(
@@ -302,7 +302,7 @@ class Engine implements FolderEngine {
         damage: this.#ages.damage,
         onShown: paths => this.#ages.keep(paths),
         fetcher: this.#fetcher,
-        ...{ limits, name: this.name, maxDeletes: () => this.#ages.maxDeletes },
+        ...{ limits, name: this.name, nameOfDevice, maxDeletes: () => this.#ages.maxDeletes },
         held: await loadHeld(store),
         watch: () => this.#watch,
         rootIsGood: () => this.#rootIsGood(),

@@ -161,6 +161,17 @@ describe('sync/brake', () => {
       expect(told(stage.a)).to.deep.equal([])
     }))
 
+  it('names the device as it is called now, not as it was when it wrote', () =>
+    scene({}, async stage => {
+      await begin(stage)
+      await remove(stage, 0, FILES)
+      await stage.world.pass(QUIET_MS)
+      stage.a.nameOfDevice = id => (id === stage.b.id ? 'lamp' : id)
+      expect(stage.a.engine.status().error?.message).to.match(/^lamp deleted 300 of /)
+      await stage.a.engine.approve()
+      await stage.meet()
+    }))
+
   it('a share of the folder may be set, and none', () =>
     scene({}, async stage => {
       await begin(stage)
