@@ -111,7 +111,7 @@ export class Cycle {
     const doers = new Doers({ rows, tree, device })
     const { name, nameOfDevice, maxDeletes, held } = deps
     const elapsed = (): number => clock.elapsed()
-    this.brake = new Brake({ name, device, rows, tree, doers, nameOfDevice, elapsed, maxDeletes, held })
+    this.brake = new Brake({ name, device, rows, tree, doers, nameOfDevice, now, elapsed, maxDeletes, held })
     this.#publisher = new Publisher({
       rows,
       tree,

@@ -561,15 +561,23 @@ class Engine implements FolderEngine {
     throw new KithError('folder-halted', `Nothing is held in ${this.name}: there is nothing to approve or reject.`)
   }
 
-  async approve(): Promise<void> {
-    if (!this.#isHalted()) return this.#hint(() => this.#cycle?.approve())
+  async approve(): Promise<string> {
+    if (!this.#isHalted()) {
+      this.#hint(() => this.#cycle?.approve())
+      return 'what was deleted elsewhere is deleted here too.'
+    }
     await this.#deps.disk.accept()
     this.#believe = true
     this.#hint(() => this.#dirty.addAll())
+    return 'what is gone is gone.'
   }
 
-  async reject(): Promise<void> {
-    if (!this.#isHalted()) return this.#hint(() => this.#cycle?.brake.reject())
+  async reject(): Promise<string> {
+    if (!this.#isHalted()) {
+      const said = this.#live().brake.reject()
+      this.#hint(() => undefined)
+      return said
+    }
     // Before the root counts as good again: nothing may be looked at with the rows that are to go.
     this.#rejected = true
     try {
@@ -579,6 +587,7 @@ class Engine implements FolderEngine {
       throw error
     }
     this.#hint(() => this.#dirty.addAll())
+    return 'the files are brought back.'
   }
 
   /** What this device believed to have: what the shared tree shows is wanted again, what lies here is equal or new. */
