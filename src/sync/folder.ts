@@ -569,13 +569,13 @@ class Engine implements FolderEngine {
     await this.#deps.disk.accept()
     this.#believe = true
     this.#hint(() => this.#dirty.addAll())
-    return 'what is gone is gone.'
+    return 'what is gone here is deleted on your other devices too; where that is much, each of them asks first.'
   }
 
   async reject(): Promise<string> {
     if (!this.#isHalted()) {
       const said = this.#live().brake.reject()
-      this.#hint(() => undefined)
+      this.#wake.fire()
       return said
     }
     // Before the root counts as good again: nothing may be looked at with the rows that are to go.

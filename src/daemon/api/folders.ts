@@ -58,7 +58,7 @@ const answer = <V extends string>(name: V, description: string) =>
 
 const pause = verb('pause', 'It does not sync until it is resumed')
 const resume = verb('resume', 'It syncs again')
-const approve = answer('approve', 'The folder as it is now is right')
+const approve = answer('approve', 'The folder as it is now is right: what is gone goes on all devices')
 const reject = answer('reject', 'The files are brought back')
 
 const remove = createRoute({
