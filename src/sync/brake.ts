@@ -150,7 +150,7 @@ export class Brake {
   }
 
   /** What brings back what a person wants back; the directories of it as they are here. */
-  takeRejected(): readonly Revision[] {
+  takeRejected(): readonly Extract<Revision, { do: 'edit' }>[] {
     const { rows, tree } = this.#deps
     const back = new Map<number, Row>()
     const nodes = this.#rejected

@@ -190,6 +190,31 @@ describe('sync/brake', () => {
       expect(stage.b.person.text('new')).to.equal('n0')
     }))
 
+  it('what a person rejects and approves stands in the history when it was, on both', () =>
+    scene({}, async stage => {
+      await begin(stage)
+      const begun = stage.a.clock.now()
+      for (const answer of ['reject', 'approve'] as const) {
+        await remove(stage, 0, FILES)
+        await stage.world.pass(QUIET_MS)
+        await stage.a.engine[answer]()
+        await stage.meet()
+      }
+      for (const device of [stage.a, stage.b]) {
+        const asked = device.engine.archive.history(nameOf(7), { signal: new AbortController().signal })
+        const versions = await stage.world.finish(asked, 'history')
+        expect(versions.map(({ action, device: by }) => `${action} by ${by}`)).to.deep.equal([
+          'deleted by device-bert',
+          'restored by device-anna',
+          'deleted by device-bert',
+          'created by device-anna',
+        ])
+        const times = versions.map(({ time }) => time)
+        expect(times).to.deep.equal([...times].sort((a, b) => b - a))
+        expect(times[1]).to.be.greaterThan(begun + QUIET_MS)
+      }
+    }))
+
   it('says nothing of what went before where nothing did', () =>
     scene({}, async stage => {
       await begin(stage)
