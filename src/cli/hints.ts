@@ -1,7 +1,7 @@
 // What a person may want to type next: folders that others offer, and folders of one name that are not joined.
+import { quote } from '../core/display.ts'
 import type { OfferBody } from '../daemon/api/schema.ts'
 import { name } from './output.ts'
-import { quote } from './place.ts'
 
 /** One line each for a folder here and one elsewhere that have the same name and are two. */
 export function twinHints(offers: readonly OfferBody[], command: string): string[] {

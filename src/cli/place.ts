@@ -2,6 +2,7 @@
 import { existsSync, readFileSync, realpathSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import envPaths from 'env-paths'
+import { quote } from '../core/display.ts'
 
 export interface Place {
   readonly home: string
@@ -22,9 +23,4 @@ export function findSocket(home: string): string {
   const real = existsSync(home) ? realpathSync(home) : home
   const pointer = join(real, 'daemon.sock.path')
   return existsSync(pointer) ? readFileSync(pointer, 'utf8').trim() : join(real, 'daemon.sock')
-}
-
-/** One word of a shell. */
-export function quote(word: string): string {
-  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`
 }

@@ -207,7 +207,7 @@ function addFolderCommands(program: Command, run: Runner): void {
   const verbs = [
     ['pause', 'stop syncing it for now'],
     ['resume', 'sync it again'],
-    ['approve', 'answer a halt: the folder as it is now is right'],
+    ['approve', 'answer a halt: the folder as it is now is right, and what is gone goes on all devices'],
     ['reject', 'answer a halt: bring the files back'],
     ['remove', 'stop syncing it; the files stay'],
   ] as const

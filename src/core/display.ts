@@ -30,3 +30,8 @@ export function escapeJsonText(json: string): string {
 export function localTime(ms: number): string {
   return new Date(ms).toLocaleString('sv-SE')
 }
+
+/** One word of a shell. */
+export function quote(word: string): string {
+  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`
+}

@@ -67,10 +67,13 @@ export interface FolderEngine extends SharedFolder {
   status(): FolderStatus
   pause(): Promise<void>
   resume(): Promise<void>
-  /** Answers a halt: the root as it is now is right ("these deletes are real"). Throws KithError `folder-halted` where nothing is held. */
-  approve(): Promise<void>
-  /** Answers a halt: bring the files back. */
-  reject(): Promise<void>
+  /**
+   * Answers a halt: the root as it is now is right ("these deletes are real"). Returns what that does,
+   * in words that follow a colon. Throws KithError `folder-halted` where nothing is held.
+   */
+  approve(): Promise<string>
+  /** Answers a halt: bring the files back. As `approve`. */
+  reject(): Promise<string>
   /** A full scan that starts after the call; resolves when its cycle was committed. Rejects with the halt as KithError. */
   rescan(options: { signal: AbortSignal }): Promise<void>
   /** Resolves at the next change of `status()`. */

@@ -6,6 +6,7 @@ import type { DeviceState, FolderOffer, Network, PairingOffer, Waiting } from '.
 import type { FolderSettings, FolderStatus } from '../core/status.ts'
 import { DEFAULT_SETTINGS } from '../core/status.ts'
 import type {
+  AnsweredFolderBody,
   ConflictsBody,
   DeviceBody,
   FolderBody,
@@ -149,14 +150,14 @@ export class Control {
     return this.#folder(await this.#deps.folders.resume(name))
   }
 
-  async approveFolder(name: string): Promise<FolderBody> {
-    await this.#deps.folders.engine(name).approve()
-    return this.#folder(this.#deps.folders.record(name))
+  async approveFolder(name: string): Promise<AnsweredFolderBody> {
+    const message = await this.#deps.folders.engine(name).approve()
+    return { folder: this.#folder(this.#deps.folders.record(name)), message }
   }
 
-  async rejectFolder(name: string): Promise<FolderBody> {
-    await this.#deps.folders.engine(name).reject()
-    return this.#folder(this.#deps.folders.record(name))
+  async rejectFolder(name: string): Promise<AnsweredFolderBody> {
+    const message = await this.#deps.folders.engine(name).reject()
+    return { folder: this.#folder(this.#deps.folders.record(name)), message }
   }
 
   async setFolder(name: string, settings: SettingsRequest): Promise<FolderBody> {

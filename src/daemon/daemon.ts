@@ -25,6 +25,7 @@ import { clearTemporaries, type Home } from './home.ts'
 import { placeOf } from './home-place.ts'
 import { acquireLock } from './lock.ts'
 import { Merger } from './merger.ts'
+import { everyDevice, wordFor } from './names.ts'
 import { openOrRebuild } from './open-database.ts'
 import { Shutdown } from './shutdown.ts'
 import { systemClock } from './system-clock.ts'
@@ -97,6 +98,7 @@ async function build(log: Log, options: DaemonOptions, shutdown: Shutdown): Prom
     deviceName: config.name,
     copied: place.copied,
     sweepTurn: new SweepTurn(),
+    nameOfDevice: (id: DeviceId) => wordFor(id, everyDevice(network)),
   }
   const folders = new Folders(
     {
@@ -169,10 +171,11 @@ interface FolderSurroundings {
   /** The home is a copy of another one. */
   readonly copied: boolean
   readonly sweepTurn: SweepTurn
+  readonly nameOfDevice: (id: DeviceId) => string
 }
 
 async function openFolder(record: FolderRecord, around: FolderSurroundings): Promise<OpenFolder> {
-  const { database, emit, merger, workers, device, deviceName, copied, sweepTurn } = around
+  const { database, emit, merger, workers, device, deviceName, copied, sweepTurn, nameOfDevice } = around
   const { id, name, path, taken, foldsCase, marked } = record
   const log = around.log.child({ part: 'folder', folder: id })
   const disk = await openFolderDisk(path, { folder: id, device, log, workers })
@@ -187,6 +190,7 @@ async function openFolder(record: FolderRecord, around: FolderSurroundings): Pro
       log,
       mergeText: merger.merge,
       sweepTurn,
+      nameOfDevice,
     },
     { id, name, device, deviceName, foldsCase, pull: taken, rejoin: copied },
   )

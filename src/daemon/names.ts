@@ -5,6 +5,8 @@ import type { DeviceId, FolderId } from '../core/ids.ts'
 import type { DeviceState, FolderOffer, Network } from '../core/ports.ts'
 
 const MIN_ID_PART = 4
+/** As pairing shows it. */
+const SHORT_ID = 6
 
 interface Named {
   readonly id: FolderId
@@ -75,6 +77,16 @@ export function everyDevice(network: Pick<Network, 'device' | 'name' | 'devices'
 
 export function otherDevices(network: Pick<Network, 'device' | 'devices'>): DeviceState[] {
   return network.devices().filter(device => device.id !== network.device)
+}
+
+/** A word by which `findDevice` finds that one: its name, or the end of its id where another has that name; its whole id where it is gone. */
+export function wordFor(id: DeviceId, devices: readonly Pick<DeviceState, 'id' | 'name'>[]): string {
+  const called = devices.find(device => device.id === id)?.name
+  const others = devices.filter(device => device.id !== id)
+  const end = id.slice(-SHORT_ID)
+  if (called !== undefined && others.every(({ name }) => name !== called)) return called
+  const isClear = called !== undefined && others.every(other => other.name !== end && !other.id.endsWith(end))
+  return isClear ? end : id
 }
 
 /** By name, id, or the end of an id (as pairing shows it). Throws `device-unknown`, `device-ambiguous`. */

@@ -9,7 +9,8 @@ import type { Row, RowTable } from '../core/rows.ts'
 import type { Revision } from '../crdt/revise.ts'
 import type { Plan } from './plan.ts'
 import type { Doers } from './standing.ts'
-import type { Tree, TreeView } from './tree.ts'
+import type { TreeView } from './tree.ts'
+import { undoLine } from './undo-line.ts'
 
 /** Deletions of one device count together for so long. */
 const WINDOW_MS = 10 * 60_000
@@ -23,18 +24,27 @@ const storedSchema = z.array(
   z.object({
     device: z.string().transform(id => id as DeviceId),
     applied: z.int().min(0),
+    appliedSince: z.int().nullable().default(null),
   }),
 )
 
-/** Of a device whose deletions are held: how many had been carried out before. */
-export type Held = ReadonlyMap<DeviceId, number>
+/** What had been carried out before. */
+interface Before {
+  /** Files that went within the window. */
+  readonly applied: number
+  /** When the first of them did, by the wall clock; null: none did, or nobody knows. */
+  readonly appliedSince: number | null
+}
+
+/** Of each device whose deletions are held. */
+export type Held = ReadonlyMap<DeviceId, Before>
 
 /** What was held before this process. What cannot be read is found again by the first plan. */
 export async function loadHeld(store: Pick<FolderStore, 'note'>): Promise<Held> {
   try {
     const bytes = (await store.note(NOTE)) ?? new Uint8Array()
     const stored = storedSchema.parse(JSON.parse(Buffer.from(bytes).toString('utf8')))
-    return new Map(stored.map(({ device, applied }) => [device, applied]))
+    return new Map(stored.map(({ device, ...before }) => [device, before]))
   } catch {
     return new Map()
   }
@@ -45,8 +55,12 @@ export interface BrakeDeps {
   readonly name: string
   readonly device: DeviceId
   readonly rows: RowTable
-  readonly tree: Pick<TreeView, 'entriesOf' | 'node'> & Pick<Tree, 'actors'>
+  readonly tree: Pick<TreeView, 'entriesOf' | 'node'>
   readonly doers: Pick<Doers, 'ofDeletion'>
+  /** As it is called now: what it was called when it wrote may be the name of another by now. */
+  readonly nameOfDevice: (device: DeviceId) => string
+  /** The wall clock. */
+  readonly now: () => number
   /** ms, monotone. */
   readonly elapsed: () => number
   /** How much of the folder, in percent, another device may delete within ten minutes. */
@@ -54,19 +68,24 @@ export interface BrakeDeps {
   readonly held: Held
 }
 
-interface Hold {
+interface Hold extends Before {
   readonly since: number
-  /** Carried out within the window, before it was too much. */
-  readonly applied: number
   /** What stays here for now. */
   readonly nodes: Set<NodeId>
+}
+
+interface Carried {
+  /** Monotone ms. */
+  readonly at: number
+  /** By the wall clock. */
+  readonly time: number
 }
 
 export class Brake {
   readonly #deps: BrakeDeps
   readonly #holds = new Map<DeviceId, Hold>()
   /** What each device deleted that was carried out, and when. */
-  readonly #recent = new Map<DeviceId, Map<NodeId, number>>()
+  readonly #recent = new Map<DeviceId, Map<NodeId, Carried>>()
   /** A person said that these are to go. */
   readonly #approved = new Set<NodeId>()
   /** A person said that these are to be there again. */
@@ -75,8 +94,8 @@ export class Brake {
 
   constructor(deps: BrakeDeps) {
     this.#deps = deps
-    for (const [device, applied] of deps.held)
-      this.#holds.set(device, { since: deps.elapsed(), applied, nodes: new Set() })
+    for (const [device, before] of deps.held)
+      this.#holds.set(device, { since: deps.elapsed(), ...before, nodes: new Set() })
   }
 
   get holding(): boolean {
@@ -123,13 +142,15 @@ export class Brake {
     return nodes
   }
 
-  /** A person: what was deleted is to be there again, on all devices. The next cycle says so. */
-  reject(): void {
+  /** A person: what was deleted is to be there again, on all devices. The next cycle says so. Returns what that brings back, and what not. */
+  reject(): string {
+    const before = this.#toldOfBefore(this.#holds)
     this.#rejected = this.#letAllGo()
+    return `the ${this.#rejected.length} files that were held are brought back on all devices.${before}`
   }
 
   /** What brings back what a person wants back; the directories of it as they are here. */
-  takeRejected(): readonly Revision[] {
+  takeRejected(): readonly Extract<Revision, { do: 'edit' }>[] {
     const { rows, tree } = this.#deps
     const back = new Map<number, Row>()
     const nodes = this.#rejected
@@ -147,7 +168,7 @@ export class Brake {
   due(): FolderBatch | null {
     if (this.#isStored) return null
     this.#isStored = true
-    const held = [...this.#holds].map(([device, { applied }]) => ({ device, applied }))
+    const held = [...this.#holds].map(([device, { applied, appliedSince }]) => ({ device, applied, appliedSince }))
     return { notes: [{ name: NOTE, bytes: Buffer.from(JSON.stringify(held)) }] }
   }
 
@@ -165,17 +186,22 @@ export class Brake {
     const told = [...this.#holds].filter(([, { since }]) => now - since >= QUIET_MS)
     if (told.length === 0) return null
     const files = told.reduce((sum, [, { nodes }]) => sum + nodes.size, 0)
-    const who = told.map(([device]) => this.#nameOf(device)).join(' and ')
-    const { name, rows } = this.#deps
-    const message = `${who} deleted ${files} of the ${rows.totals.files} files here at once: they stay until you say what is right. "kith folder approve ${name}" deletes them here too; "kith folder reject ${name}" brings them back on all devices.`
+    const { name, rows, nameOfDevice } = this.#deps
+    const who = told.map(([device]) => nameOfDevice(device)).join(' and ')
+    const message = `${who} deleted ${files} of the ${rows.totals.files} files here at once: they stay until you say what is right. "kith folder approve ${name}" deletes them here too; "kith folder reject ${name}" brings them back on all devices.${this.#toldOfBefore(told)}`
     return { code: 'mass-change', path: '', message }
   }
 
-  /** As its conflict copies have it, without what tells its incarnations apart. */
-  #nameOf(device: DeviceId): string {
-    for (const actor of this.#deps.tree.actors().values())
-      if (actor.device === device) return actor.label.slice(0, actor.label.lastIndexOf('-'))
-    return device
+  /** What went before it was too much stays away with either answer; empty where nothing did. */
+  #toldOfBefore(holds: Iterable<readonly [DeviceId, Hold]>): string {
+    const { name, nameOfDevice } = this.#deps
+    const sentences = [...holds].map(([device, { applied, appliedSince }]) => {
+      if (applied === 0) return ''
+      const who = nameOfDevice(device)
+      const line = appliedSince === null ? 'kith restore' : undoLine(who, appliedSince, name)
+      return ` What ${who} deleted just before that (${applied}) went here too, and "reject" does not bring it back: "${line}" does.`
+    })
+    return sentences.join('')
   }
 
   #letAllGo(): readonly NodeId[] {
@@ -192,15 +218,17 @@ export class Brake {
   /** Null where it is not too much: then it counts as carried out. */
   #brakeOn(device: DeviceId, nodes: readonly NodeId[]): Hold | null {
     const now = this.#deps.elapsed()
-    const recent = this.#recent.get(device) ?? new Map<NodeId, number>()
-    for (const [node, at] of recent) if (now - at > WINDOW_MS) recent.delete(node)
-    const applied = [...recent.keys()].filter(node => !this.#isDeletedHere(node)).length
+    const recent = this.#recent.get(device) ?? new Map<NodeId, Carried>()
+    for (const [node, { at }] of recent) if (now - at > WINDOW_MS) recent.delete(node)
+    const carried = [...recent].filter(([node]) => !this.#isDeletedHere(node)).map(([, each]) => each)
+    const applied = carried.length
     if (nodes.length + applied <= this.#limit(applied)) {
-      for (const node of nodes) recent.set(node, now)
+      for (const node of nodes) recent.set(node, { at: now, time: this.#deps.now() })
       this.#recent.set(device, recent)
       return null
     }
-    const hold = { since: now, applied, nodes: new Set<NodeId>() }
+    const appliedSince = applied === 0 ? null : Math.min(...carried.map(({ time }) => time))
+    const hold = { since: now, applied, appliedSince, nodes: new Set<NodeId>() }
     this.#holds.set(device, hold)
     this.#isStored = false
     return hold

@@ -1,11 +1,13 @@
 // The two halves of a cycle over one loaded replica: look (LOCAL → SHARED) and follow (SHARED → LOCAL). It keeps what is not carried out
 // yet as places to compare again, never as work to do, and is thrown away with its replica after a failed commit.
 import type { Clock } from '../core/clock.ts'
+import { plainFacts } from '../core/entry.ts'
 import type { Emit } from '../core/events.ts'
 import type { ActorId, ContentId, DeviceId, FolderId, NodeId, RowId } from '../core/ids.ts'
 import { ROOT_NODE } from '../core/ids.ts'
+import type { JournalEntry } from '../core/past.ts'
 import type { FolderDisk, FolderStore, PastQuery, Problem, Stat, Waiting, Watch } from '../core/ports.ts'
-import type { RowTable } from '../core/rows.ts'
+import type { Row, RowTable } from '../core/rows.ts'
 import { Applier, lookAfter } from './applier.ts'
 import { Brake, type Held } from './brake.ts'
 import type { Damage } from './damage.ts'
@@ -48,6 +50,8 @@ export interface CycleDeps {
   readonly limits: PublishLimits
   /** The folder's. */
   readonly name: string
+  /** What a person types to mean that device. */
+  readonly nameOfDevice: (device: DeviceId) => string
   /** How much of the folder, in percent, another device may delete at once. */
   readonly maxDeletes: () => number
   /** Deletions that were held in an earlier run. */
@@ -107,8 +111,9 @@ export class Cycle {
       lookLater: (path, ms, options) => deps.dirty.addLater(path, ms, options),
     })
     const doers = new Doers({ rows, tree, device })
-    const { name, maxDeletes, held } = deps
-    this.brake = new Brake({ name, device, rows, tree, doers, elapsed: () => clock.elapsed(), maxDeletes, held })
+    const { name, nameOfDevice, maxDeletes, held } = deps
+    const elapsed = (): number => clock.elapsed()
+    this.brake = new Brake({ name, device, rows, tree, doers, nameOfDevice, now, elapsed, maxDeletes, held })
     this.#publisher = new Publisher({
       rows,
       tree,
@@ -345,12 +350,22 @@ export class Cycle {
     }
   }
 
+  /** Nothing changes on this disk, but it is this device's deed: without it others' word of it would be taken for what came before. */
+  #broughtBack(row: Row): JournalEntry[] {
+    const [path, [ref]] = [this.replica.rows.path(row.id), row.nodes]
+    if (path === undefined || ref === undefined) return []
+    const { kind } = row
+    const facts = plainFacts(row)
+    const { clock, device } = this.#deps
+    return [{ time: clock.now(), device, action: 'restored', node: ref.id, kind, path, facts, was: { path, facts } }]
+  }
+
   /** SHARED → LOCAL. True: there is more to do at once. */
   async follow(options: Waiting): Promise<boolean> {
     const back = this.brake.takeRejected()
     if (back.length > 0) {
       this.replica.tree.revise(back)
-      await this.replica.commit({})
+      await this.replica.commit({ journal: back.flatMap(({ row }) => this.#broughtBack(row)) })
     }
     this.#ripen()
     this.#takeChanges()

@@ -30,7 +30,11 @@ import { Upkeep } from './upkeep.ts'
 
 export interface FolderPastDeps {
   readonly folder: FolderId
+  /** The folder's. */
+  readonly name: string
   readonly device: DeviceId
+  /** What a person types to mean that device. */
+  readonly nameOfDevice: (device: DeviceId) => string
   readonly disk: FolderDisk
   readonly store: FolderStore
   readonly clock: Clock
@@ -98,6 +102,7 @@ export class FolderPast {
     const breathe = (options: Waiting): Promise<void> => deps.clock.sleep(1, options)
     this.#sweep = new Sweep({
       ...{ store, versions: disk.versions, clock: deps.clock, log },
+      ...{ name: deps.name, nameOfDevice: deps.nameOfDevice },
       uses: usesOf({ rows, tree: () => replica().tree, isWanted, breathe }),
       held: () => rowContents(rows()),
       lost: () => this.#upkeep.lost,

@@ -75,6 +75,8 @@ export interface EngineDeps {
   readonly limits?: PublishLimits
   /** Of all folders whose disks may be the same. */
   readonly sweepTurn: SweepTurn
+  /** What a person types to mean that device, as it is called now. */
+  readonly nameOfDevice: (device: DeviceId) => string
 }
 
 export interface EngineOptions {
@@ -178,7 +180,14 @@ class Engine implements FolderEngine {
     this.#everybody = new Everybody({ clock, network, here: (...asked) => this.#pastHere(...asked) })
     this.#ages = new FolderPast({
       ...deps,
-      ...{ folder: options.id, device: options.device, peers: this.#peers, network, stopped: this.#stop.signal },
+      ...{
+        folder: options.id,
+        name: options.name,
+        device: options.device,
+        peers: this.#peers,
+        network,
+        stopped: this.#stop.signal,
+      },
       cycle: () => this.#live(),
       refusal: () => this.#refusal(),
       wake: () => this.#wake.fire(),
@@ -255,7 +264,7 @@ class Engine implements FolderEngine {
   }
 
   async #load(): Promise<void> {
-    const { disk, store, clock, random, emit, mergeText, limits = PUBLISH_LIMITS } = this.#deps
+    const { disk, store, clock, random, emit, mergeText, nameOfDevice, limits = PUBLISH_LIMITS } = this.#deps
     const { id, device } = this.#options
     await this.#journal.open({ signal: this.#stop.signal })
     const replica = await Replica.load(
@@ -293,7 +302,7 @@ class Engine implements FolderEngine {
         damage: this.#ages.damage,
         onShown: paths => this.#ages.keep(paths),
         fetcher: this.#fetcher,
-        ...{ limits, name: this.name, maxDeletes: () => this.#ages.maxDeletes },
+        ...{ limits, name: this.name, nameOfDevice, maxDeletes: () => this.#ages.maxDeletes },
         held: await loadHeld(store),
         watch: () => this.#watch,
         rootIsGood: () => this.#rootIsGood(),
@@ -552,15 +561,23 @@ class Engine implements FolderEngine {
     throw new KithError('folder-halted', `Nothing is held in ${this.name}: there is nothing to approve or reject.`)
   }
 
-  async approve(): Promise<void> {
-    if (!this.#isHalted()) return this.#hint(() => this.#cycle?.approve())
+  async approve(): Promise<string> {
+    if (!this.#isHalted()) {
+      this.#hint(() => this.#cycle?.approve())
+      return 'what was deleted elsewhere is deleted here too.'
+    }
     await this.#deps.disk.accept()
     this.#believe = true
     this.#hint(() => this.#dirty.addAll())
+    return 'what is gone here is deleted on your other devices too; where that is much, each of them asks first.'
   }
 
-  async reject(): Promise<void> {
-    if (!this.#isHalted()) return this.#hint(() => this.#cycle?.brake.reject())
+  async reject(): Promise<string> {
+    if (!this.#isHalted()) {
+      const said = this.#live().brake.reject()
+      this.#wake.fire()
+      return said
+    }
     // Before the root counts as good again: nothing may be looked at with the rows that are to go.
     this.#rejected = true
     try {
@@ -570,6 +587,7 @@ class Engine implements FolderEngine {
       throw error
     }
     this.#hint(() => this.#dirty.addAll())
+    return 'the files are brought back.'
   }
 
   /** What this device believed to have: what the shared tree shows is wanted again, what lies here is equal or new. */

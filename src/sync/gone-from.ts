@@ -8,8 +8,10 @@ import type { FolderStore, Waiting } from '../core/ports.ts'
 import type { RowTable } from '../core/rows.ts'
 import { parentPath } from './local-changes.ts'
 
-/** Deletions no further apart than this went in one go. */
+/** Deletions no further apart than this went in one go, where nothing else was changed between them. */
 const RUN_GAP_MS = 10 * 60_000
+/** Where something was: to go back over that would take it back too. */
+const MIXED_GAP_MS = 10_000
 const CHECK_EVERY = 1_000
 /** In a sentence. */
 const MAX_NAMED = 3
@@ -59,14 +61,18 @@ async function lastGone(
 ): Promise<Gone | null> {
   const paths = new Set<string>()
   let since: number | null = null
+  let isMixed = false
   let count = 0
   for await (const { time, action, node, path: at } of store.journal({})) {
     if (++count % CHECK_EVERY === 0) signal.throwIfAborted()
-    if (since !== null && since - time > RUN_GAP_MS) break
-    if (action !== 'deleted' || !isWithin(at, path) || rows.at(at) !== undefined) continue
+    if (since !== null && since - time > (isMixed ? MIXED_GAP_MS : RUN_GAP_MS)) break
+    if (!isWithin(at, path)) continue
+    if (action !== 'deleted') isMixed = true
+    if (action !== 'deleted' || rows.at(at) !== undefined) continue
     // A conflict copy that was given up: the file is there.
     if (rows.byNode(node).length > 0) continue
     since = time
+    isMixed = false
     if (rows.at(parentPath(at)) !== undefined) paths.add(at)
   }
   return since === null || paths.size === 0 ? null : { since, paths: [...paths] }

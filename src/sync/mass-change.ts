@@ -14,8 +14,20 @@ export interface Replaced {
   readonly time: number
 }
 
+/** What one device did in one go, by the clock of this device's journal. */
+export interface Mass {
+  readonly device: DeviceId
+  readonly first: number
+  readonly last: number
+}
+
+export interface MassChanges {
+  readonly replaced: ReadonlyMap<NodeId, Replaced>
+  readonly masses: readonly Mass[]
+}
+
 /** `entries`: newest first. `files`: how many the folder has. */
-export function massReplaced(entries: readonly JournalEntry[], files: number): ReadonlyMap<NodeId, Replaced> {
+export function massChanges(entries: readonly JournalEntry[], files: number): MassChanges {
   const byDevice = new Map<DeviceId, JournalEntry[]>()
   for (const entry of entries) {
     if (!replaces(entry)) continue
@@ -24,14 +36,29 @@ export function massReplaced(entries: readonly JournalEntry[], files: number): R
     byDevice.set(entry.device, some)
   }
   const most = Math.max(AT_LEAST, files * SHARE)
-  const found = new Map<NodeId, Replaced>()
+  const replaced = new Map<NodeId, Replaced>()
+  let masses: readonly Mass[] = []
   for (const some of byDevice.values())
-    for (const { node, was, time } of inMasses(some, most))
-      if (was !== null) found.set(node, { content: was.facts.content, time })
-  return found
+    for (const { node, was, time, device } of inMasses(some, most)) {
+      if (was !== null) replaced.set(node, { content: was.facts.content, time })
+      masses = withMass(masses, { device, first: time, last: time })
+    }
+  return { replaced, masses }
 }
 
-function replaces({ kind, action, facts, was }: JournalEntry): boolean {
+/** What one device did within the window is one. */
+export function withMass<M extends Mass>(masses: readonly M[], mass: M): readonly M[] {
+  const isOne = ({ device, first, last }: Mass): boolean =>
+    device === mass.device && mass.first - last <= WINDOW_MS && first - mass.last <= WINDOW_MS
+  const joined = masses.filter(isOne)
+  if (joined.some(({ first, last }) => first <= mass.first && last >= mass.last)) return masses
+  const first = Math.min(mass.first, ...joined.map(each => each.first))
+  const last = Math.max(mass.last, ...joined.map(each => each.last))
+  return [...masses.filter(each => !isOne(each)), { ...mass, first, last }]
+}
+
+/** Did that take a content from a file? */
+export function replaces({ kind, action, facts, was }: JournalEntry): boolean {
   return kind === 'file' && was !== null && (action === 'deleted' || was.facts.content !== facts.content)
 }
 

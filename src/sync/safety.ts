@@ -11,7 +11,7 @@ export interface Halt {
 
 /** Null where the root is the one this folder was added with. Nothing is announced and nothing applied while it is not. */
 export function haltOf(root: RootState, name: string): Halt | null {
-  const answers = `"kith folder reject ${name}" brings the files back; "kith folder approve ${name}" says that what is gone is gone.`
+  const answers = `"kith folder reject ${name}" brings the files back; "kith folder approve ${name}" says that what is gone is gone, and deletes it on your other devices too.`
   switch (root.state) {
     case 'ok':
       return null

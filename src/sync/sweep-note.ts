@@ -1,10 +1,11 @@
 // What the sweep of versions remembers, as bytes of a note: its clock, how far it had read the journal, and of each kept version when it was
 // first seen, of which files it was, and whether it went in a mass change. What does not decode counts as nothing known: then ages are taken
 // from the journal and the wall clock.
-import type { ContentId, NodeId } from '../core/ids.ts'
+import type { ContentId, DeviceId, NodeId } from '../core/ids.ts'
 import type { JournalEntry } from '../core/past.ts'
+import type { Mass } from './mass-change.ts'
 
-const FORMAT = 3
+const FORMAT = 4
 const HEAD_BYTES = 19
 const FILE_BYTES = 8
 
@@ -30,6 +31,11 @@ export interface Pin {
   readonly time: number
 }
 
+export interface KnownMass extends Mass {
+  /** When more of it was noticed, by the sweep's clock. */
+  readonly at: number
+}
+
 export interface SweepNote {
   readonly clock: number
   /** The wall clock when it was written; 0: never. */
@@ -37,6 +43,8 @@ export interface SweepNote {
   /** `entryKey` of the journal's newest entry by then; empty: it had none. */
   readonly newest: string
   readonly seen: ReadonlyMap<ContentId, Seen>
+  /** Those of which something may be pinned. */
+  readonly masses: readonly KnownMass[]
 }
 
 /** How a file is named here. */
@@ -49,13 +57,22 @@ export function entryKey({ time, action, node, facts }: JournalEntry): string {
   return `${time} ${action} ${node}${facts.content}`
 }
 
-export function encodeSweepNote({ clock, wall, newest, seen }: SweepNote): Uint8Array {
+export function encodeSweepNote({ clock, wall, newest, seen, masses }: SweepNote): Uint8Array {
   const head = Buffer.alloc(HEAD_BYTES)
   head.writeUInt8(FORMAT, 0)
   head.writeDoubleBE(clock, 1)
   head.writeDoubleBE(wall, 9)
   head.writeUInt16BE(newest.length, 17)
-  const parts = [head, Buffer.from(newest, 'latin1')]
+  const count = Buffer.alloc(2)
+  count.writeUInt16BE(masses.length)
+  const parts = [head, Buffer.from(newest, 'latin1'), count]
+  for (const { device, first, last, at } of masses) {
+    const part = Buffer.alloc(26 + device.length)
+    let to = part.writeUInt16BE(device.length)
+    to += part.write(device, to, 'latin1')
+    for (const each of [first, last, at]) to = part.writeDoubleBE(each, to)
+    parts.push(part)
+  }
   for (const [content, { since, of, pinned }] of seen) {
     const part = Buffer.alloc(1 + content.length + 13 + (pinned === null ? 0 : 16) + of.length * (FILE_BYTES + 8))
     let at = part.writeUInt8(content.length, 0)
@@ -74,7 +91,7 @@ export function encodeSweepNote({ clock, wall, newest, seen }: SweepNote): Uint8
 }
 
 export function decodeSweepNote(stored: Uint8Array | undefined): SweepNote {
-  const nothing = { clock: 0, wall: 0, newest: '', seen: new Map<ContentId, Seen>() }
+  const nothing = { clock: 0, wall: 0, newest: '', seen: new Map<ContentId, Seen>(), masses: [] }
   if (stored === undefined || stored[0] !== FORMAT) return nothing
   try {
     return decode(Buffer.from(stored.buffer, stored.byteOffset, stored.byteLength))
@@ -97,8 +114,14 @@ function decode(bytes: Buffer): SweepNote {
     at += 8
     return bytes.readDoubleBE(at - 8)
   }
-  at += 2
-  const newest = text(bytes.readUInt16BE(at - 2))
+  const short = (): number => {
+    at += 2
+    return bytes.readUInt16BE(at - 2)
+  }
+  const newest = text(short())
+  const masses: KnownMass[] = []
+  for (let left = short(); left > 0; left--)
+    masses.push({ device: text(short()) as DeviceId, first: double(), last: double(), at: double() })
   const seen = new Map<ContentId, Seen>()
   while (at < bytes.length) {
     at += 1
@@ -112,5 +135,5 @@ function decode(bytes: Buffer): SweepNote {
     while (of.length < count) of.push({ file: text(FILE_BYTES), order: double() })
     seen.set(content, { since, of, pinned })
   }
-  return { clock, wall, newest, seen }
+  return { clock, wall, newest, seen, masses }
 }

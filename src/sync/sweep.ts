@@ -3,25 +3,28 @@
 // every start begins anew, and a crash at any point leaves more, never less. What a version's age counts from and the clock that it is
 // counted by lie in the database; no message of another device comes near any of it.
 import type { Clock } from '../core/clock.ts'
-import type { ContentId, NodeId, RowId } from '../core/ids.ts'
+import { localTime } from '../core/display.ts'
+import type { ContentId, DeviceId, NodeId, RowId } from '../core/ids.ts'
 import { ROOT_ROW } from '../core/ids.ts'
 import type { Log } from '../core/log.ts'
 import type { JournalEntry } from '../core/past.ts'
 import type { FolderStore, KeptVersion, Problem, Versions, Waiting } from '../core/ports.ts'
 import type { RowTable } from '../core/rows.ts'
 import type { FolderSettings } from '../core/status.ts'
-import { massReplaced, WINDOW_MS } from './mass-change.ts'
+import { type Mass, massChanges, replaces, WINDOW_MS, withMass } from './mass-change.ts'
 import { type Kept, PIN_MS, type RetentionOptions, retain, type Verdict } from './retention.ts'
 import {
   decodeSweepNote,
   encodeSweepNote,
   entryKey,
   fileOf,
+  type KnownMass,
   type OfFile,
   type Seen,
   type SweepNote,
 } from './sweep-note.ts'
 import type { TreeView } from './tree.ts'
+import { undoLine } from './undo-line.ts'
 
 /** Between two runs, and from the mark to the drop. */
 export const SWEEP_INTERVAL_MS = 3_600_000
@@ -41,8 +44,14 @@ const JOURNAL_ENTRIES = 200_000
 /** So old a version may be taken for by a wall clock, where nothing is remembered: not to go at once. */
 const MOST_AGE_MS = 364 * 24 * 3_600_000
 const TIDY_INTERVAL_MS = 24 * 3_600_000
+/** Of a journal that holds many, those that are remembered: the newest. */
+const MOST_MASSES = 100
 
 export interface SweepDeps {
+  /** The folder's. */
+  readonly name: string
+  /** What a person types to mean that device. */
+  readonly nameOfDevice: (device: DeviceId) => string
   readonly store: Pick<FolderStore, 'note' | 'commit' | 'journal' | 'sweep'>
   readonly versions: Pick<Versions, 'all' | 'drop'>
   readonly clock: Pick<Clock, 'now' | 'elapsed'>
@@ -131,7 +140,9 @@ export class Sweep {
     await this.#tidy(versions, dropped)
     const gone = new Set(dropped)
     const bytes = kept.reduce((sum, { content, occupies }) => sum + (gone.has(content) ? 0 : occupies), 0)
-    const problems = [massProblem(note, kept), problemOf(verdicts, bounds)].filter(problem => problem !== null)
+    const problems = [await this.#massProblem(note, kept), problemOf(verdicts, bounds)].filter(
+      problem => problem !== null,
+    )
     return { kept: kept.length - dropped.length, bytes, marked: this.#marks.size, dropped, forgotten, problems }
   }
 
@@ -172,8 +183,11 @@ export class Sweep {
       const pinned = known !== undefined && isPinned(known, now) ? known.pinned : null
       seen.set(content, { since: sinceOf(time), of, pinned })
     }
-    this.#pin(seen, entries, now)
-    const note = { clock: now, wall: clock.now(), newest, seen }
+    const masses = this.#pin(seen, entries, now)
+      .reduce((known, mass) => withMass(known, { ...mass, at: now }), stored.masses)
+      .filter(({ at }) => now - at < PIN_MS)
+      .slice(-MOST_MASSES)
+    const note = { clock: now, wall: clock.now(), newest, seen, masses }
     await store.commit({ notes: [{ name: 'sweep', bytes: encodeSweepNote(note) }] })
     this.#note = note
     return note
@@ -204,16 +218,46 @@ export class Sweep {
     return { again, newest: last ?? '', entries }
   }
 
-  /** What files were before a mass change: as long as that of a file is pinned, what follows pins nothing more of it. */
-  #pin(seen: Map<ContentId, Seen>, entries: readonly JournalEntry[], now: number): void {
+  /** What files were before a mass change: as long as that of a file is pinned, what follows pins nothing more of it. Returns all there were. */
+  #pin(seen: Map<ContentId, Seen>, entries: readonly JournalEntry[], now: number): readonly Mass[] {
     const pinned = [...seen.values()].filter(each => isPinned(each, now))
     const files = new Set(pinned.flatMap(({ of }) => of.map(({ file }) => file)))
-    for (const [node, { content, time }] of massReplaced(entries, this.#deps.files())) {
+    const { replaced, masses } = massChanges(entries, this.#deps.files())
+    for (const [node, { content, time }] of replaced) {
       const known = seen.get(content)
       // A mass change is looked at again as long as it is the newest in the journal.
       if (known?.pinned !== null || files.has(fileOf(node))) continue
       seen.set(content, { ...known, pinned: { at: known.since, time } })
     }
+    return masses
+  }
+
+  /** The last time that something happened which nobody may have wanted: told for as long as it is sure to be undone. */
+  async #massProblem(note: SweepNote, kept: readonly KeptVersion[]): Promise<Problem | null> {
+    const { name, nameOfDevice } = this.#deps
+    const found = lastMass(note, kept)
+    if (found === null) return null
+    const { mass, until } = found
+    // Of equal files there is one content, and one that something else shows is no version: the journal alone knows how many files it were.
+    const before = await this.#before(mass)
+    const here = new Set<ContentId>(this.#deps.held())
+    for (const { content } of kept) here.add(content)
+    const lying = [...before.values()].filter(content => here.has(content)).length
+    const which = lying === before.size ? 'What they were is' : `What ${lying} of them were is`
+    const who = nameOfDevice(mass.device)
+    const message = `Many files (${before.size}) were changed or deleted at once by ${who}, from ${localTime(mass.first)} on. ${which} kept here until ${minuteOf(until)} at least. If nobody meant that: ${undoLine(who, mass.first, name)} takes back what ${who} did in this folder from that moment on (with --dry-run it only shows what).`
+    return { code: 'mass-change-kept', path: '', message }
+  }
+
+  /** What each file was that it changed or deleted. */
+  async #before({ device, first, last }: Mass): Promise<ReadonlyMap<NodeId, ContentId>> {
+    const { store, clock } = this.#deps
+    const before = new Map<NodeId, ContentId>()
+    for await (const entry of store.journal({ since: first, now: clock.now() })) {
+      if (entry.device !== device || entry.time < first || entry.time > last || !replaces(entry)) continue
+      if (entry.was !== null) before.set(entry.node, entry.was.facts.content)
+    }
+    return before
   }
 
   /** Which files each was a version of, in which order they were replaced, and when the last of them was, by the journal. */
@@ -338,23 +382,26 @@ function isPinned({ pinned }: Seen, now: number): boolean {
   return pinned !== null && now - pinned.at < PIN_MS
 }
 
-/** The last time that something happened which nobody may have wanted: told for as long as it is sure to be undone. */
-function massProblem({ clock, wall, seen }: SweepNote, kept: readonly KeptVersion[]): Problem | null {
-  let [first, last, noticed] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY]
+/** The newest of which something that is pinned lies here, and until when that is so. */
+function lastMass(
+  { clock, wall, seen, masses }: SweepNote,
+  kept: readonly KeptVersion[],
+): { readonly mass: KnownMass; readonly until: number } | null {
   const pins = kept.flatMap(({ content }) => {
     const known = seen.get(content)
     return known?.pinned != null && isPinned(known, clock) ? [known.pinned] : []
   })
-  for (const { time } of pins) last = Math.max(last, time)
-  const newest = pins.filter(({ time }) => last - time <= WINDOW_MS)
-  if (newest.length === 0) return null
-  for (const { at, time } of newest) [first, noticed] = [Math.min(first, time), Math.min(noticed, at)]
-  const [began, until] = [minuteOf(first), minuteOf(wall - clock + PIN_MS + noticed)]
-  const message = `Many files (${newest.length}) were changed or deleted at once, at ${began}. What they were is kept until ${until} at least. If nobody meant that: kith undo --device NAME --since "${began}" takes it back (--dry-run shows what; kith history PATH says which device it was).`
-  return { code: 'mass-change-kept', path: '', message }
+  let newest: KnownMass | null = null
+  const isOf = ({ first, last }: Mass, time: number): boolean => first <= time && time <= last
+  for (const mass of masses)
+    if ((newest === null || mass.last > newest.last) && pins.some(({ time }) => isOf(mass, time))) newest = mass
+  if (newest === null) return null
+  let noticed = Number.POSITIVE_INFINITY
+  for (const { at, time } of pins) if (isOf(newest, time)) noticed = Math.min(noticed, at)
+  return { mass: newest, until: wall - clock + PIN_MS + noticed }
 }
 
-/** As people here write it, and may type it. */
+/** As people here write it. */
 function minuteOf(time: number): string {
   const date = new Date(time)
   const two = (part: number): string => String(part).padStart(2, '0')

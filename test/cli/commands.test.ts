@@ -175,8 +175,11 @@ describe('cli', () => {
       expect((await run('status')).stdout)
         .to.contain('It is empty.')
         .and.contain('stopped')
-      await json(shapes.folderResultSchema, 'folder', verb, 'notes')
+      const { message } = await json(shapes.answeredFolderSchema, 'folder', verb, 'notes')
+      expect(message).to.equal(`${verb} was said.`)
       expect(daemon.engine('notes').calls.at(-1)).to.equal(verb)
+      daemon.engine('notes').set({ state: 'error', error })
+      expect((await run('folder', verb, 'notes')).stdout).to.equal(`"notes" goes on: ${verb} was said.\n`)
     }
     await json(shapes.removedFolderSchema, 'folder', 'remove', 'notes')
     await fails(1, /no folder "notes"/, 'folder', 'remove', 'notes')

@@ -70,6 +70,8 @@ export class SimDevice {
   onPowerCut: () => void = () => undefined
   /** What plans of which no step was refused left parked. */
   readonly leftParked: string[] = []
+  /** What devices are called here. */
+  nameOfDevice = (id: DeviceId): string => id.replace(/^device-/, '')
   /** Shares of watcher events that are lost, late, repeated. */
   watcher = { loss: 0, late: 0, repeat: 0 }
   /** Watcher events that happened and did not arrive yet. */
@@ -208,6 +210,7 @@ export class SimDevice {
         },
         log: this.#log(life),
         sweepTurn: new SweepTurn(),
+        nameOfDevice: id => this.nameOfDevice(id),
         mergeText: async (base, a, b) => {
           await life.pause('merge')
           return mergeText(base, a, b)

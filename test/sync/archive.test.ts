@@ -402,6 +402,27 @@ describe('the archive', () => {
         expect(await says('d'), 'it is there again').to.contain('nothing')
       }))
 
+    it('of a directory that is there: says the newest time that brings back what went last', () =>
+      scene({}, async stage => {
+        await stage.begin(p => {
+          p.mkdirs('d')
+          for (const name of ['a', 'b', 'c']) p.write(`d/${name}`, name)
+        })
+        await stage.act(1, p => p.remove('d/a'))
+        await stage.world.pass(60_000)
+        await stage.act(0, p => p.write('d/new', 'new'))
+        await stage.world.pass(60_000)
+        await stage.act(1, p => p.remove('d/b'))
+        await stage.world.pass(60_000)
+        await stage.act(1, p => p.remove('d/c'))
+        await stage.meet()
+        const said = await restore(stage, 0, { path: 'd' }).catch((error: Error) => error.message)
+        expect(said).to.match(/: (d\/b, d\/c|d\/c, d\/b)\. /)
+        await restore(stage, 0, { path: 'd', at: Date.parse(/--at "([^"]+)"/.exec(String(said))?.[1] ?? '') })
+        await stage.meet()
+        expect(Object.keys(stage.tree())).to.deep.equal(['d/', 'd/b', 'd/c', 'd/new'])
+      }))
+
     it('of a directory that is there: a conflict copy that was given up is nothing that is gone from it', () =>
       scene({}, async stage => {
         await stage.begin(p => p.write('h', new Uint8Array([0])))

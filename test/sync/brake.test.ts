@@ -161,6 +161,81 @@ describe('sync/brake', () => {
       expect(told(stage.a)).to.deep.equal([])
     }))
 
+  it('says what went before it held, and the line that brings that back: nothing else, also after a restart', () =>
+    scene({}, async stage => {
+      await begin(stage)
+      await stage.act(1, p => p.write('other', 'o1'))
+      await remove(stage, 0, 120)
+      await stage.act(0, p => p.write('new', 'n0'))
+      await remove(stage, 120, FILES)
+      await stage.world.pass(QUIET_MS)
+      expect(here(stage.a)).to.equal(FILES - 120)
+      const line =
+        /What bert deleted just before that \(120\) went here too, .*: "kith undo --device bert --since (\S+) --folder folder" does\.$/
+      expect(stage.a.engine.status().error?.message).to.match(line)
+      await stage.world.finish(stage.a.stop(), 'stop')
+      stage.a.start()
+      await stage.world.pass(2 * QUIET_MS)
+      const said = await stage.a.engine.reject()
+      expect(said).to.match(/^the 180 files that were held are brought back on all devices\. What bert/)
+      const [, since = ''] = line.exec(said) ?? []
+      await stage.meet()
+      expect(here(stage.b)).to.equal(FILES - 120)
+      const asked = { device: stage.b.id, since: Date.parse(since), dryRun: false }
+      const undone = stage.a.engine.archive.undo({ ...asked, signal: new AbortController().signal })
+      await stage.world.finish(undone, 'undo')
+      await stage.meet()
+      expect(here(stage.b)).to.equal(FILES)
+      expect(stage.b.person.text('other')).to.equal('o1')
+      expect(stage.b.person.text('new')).to.equal('n0')
+    }))
+
+  it('what a person rejects and approves stands in the history when it was, on both', () =>
+    scene({}, async stage => {
+      await begin(stage)
+      const begun = stage.a.clock.now()
+      for (const answer of ['reject', 'approve'] as const) {
+        await remove(stage, 0, FILES)
+        await stage.world.pass(QUIET_MS)
+        await stage.a.engine[answer]()
+        await stage.meet()
+      }
+      for (const device of [stage.a, stage.b]) {
+        const asked = device.engine.archive.history(nameOf(7), { signal: new AbortController().signal })
+        const versions = await stage.world.finish(asked, 'history')
+        expect(versions.map(({ action, device: by }) => `${action} by ${by}`)).to.deep.equal([
+          'deleted by device-bert',
+          'restored by device-anna',
+          'deleted by device-bert',
+          'created by device-anna',
+        ])
+        const times = versions.map(({ time }) => time)
+        expect(times).to.deep.equal([...times].sort((a, b) => b - a))
+        expect(times[1]).to.be.greaterThan(begun + QUIET_MS)
+      }
+    }))
+
+  it('says nothing of what went before where nothing did', () =>
+    scene({}, async stage => {
+      await begin(stage)
+      await remove(stage, 0, FILES)
+      await stage.world.pass(QUIET_MS)
+      expect(stage.a.engine.status().error?.message).to.match(/brings them back on all devices\.$/)
+      expect(await stage.a.engine.reject()).to.match(/^the 300 files .* on all devices\.$/)
+      await stage.meet()
+    }))
+
+  it('names the device as it is called now, not as it was when it wrote', () =>
+    scene({}, async stage => {
+      await begin(stage)
+      await remove(stage, 0, FILES)
+      await stage.world.pass(QUIET_MS)
+      stage.a.nameOfDevice = id => (id === stage.b.id ? 'lamp' : id)
+      expect(stage.a.engine.status().error?.message).to.match(/^lamp deleted 300 of /)
+      await stage.a.engine.approve()
+      await stage.meet()
+    }))
+
   it('a share of the folder may be set, and none', () =>
     scene({}, async stage => {
       await begin(stage)

@@ -79,6 +79,23 @@ describe('a root that went away', () => {
       expect(stage.tree()).to.deep.equal({ ...FILES, f: 'edited' })
     }))
 
+  for (const { name, code, lose } of LOSSES.filter(each => each.code !== 'root-'))
+    it(`${name}: the halt and its approval say that other devices delete the files too`, () =>
+      scene({}, async stage => {
+        await stage.begin(base)
+        lose(stage.a.person)
+        await rescanned(stage, stage.a)
+        expect(stage.a.engine.status().error?.message).to.match(
+          /approve folder" .*deletes it on your other devices too\.$/,
+        )
+        // A root that is gone is made again, which the disk in memory does not do.
+        if (code === 'root-missing') return
+        const said = await stage.world.finish(stage.a.engine.approve(), 'approve')
+        expect(said).to.match(/^what is gone here is deleted on your other devices too/)
+        await stage.world.rest()
+        for (const path of ['D/x', 'f', 'g']) expect(stage.b.person.exists(path), path).to.equal(false)
+      }))
+
   it('approved: the deletes are real', () =>
     scene({}, async stage => {
       await stage.begin(base)

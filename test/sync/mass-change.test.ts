@@ -2,7 +2,7 @@
 import { expect } from 'chai'
 import type { ContentId, DeviceId, NodeId } from '../../src/core/ids.ts'
 import type { JournalAction, JournalEntry } from '../../src/core/past.ts'
-import { massReplaced } from '../../src/sync/mass-change.ts'
+import { massChanges } from '../../src/sync/mass-change.ts'
 import { journalEntry } from '../store/samples.ts'
 
 const MINUTE = 60_000
@@ -41,11 +41,24 @@ describe('sync/mass-change', () => {
     ['one file over and over', Array.from({ length: 30 }, () => entries(1)).flat(), 30, 0],
   ]
   for (const [what, some, files, pinned] of TABLE)
-    it(`${what}: ${pinned} pinned`, () => expect(massReplaced(some, files).size).to.equal(pinned))
+    it(`${what}: ${pinned} pinned`, () => expect(massChanges(some, files).replaced.size).to.equal(pinned))
 
   it('pins what was there before all of it', () => {
     const twice = [...entries(30, { was: 'between' }), ...entries(30, { was: 'before', now: 'between' })]
-    const pinned = [...massReplaced(twice, 30).values()].map(({ content }) => content)
+    const pinned = [...massChanges(twice, 30).replaced.values()].map(({ content }) => content)
     expect(pinned).to.have.members(Array.from({ length: 30 }, (_, at) => `before ${at}`))
+  })
+
+  it('says of each device from when to when it was', () => {
+    const some = [
+      ...entries(30, { apartMs: 100 }),
+      ...entries(25, { device: 'other' }),
+      ...entries(10, { device: 'none' }),
+    ]
+    const masses = massChanges(some, 30).masses.map(({ device, first, last }) => [device, first - 1e12, last - 1e12])
+    expect(masses).to.deep.equal([
+      ['one', -2_900, 0],
+      ['other', -24, 0],
+    ])
   })
 })

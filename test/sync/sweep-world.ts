@@ -180,6 +180,7 @@ export class SweepWorld {
       ...{ peers: new Peers(), network: () => this.network, cycle: () => this.#cycle, stopped: signal },
       clock: { now: () => this.wall, elapsed: () => this.elapsed, sleep: async () => undefined },
       sweepTurn: this.sweepTurn,
+      ...{ name: 'my notes', nameOfDevice: () => 'the device' },
       emit: nothing,
       refusal: () => null,
       wake: () => void Promise.resolve().then(() => this.past.turn()),

@@ -526,14 +526,17 @@ describe('the sweep of versions', () => {
       pin(world, before)
       expect(told()).to.deep.equal([])
       await hours(world, 3)
-      const words = (time: Date): string => time.toLocaleString('sv-SE').slice(0, 16)
+      const words = (time: Date): string => time.toLocaleString('sv-SE')
+      const first = new Date(at.getTime() + 1)
       const [problem] = told()
       expect(problem?.path).to.equal('')
       expect(problem?.message)
-        .to.contain('(21)')
-        .and.contain(`at ${words(at)}.`)
-        .and.contain(`kept until ${words(new Date(at.getTime() + HOUR + 7 * DAY))} at least`)
-        .and.contain(`kith undo --device NAME --since "${words(at)}"`)
+        .to.contain('Many files (21) were changed or deleted at once by the device, from ')
+        .and.contain(`from ${words(first)} on.`)
+        .and.contain(
+          `What they were is kept here until ${words(new Date(at.getTime() + HOUR + 7 * DAY)).slice(0, 16)} at least`,
+        )
+        .and.contain(`: kith undo --device 'the device' --since ${first.toISOString()} --folder 'my notes' takes back`)
       await world.restart()
       await hours(world, 2)
       expect(told()).to.deep.equal([problem])
@@ -541,6 +544,32 @@ describe('the sweep of versions', () => {
       world.ledger.pinned.clear()
       await hours(world, 1)
       expect(told()).to.deep.equal([])
+    })
+
+    it('is told of with all files that it was, though some were equal, went before the last look or do not lie here', async () => {
+      const world = new SweepWorld()
+      await world.start()
+      for (const [at, name] of names.entries()) await world.write(name, 10, at < 20 ? 'equal' : `${name} first`)
+      for (let count = 0; count < 2; count++) await next(world)
+      const first = new Date(world.wall)
+      // Longer than the window that counts, and looked at in the middle of it.
+      for (const name of names.slice(0, 25)) {
+        await world.show(name, null)
+        world.pass(20_000)
+      }
+      await world.quiet()
+      for (const name of names.slice(25)) {
+        await world.show(name, null)
+        world.pass(20_000)
+      }
+      for (const each of world.versions.keys()) world.ledger.pinned.add(each)
+      world.lose([...world.versions.keys()].at(-1) as ContentId)
+      await hours(world, 2)
+      const [problem] = world.past.problems()
+      expect(problem?.message)
+        .to.contain('Many files (40)')
+        .and.contain('What 39 of them were is kept here')
+        .and.contain(`--since ${first.toISOString()} `)
     })
 
     it('what came back and goes again is not pinned for longer', async () => {

@@ -3,6 +3,7 @@ import { resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isKithError, KithError } from '../../core/errors.ts'
 import type {
+  AnsweredFolderBody,
   DevicesBody,
   FolderBody,
   FolderResultBody,
@@ -94,11 +95,11 @@ export async function resume(context: Context, args: Arguments): Promise<void> {
 }
 
 export async function approve(context: Context, args: Arguments): Promise<void> {
-  await change(context, 'approve', args, folder => `"${folder}" goes on: what is gone is gone.`)
+  await answer(context, 'approve', args)
 }
 
 export async function reject(context: Context, args: Arguments): Promise<void> {
-  await change(context, 'reject', args, folder => `"${folder}" goes on: the files are brought back.`)
+  await answer(context, 'reject', args)
 }
 
 export async function remove({ client, out }: Context, [folder]: Arguments): Promise<void> {
@@ -168,4 +169,11 @@ async function change(
   const body = await client.post<FolderResultBody>(`/folders/${verb}`, { name: folder })
   if (out.json) out.document(body)
   else out.text(say(name(body.folder.name)))
+}
+
+/** What an answer does depends on what was held: the daemon says it. */
+async function answer({ client, out }: Context, verb: 'approve' | 'reject', [folder]: Arguments): Promise<void> {
+  const body = await client.post<AnsweredFolderBody>(`/folders/${verb}`, { name: folder })
+  if (out.json) out.document(body)
+  else out.text(`"${name(body.folder.name)}" goes on: ${name(body.message)}`)
 }

@@ -1,9 +1,9 @@
 // What was, to look at: `kith history`, `explain`, `ls`, `copies`.
 import { resolve } from 'node:path'
+import { quote } from '../../core/display.ts'
 import type { ConflictsBody, CopiesBody, HistoryBody, TreeBody, VersionBody } from '../../daemon/api/schema.ts'
 import type { Context } from '../context.ts'
 import { bytes, count, localTime, name } from '../output.ts'
-import { quote } from '../place.ts'
 import { storyOf } from '../story.ts'
 
 type Arguments = readonly (string | undefined)[]

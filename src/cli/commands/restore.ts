@@ -1,5 +1,6 @@
 // Bringing back what was: `kith restore`, `undo`, `resolve`; and `verify`, which finds and mends what is damaged.
 import { join, resolve as resolvePath } from 'node:path'
+import { quote } from '../../core/display.ts'
 import { KithError } from '../../core/errors.ts'
 import type {
   AcceptedBody,
@@ -13,7 +14,6 @@ import type {
 import { failure } from '../client.ts'
 import type { Context } from '../context.ts'
 import { bytes, count, localTime, name } from '../output.ts'
-import { quote } from '../place.ts'
 import { whileShowing } from '../progress.ts'
 import { untilInterrupted } from '../signals.ts'
 

@@ -4,6 +4,7 @@ import type { Control } from '../control.ts'
 import { API, answers, takes } from './describe.ts'
 import {
   addBody,
+  answeredFolderSchema,
   folderResultSchema,
   foldersSchema,
   getBody,
@@ -47,10 +48,18 @@ const verb = <V extends string>(name: V, description: string) =>
     responses: answers(folderResultSchema, description),
   })
 
+const answer = <V extends string>(name: V, description: string) =>
+  createRoute({
+    method: 'post',
+    path: `${API}/folders/${name}`,
+    request: takes(nameBody),
+    responses: answers(answeredFolderSchema, description),
+  })
+
 const pause = verb('pause', 'It does not sync until it is resumed')
 const resume = verb('resume', 'It syncs again')
-const approve = verb('approve', 'The folder as it is now is right')
-const reject = verb('reject', 'The files are brought back')
+const approve = answer('approve', 'The folder as it is now is right: what is gone goes on all devices')
+const reject = answer('reject', 'The files are brought back')
 
 const remove = createRoute({
   method: 'post',
@@ -79,8 +88,8 @@ export function folderRoutes(app: OpenAPIHono, control: Control): void {
   })
   app.openapi(pause, async c => c.json({ folder: await control.pauseFolder(c.req.valid('json').name) }, 200))
   app.openapi(resume, async c => c.json({ folder: await control.resumeFolder(c.req.valid('json').name) }, 200))
-  app.openapi(approve, async c => c.json({ folder: await control.approveFolder(c.req.valid('json').name) }, 200))
-  app.openapi(reject, async c => c.json({ folder: await control.rejectFolder(c.req.valid('json').name) }, 200))
+  app.openapi(approve, async c => c.json(await control.approveFolder(c.req.valid('json').name), 200))
+  app.openapi(reject, async c => c.json(await control.rejectFolder(c.req.valid('json').name), 200))
   app.openapi(set, async c => {
     const { name, settings } = c.req.valid('json')
     return c.json({ folder: await control.setFolder(name, settings) }, 200)

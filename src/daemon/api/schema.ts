@@ -90,6 +90,10 @@ export const statusSchema = z
 export const devicesSchema = z.object({ devices: z.array(deviceSchema) })
 export const foldersSchema = z.object({ folders: z.array(folderSchema), offers: z.array(offerSchema) })
 export const folderResultSchema = z.object({ folder: folderSchema })
+export const answeredFolderSchema = folderResultSchema.extend({
+  /** What the answer does, in words. */
+  message: z.string(),
+})
 export const removedFolderSchema = z.object({
   removed: z.object({ id: z.string(), name: z.string(), path: z.string() }),
 })
@@ -389,6 +393,7 @@ export type OfferBody = z.infer<typeof offerSchema>
 export type DevicesBody = z.infer<typeof devicesSchema>
 export type FoldersBody = z.infer<typeof foldersSchema>
 export type FolderResultBody = z.infer<typeof folderResultSchema>
+export type AnsweredFolderBody = z.infer<typeof answeredFolderSchema>
 export type RemovedFolderBody = z.infer<typeof removedFolderSchema>
 export type DeviceResultBody = z.infer<typeof deviceResultSchema>
 export type RemovedDeviceBody = z.infer<typeof removedDeviceSchema>

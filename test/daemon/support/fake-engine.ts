@@ -88,16 +88,17 @@ export class FakeEngine implements FolderEngine {
     this.calls.push('resume')
     this.set({ state: 'idle' })
   }
-  async approve(): Promise<void> {
-    await this.#answer('approve')
+  approve(): Promise<string> {
+    return this.#answer('approve')
   }
-  async reject(): Promise<void> {
-    await this.#answer('reject')
+  reject(): Promise<string> {
+    return this.#answer('reject')
   }
-  async #answer(what: string): Promise<void> {
+  async #answer(what: string): Promise<string> {
     if (this.#status.error === null) throw new KithError('folder-halted', 'Nothing is held.')
     this.calls.push(what)
     this.set({ state: 'idle', error: null })
+    return `${what} was said.`
   }
   async rescan(): Promise<void> {
     this.calls.push('rescan')

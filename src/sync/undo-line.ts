@@ -1,0 +1,8 @@
+// What a person may type to take back what one device did. Pure.
+import { quote } from '../core/display.ts'
+
+/** To the millisecond and in one folder: run as it is printed, it takes back nothing else. */
+export function undoLine(device: string, since: number, folder: string): string {
+  const time = new Date(since).toISOString()
+  return `kith undo --device ${quote(device)} --since ${time} --folder ${quote(folder)}`
+}
