@@ -3,7 +3,7 @@
 import { printable } from '../core/display.ts'
 import { KithError } from '../core/errors.ts'
 import type { Emit } from '../core/events.ts'
-import type { DeviceId } from '../core/ids.ts'
+import type { DeviceId, FolderId } from '../core/ids.ts'
 import type { Log } from '../core/log.ts'
 import type { Network } from '../core/ports.ts'
 import { openFolderDisk } from '../disk/folder-disk.ts'
@@ -12,6 +12,7 @@ import { DiskWorkers } from '../disk/workers.ts'
 import { loadIdentity } from '../p2p/identity.ts'
 import { createNetwork } from '../p2p/network.ts'
 import type { Database } from '../store/database.ts'
+import type { PairedDevice } from '../sync/company.ts'
 import { createFolderEngine } from '../sync/folder.ts'
 import { SweepTurn } from '../sync/sweep-turn.ts'
 import { createApp } from './api/app.ts'
@@ -97,6 +98,7 @@ async function build(log: Log, options: DaemonOptions, shutdown: Shutdown): Prom
     deviceName: config.name,
     copied: place.copied,
     sweepTurn: new SweepTurn(),
+    paired: (folder: FolderId) => pairedDevices(folder, network),
   }
   const folders = new Folders(
     {
@@ -169,10 +171,18 @@ interface FolderSurroundings {
   /** The home is a copy of another one. */
   readonly copied: boolean
   readonly sweepTurn: SweepTurn
+  readonly paired: (folder: FolderId) => readonly PairedDevice[]
+}
+
+function pairedDevices(folder: FolderId, network: Pick<Network, 'devices' | 'offers'>): readonly PairedDevice[] {
+  const holders = network.offers().find(offer => offer.id === folder)?.devices ?? []
+  return network
+    .devices()
+    .map(({ id, name, lastSeen }) => ({ id, name, mayHold: lastSeen === null || holders.includes(id) }))
 }
 
 async function openFolder(record: FolderRecord, around: FolderSurroundings): Promise<OpenFolder> {
-  const { database, emit, merger, workers, device, deviceName, copied, sweepTurn } = around
+  const { database, emit, merger, workers, device, deviceName, copied, sweepTurn, paired } = around
   const { id, name, path, taken, foldsCase, marked } = record
   const log = around.log.child({ part: 'folder', folder: id })
   const disk = await openFolderDisk(path, { folder: id, device, log, workers })
@@ -187,6 +197,7 @@ async function openFolder(record: FolderRecord, around: FolderSurroundings): Pro
       log,
       mergeText: merger.merge,
       sweepTurn,
+      paired: () => paired(id),
     },
     { id, name, device, deviceName, foldsCase, pull: taken, rejoin: copied },
   )

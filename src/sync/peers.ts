@@ -114,6 +114,11 @@ export class Peers {
       .join(' ')
   }
 
+  /** All that were ever seen to have the folder. */
+  ids(): Iterable<DeviceId> {
+    return this.#peers.keys()
+  }
+
   /** Those that are not linked. */
   absent(): { device: DeviceId; synced: Moment | null }[] {
     return [...this.#peers].flatMap(([device, { state, synced }]) => (state === null ? [{ device, synced }] : []))

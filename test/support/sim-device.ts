@@ -4,6 +4,7 @@ import type { KithEvent } from '../../src/core/events.ts'
 import type { DeviceId, FolderId } from '../../src/core/ids.ts'
 import type { Log } from '../../src/core/log.ts'
 import type { FolderEngine } from '../../src/core/status.ts'
+import type { PairedDevice } from '../../src/sync/company.ts'
 import { createFolderEngine } from '../../src/sync/folder.ts'
 import { mergeText } from '../../src/sync/merge-text.ts'
 import type { PublishLimits } from '../../src/sync/publisher.ts'
@@ -41,6 +42,8 @@ interface Deps {
   readonly random: Random
   readonly network: MemoryNetwork
   readonly trace: (line: string) => void
+  /** All devices, with the one that asks. */
+  readonly devices: () => readonly SimDevice[]
   /** What must not happen: an error in the log, a start that fails. */
   readonly onFailure: (error: unknown) => void
 }
@@ -208,6 +211,7 @@ export class SimDevice {
         },
         log: this.#log(life),
         sweepTurn: new SweepTurn(),
+        paired: () => this.#paired(),
         mergeText: async (base, a, b) => {
           await life.pause('merge')
           return mergeText(base, a, b)
@@ -306,6 +310,11 @@ export class SimDevice {
     this.#database = copy.database.copy()
     this.#copied = options.noticed
     if (options.volume !== null) this.volume.putBack(copy.volume, { inodes: options.volume })
+  }
+
+  #paired(): readonly PairedDevice[] {
+    const others = this.#deps.devices().filter(({ id }) => id !== this.id && !this.#deps.network.removed.has(id))
+    return others.map(({ id, name }) => ({ id, name, mayHold: true }))
   }
 
   #mustNotRun(): void {
