@@ -42,6 +42,8 @@ export interface DaemonOptions {
   readonly onStopRequested: () => void
   /** What was read of the database later than at its opening is damaged: nothing mends it but a start with `rebuild`. */
   readonly onDatabaseDamaged: () => void
+  /** Ends a start that takes long, with its reason. */
+  readonly signal: AbortSignal
 }
 
 export interface Daemon {

@@ -65,7 +65,13 @@ async function start(home: Home, options: StartOptions): Promise<Daemon> {
   const startedAt = performance.now()
   const daemon = await failAsKithError(
     () =>
-      startDaemon({ log }, { home, config, version, rebuild, onStopRequested: () => stop.ask(), onDatabaseDamaged }),
+      startDaemon(
+        { log },
+        {
+          ...{ home, config, version, rebuild, onDatabaseDamaged },
+          ...{ onStopRequested: () => stop.ask(), signal: stop.signal },
+        },
+      ),
     log,
   )
   const ms = Math.round(performance.now() - startedAt)

@@ -4,6 +4,7 @@ import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect } from 'chai'
+import { KithError } from '../../src/core/errors.ts'
 import type { FolderId } from '../../src/core/ids.ts'
 import type { Log } from '../../src/core/log.ts'
 import { DEFAULT_SETTINGS } from '../../src/core/status.ts'
@@ -12,6 +13,7 @@ import { type Opened, openOrRebuild } from '../../src/daemon/open-database.ts'
 import { openDatabase } from '../../src/store/database.ts'
 import { makeDeadly } from '../store/deadly.ts'
 import { makeDirectory, silentLog } from './support/fake-daemon.ts'
+import { refusal } from './support/refusal.ts'
 
 const CHILD = fileURLToPath(new URL('./opening-child.ts', import.meta.url))
 const KEY = 'kept'
@@ -54,6 +56,15 @@ describe('daemon/open-database', function () {
     expect(await aside()).to.deep.equal([])
   })
 
+  it('is not opened where the stop is asked for while it is checked: it stays suspect', async () => {
+    await kill(2)
+    const asked = new AbortController()
+    const opening = open({ signal: asked.signal })
+    setTimeout(() => asked.abort(new KithError('stopped', 'it was asked')), 20)
+    expect((await refusal(opening)).code).to.equal('stopped')
+    expect(await unclosed()).to.equal(2)
+  })
+
   for (const times of [0, 1]) {
     it(`is not checked after ${times} that did not close it`, async () => {
       if (times > 0) await kill(times)
@@ -89,9 +100,9 @@ describe('daemon/open-database', function () {
     await close()
   })
 
-  function open(): Promise<Opened> {
+  function open(options: { signal?: AbortSignal } = {}): Promise<Opened> {
     const home = { database: at('database'), openingsFile: at('openings.json') }
-    return openOrRebuild({ list: folderListFile(at('folders.json')), log }, { home })
+    return openOrRebuild({ list: folderListFile(at('folders.json')), log }, { home, ...options })
   }
 
   /** A process that opens it: what ended it before it was asked to, and whether it built anew. */

@@ -10,7 +10,7 @@ describe('daemon/runs', () => {
   let stops: number
   let clean: boolean
   /** What happens once each daemon runs. */
-  let lives: (((request: StartRequest) => void) | Error)[]
+  let lives: (((request: StartRequest) => void) | Error | null)[]
   let ready: number
 
   beforeEach(() => {
@@ -22,7 +22,7 @@ describe('daemon/runs', () => {
     ready = 0
   })
 
-  function run(): Promise<boolean> {
+  function run(starting: (request: StartRequest) => void = () => undefined): Promise<boolean> {
     return runUntilStopped({
       log: silentLog,
       stop,
@@ -32,6 +32,7 @@ describe('daemon/runs', () => {
         starts.push(request)
         const life = lives.shift()
         if (life instanceof Error) throw life
+        starting(request)
         setImmediate(() => life?.(request))
         return {
           stop: async () => {
@@ -51,6 +52,22 @@ describe('daemon/runs', () => {
     expect(await run()).to.equal(true)
     expect({ rebuilds: rebuilds(), stops }).to.deep.equal({ rebuilds: [false], stops: 1 })
   })
+
+  for (const damaged of [false, true])
+    it(`stops while it starts${damaged ? ' anew' : ''}, and that is a clean end`, async () => {
+      const starting = ({ rebuild }: StartRequest): void => {
+        if (rebuild !== damaged) return
+        expect(stop.signal.aborted).to.equal(false)
+        stop.ask()
+        throw stop.signal.reason
+      }
+      lives = damaged ? [new KithError('database-corrupt', 'so it is'), null] : [null]
+      expect(await run(starting)).to.equal(true)
+      expect({ rebuilds: rebuilds(), stops, ready }).to.deep.equal({
+        rebuilds: damaged ? [false, true] : [false],
+        ...{ stops: 0, ready: 0 },
+      })
+    })
 
   it('builds a damaged database anew by one more start', async () => {
     lives = [isDamaged, () => stop.ask()]
