@@ -46,11 +46,26 @@ export async function openOrRebuild(
     const aside = await setAside(home.database)
     log.error({ err, aside }, 'the database was damaged: it is set aside and built anew')
     try {
-      return opened(await openDatabase(home.database, { log }), true)
+      const database = await openDatabase(home.database, { log })
+      try {
+        // Only now is the damage forgotten.
+        await openings.begin(0)
+      } catch (error) {
+        await database.close()
+        throw error
+      }
+      return opened(database, true)
     } catch (error) {
       // Without room for a new one the old one stays in use, as far as that goes.
       if (aside !== null) await putBack(aside, home.database)
       throw error
+    }
+  }
+  if ((await openings.known()).damaged && !rebuild) {
+    try {
+      return await anew(new KithError('database-corrupt', 'The last daemon found it damaged, and did not end well.'))
+    } catch (error) {
+      log.error({ err: error }, 'the database could not be built anew')
     }
   }
   const damage = await begin({ openings, log, signal }, home.database)
@@ -78,7 +93,7 @@ async function begin(
   { openings, log, signal }: { openings: Openings; log: Log; signal: AbortSignal | undefined },
   directory: string,
 ): Promise<KithError | null> {
-  const unclosed = await openings.unclosed()
+  const { unclosed } = await openings.known()
   if (unclosed < SUSPECT_UNCLOSED) {
     await openings.begin(unclosed)
     return null

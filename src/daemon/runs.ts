@@ -40,6 +40,8 @@ export interface RunsDeps<T extends Run> {
   readonly start: (request: StartRequest) => Promise<T>
   /** Once, after the first start that went well. */
   readonly onStarted: (daemon: T) => Promise<void>
+  /** This process cannot be trusted to build the database anew: the next one is to. */
+  readonly leaveDamaged: () => Promise<void>
 }
 
 /** False where something did not end well. */
@@ -53,7 +55,7 @@ export async function runUntilStopped<T extends Run>(deps: RunsDeps<T>): Promise
   }
 }
 
-async function run<T extends Run>({ log, stop, start, onStarted }: RunsDeps<T>): Promise<boolean> {
+async function run<T extends Run>({ log, stop, start, onStarted, leaveDamaged }: RunsDeps<T>): Promise<boolean> {
   const end = async (daemon: Run): Promise<boolean> => {
     const clean = await daemon.stop()
     log.info({ clean }, 'stopped')
@@ -67,6 +69,8 @@ async function run<T extends Run>({ log, stop, start, onStarted }: RunsDeps<T>):
     await Promise.race([stop.requested, damage.requested])
     log.info(stop.isAsked ? 'stopping' : 'stopping, to build the database anew')
     const clean = await end(first)
+    // Something of it may still run, and must not meet what is built anew.
+    if (damage.isAsked && !clean) await leaveDamaged()
     if (stop.isAsked || !clean) return clean
   }
   // From now on a damaged folder stays halted for a person to see.

@@ -10,6 +10,7 @@ import type { Log } from '../../src/core/log.ts'
 import { DEFAULT_SETTINGS } from '../../src/core/status.ts'
 import { folderListFile } from '../../src/daemon/folder-list.ts'
 import { type Opened, openOrRebuild } from '../../src/daemon/open-database.ts'
+import { Openings } from '../../src/daemon/openings.ts'
 import { openDatabase } from '../../src/store/database.ts'
 import { makeDeadly } from '../store/deadly.ts'
 import { makeDirectory, silentLog } from './support/fake-daemon.ts'
@@ -54,6 +55,20 @@ describe('daemon/open-database', function () {
     expect(await unclosed(), 'a sound one is counted anew').to.equal(1)
     await close()
     expect(await aside()).to.deep.equal([])
+  })
+
+  it('is built anew, once, where the daemon before found it damaged and did not end well', async () => {
+    await new Openings(at('openings.json')).leaveDamaged()
+    const { database, rebuilt } = await open()
+    expect(rebuilt).to.equal(true)
+    expect(await database.state.get(KEY)).to.equal(null)
+    expect(await unclosed()).to.equal(1)
+    // Killed instead of closed.
+    await database.close()
+    const again = await open()
+    expect(again.rebuilt).to.equal(false)
+    await again.close()
+    expect((await aside()).length).to.equal(1)
   })
 
   it('is not opened where the stop is asked for while it is checked: it stays suspect', async () => {

@@ -12,6 +12,7 @@ describe('daemon/runs', () => {
   /** What happens once each daemon runs. */
   let lives: (((request: StartRequest) => void) | Error | null)[]
   let ready: number
+  let left: number
 
   beforeEach(() => {
     stop = new StopRequest()
@@ -20,6 +21,7 @@ describe('daemon/runs', () => {
     clean = true
     lives = []
     ready = 0
+    left = 0
   })
 
   function run(starting: (request: StartRequest) => void = () => undefined): Promise<boolean> {
@@ -27,6 +29,7 @@ describe('daemon/runs', () => {
       log: silentLog,
       stop,
       onStarted: async () => void ready++,
+      leaveDamaged: async () => void left++,
       start: async request => {
         if (lives.length === 0) throw new Error('one start too many')
         starts.push(request)
@@ -103,10 +106,11 @@ describe('daemon/runs', () => {
     expect({ rebuilds: rebuilds(), stops }).to.deep.equal({ rebuilds: [false, true], stops: 2 })
   })
 
-  it('does not start again where the damaged one did not end well, or was to stop', async () => {
+  it('does not start again where the damaged one did not end well, which the next process is told of, or was to stop', async () => {
     clean = false
     lives = [isDamaged]
     expect(await run()).to.equal(false)
+    expect(left).to.equal(1)
     clean = true
     lives = [
       request => {
@@ -116,5 +120,6 @@ describe('daemon/runs', () => {
     ]
     expect(await run()).to.equal(true)
     expect(rebuilds()).to.deep.equal([false, false])
+    expect(left).to.equal(1)
   })
 })
