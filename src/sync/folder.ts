@@ -113,6 +113,8 @@ class Engine implements FolderEngine {
   readonly #journal: JournalKeeper
   readonly #intents: Intents
   readonly #watchProblems = new Map<string, Problem>()
+  /** Why the watcher may have missed changes, since everything was last looked at. */
+  readonly #doubts = new Set<string>()
   readonly #wake = new Signal({ sticky: true })
   readonly #changed = new Signal({ sticky: false })
   readonly #cycled = new Signal({ sticky: false })
@@ -486,7 +488,7 @@ class Engine implements FolderEngine {
     if (this.#watch === null) {
       this.#watch = this.#deps.disk.watch({
         onDirty: path => this.#hint(() => this.#dirty.add(path)),
-        onDoubt: () => this.#hint(() => this.#dirty.addAll()),
+        onDoubt: reason => this.#onDoubt(reason),
         onDegraded: problem => this.#watchProblems.set(problem.path, problem),
       })
       await this.#watch.addBefore(cycle.directories(), options)
@@ -495,6 +497,7 @@ class Engine implements FolderEngine {
     const all = this.#dirty.all
     const from = clock.elapsed()
     this.#fullScanning = all
+    if (all) this.#doubts.clear()
     try {
       if (!(await cycle.look({ ...options, believe: this.#believe }))) return false
     } finally {
@@ -506,6 +509,15 @@ class Engine implements FolderEngine {
     this.#fullScans++
     this.#nextRescanAt = clock.elapsed() + Math.max(RESCAN_MIN_MS, (clock.elapsed() - from) * RESCAN_COST_FACTOR)
     return true
+  }
+
+  /** The watcher did not see all. Until the look that this asks for, it says the same again and again. */
+  #onDoubt(reason: string): void {
+    if (!this.#doubts.has(reason)) {
+      this.#doubts.add(reason)
+      this.#deps.log.warn({ reason }, 'the watcher may have missed changes: everything is looked at')
+    }
+    this.#hint(() => this.#dirty.addAll())
   }
 
   #hint(add: () => void): void {

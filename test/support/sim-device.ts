@@ -152,6 +152,11 @@ export class SimDevice {
     return this.#database
   }
 
+  /** The watcher of this process says that it did not see all. */
+  doubt(reason: string): void {
+    this.#process?.disk.doubt(reason)
+  }
+
   /** The next commits of this process fail, until null. */
   failCommits(failure: Error | null): void {
     if (this.#process !== null) this.#process.store.failure = failure
