@@ -354,7 +354,9 @@ class Engine implements FolderEngine {
     const untilRescan = this.#scanned ? Math.max(0, this.#nextRescanAt - clock.elapsed()) : ms
     const due = Math.min(this.#dirty.nextDueMs() ?? ms, this.#cycle?.nextDueMs() ?? ms)
     const waitMs = Math.min(ms, due, untilRescan)
-    const restMs = this.#isAtRest() && !this.#dirty.now ? this.#ages.nextMs() : waitMs
+    const rests = this.#isAtRest() && !this.#dirty.now
+    if (rests) this.#ages.refresh()
+    const restMs = rests ? this.#ages.nextMs() : waitMs
     if (restMs <= 0) await this.#keepUp(waitMs)
     else await this.#wake.wait(Math.min(waitMs, restMs), clock, this.#stop.signal)
     if (this.#scanned && clock.elapsed() >= this.#nextRescanAt) this.#dirty.addAll()
