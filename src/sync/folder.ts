@@ -447,8 +447,8 @@ class Engine implements FolderEngine {
 
   /** It rejoins, and nobody is left who may know what it forgot. A home that is a copy may not know who is paired. */
   #isAlone(): boolean {
-    const { pulling, rejoining } = this.#live().replica
-    if (this.#network === null || this.#options.rejoin || pulling || !rejoining) return false
+    const { pulling, rejoining, copied } = this.#live().replica
+    if (this.#network === null || copied || pulling || !rejoining) return false
     return !this.#peers.anyCompared() && isAlone(this.#company())
   }
 

@@ -408,7 +408,7 @@ describe('rejoin', () => {
       await stage.meet()
     }))
 
-  it('a home that is a copy waits, though nobody is paired', () =>
+  it('a home that is a copy waits, though nobody is paired, also after it was started again', () =>
     scene({}, async stage => {
       await stage.begin(base)
       const copy = stage.b.snapshot()
@@ -416,10 +416,14 @@ describe('rejoin', () => {
       stage.b.restore(copy, { volume: null, noticed: true })
       stage.world.partition()
       stage.world.network.removed.add(stage.a.id)
-      stage.b.start()
-      await stage.world.pass(20 * 60_000)
-      expect(stage.b.engine.status().problems[0]?.code).to.equal('held')
+      for (let start = 0; start < 2; start++) {
+        stage.b.start()
+        await stage.world.pass(20 * 60_000)
+        expect(stage.b.engine.status().problems[0]?.code, `start ${start}`).to.equal('held')
+        if (start === 0) await stop(stage, stage.b)
+      }
       await stage.meet()
+      expect(await stage.b.database.note('copied')).to.deep.equal(new Uint8Array())
     }))
 
   it('an ordinary restart is none', () =>
