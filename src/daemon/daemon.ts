@@ -27,6 +27,7 @@ import { placeOf } from './home-place.ts'
 import { acquireLock } from './lock.ts'
 import { Merger } from './merger.ts'
 import { openOrRebuild } from './open-database.ts'
+import { pairedDevices } from './paired-devices.ts'
 import { Shutdown } from './shutdown.ts'
 import { systemClock } from './system-clock.ts'
 
@@ -174,13 +175,6 @@ interface FolderSurroundings {
   readonly copied: boolean
   readonly sweepTurn: SweepTurn
   readonly paired: (folder: FolderId) => readonly PairedDevice[]
-}
-
-function pairedDevices(folder: FolderId, network: Pick<Network, 'devices' | 'offers'>): readonly PairedDevice[] {
-  const holders = network.offers().find(offer => offer.id === folder)?.devices ?? []
-  return network
-    .devices()
-    .map(({ id, name, lastSeen }) => ({ id, name, mayHold: lastSeen === null || holders.includes(id) }))
 }
 
 async function openFolder(record: FolderRecord, around: FolderSurroundings): Promise<OpenFolder> {
