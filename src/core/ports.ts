@@ -338,9 +338,10 @@ export interface PastQuery {
 /**
  * `sweep`: versions marked to go and the clock of retention; `verify`: how far and what was found; `peers`: when each was last in sync;
  * `restored`: nodes that were brought back and that the disk does not show yet; `copy`: whether the journal began with what its copy had;
- * `compared`: at the last stop every row said what the tree showed; `brake`: whose deletions are held.
+ * `compared`: at the last stop every row said what the tree showed; `brake`: whose deletions are held;
+ * `copied`: the home was a copy when the rejoin began that is not ended.
  */
-export type NoteName = 'sweep' | 'verify' | 'peers' | 'restored' | 'copy' | 'compared' | 'brake'
+export type NoteName = 'sweep' | 'verify' | 'peers' | 'restored' | 'copy' | 'compared' | 'brake' | 'copied'
 
 /** What a step is about to make of the disk. */
 export interface Intent {

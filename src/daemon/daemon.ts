@@ -3,7 +3,7 @@
 import { printable } from '../core/display.ts'
 import { KithError } from '../core/errors.ts'
 import type { Emit } from '../core/events.ts'
-import type { DeviceId } from '../core/ids.ts'
+import type { DeviceId, FolderId } from '../core/ids.ts'
 import type { Log } from '../core/log.ts'
 import type { Network } from '../core/ports.ts'
 import { openFolderDisk } from '../disk/folder-disk.ts'
@@ -12,6 +12,7 @@ import { DiskWorkers } from '../disk/workers.ts'
 import { loadIdentity } from '../p2p/identity.ts'
 import { createNetwork } from '../p2p/network.ts'
 import type { Database } from '../store/database.ts'
+import type { PairedDevice } from '../sync/company.ts'
 import { createFolderEngine } from '../sync/folder.ts'
 import { SweepTurn } from '../sync/sweep-turn.ts'
 import { createApp } from './api/app.ts'
@@ -27,6 +28,7 @@ import { acquireLock } from './lock.ts'
 import { Merger } from './merger.ts'
 import { everyDevice, wordFor } from './names.ts'
 import { openOrRebuild } from './open-database.ts'
+import { pairedDevices } from './paired-devices.ts'
 import { Shutdown } from './shutdown.ts'
 import { systemClock } from './system-clock.ts'
 
@@ -42,6 +44,8 @@ export interface DaemonOptions {
   readonly onStopRequested: () => void
   /** What was read of the database later than at its opening is damaged: nothing mends it but a start with `rebuild`. */
   readonly onDatabaseDamaged: () => void
+  /** Ends a start that takes long, with its reason. */
+  readonly signal: AbortSignal
 }
 
 export interface Daemon {
@@ -99,6 +103,7 @@ async function build(log: Log, options: DaemonOptions, shutdown: Shutdown): Prom
     copied: place.copied,
     sweepTurn: new SweepTurn(),
     nameOfDevice: (id: DeviceId) => wordFor(id, everyDevice(network)),
+    paired: (folder: FolderId) => pairedDevices(folder, network),
   }
   const folders = new Folders(
     {
@@ -172,10 +177,11 @@ interface FolderSurroundings {
   readonly copied: boolean
   readonly sweepTurn: SweepTurn
   readonly nameOfDevice: (id: DeviceId) => string
+  readonly paired: (folder: FolderId) => readonly PairedDevice[]
 }
 
 async function openFolder(record: FolderRecord, around: FolderSurroundings): Promise<OpenFolder> {
-  const { database, emit, merger, workers, device, deviceName, copied, sweepTurn, nameOfDevice } = around
+  const { database, emit, merger, workers, device, deviceName, copied, sweepTurn, nameOfDevice, paired } = around
   const { id, name, path, taken, foldsCase, marked } = record
   const log = around.log.child({ part: 'folder', folder: id })
   const disk = await openFolderDisk(path, { folder: id, device, log, workers })
@@ -191,6 +197,7 @@ async function openFolder(record: FolderRecord, around: FolderSurroundings): Pro
       mergeText: merger.merge,
       sweepTurn,
       nameOfDevice,
+      paired: () => paired(id),
     },
     { id, name, device, deviceName, foldsCase, pull: taken, rejoin: copied },
   )

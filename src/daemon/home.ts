@@ -85,8 +85,10 @@ export async function openHome(path: string): Promise<Home> {
  */
 export async function clearTemporaries(home: Home): Promise<void> {
   const lock = basename(home.lockFile)
-  for (const name of await readdir(home.root)) {
-    if (!TEMPORARY.test(name)) continue
+  for (const entry of await readdir(home.root, { withFileTypes: true })) {
+    const { name } = entry
+    // A directory of such a name is somebody else's.
+    if (!TEMPORARY.test(name) || entry.isDirectory()) continue
     const path = join(home.root, name)
     if (name.startsWith(lock) && (await isYoung(path))) continue
     await rm(path, { force: true })

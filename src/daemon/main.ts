@@ -8,6 +8,7 @@ import { loadConfig } from './config.ts'
 import { type Daemon, startDaemon } from './daemon.ts'
 import { type Home, openHome } from './home.ts'
 import { createLog, jsonTarget, type LogTarget, textTarget } from './log.ts'
+import { Openings } from './openings.ts'
 import { RotatingFile } from './rotating-file.ts'
 import { runUntilStopped, type StartRequest, StopRequest } from './runs.ts'
 
@@ -44,6 +45,7 @@ export async function runDaemon(options: RunOptions): Promise<void> {
         if (options.path !== undefined) await control.ensureFolder(options.path)
         options.onReady(control.status())
       },
+      leaveDamaged: () => new Openings(home.openingsFile).leaveDamaged(),
     })
     if (!clean || stop.failed) throw new KithError('internal', 'The daemon did not end well: its log says more.')
   } finally {
@@ -65,7 +67,13 @@ async function start(home: Home, options: StartOptions): Promise<Daemon> {
   const startedAt = performance.now()
   const daemon = await failAsKithError(
     () =>
-      startDaemon({ log }, { home, config, version, rebuild, onStopRequested: () => stop.ask(), onDatabaseDamaged }),
+      startDaemon(
+        { log },
+        {
+          ...{ home, config, version, rebuild, onDatabaseDamaged },
+          ...{ onStopRequested: () => stop.ask(), signal: stop.signal },
+        },
+      ),
     log,
   )
   const ms = Math.round(performance.now() - startedAt)

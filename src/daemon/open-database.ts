@@ -20,13 +20,18 @@ export interface Opened {
 
 /**
  * A damaged database is set aside, not mended and not trusted. An empty one is made in its place, as where it is gone. `rebuild`: the damage
- * was found by the daemon before.
+ * was found by the daemon before. `signal` ends the check of a suspect one, with its reason; nothing is opened then.
  */
 export async function openOrRebuild(
   deps: { readonly list: FolderListFile; readonly log: Log },
-  { home, rebuild = false }: { readonly home: Pick<Home, 'database' | 'openingsFile'>; readonly rebuild?: boolean },
+  options: {
+    readonly home: Pick<Home, 'database' | 'openingsFile'>
+    readonly rebuild?: boolean
+    readonly signal?: AbortSignal
+  },
 ): Promise<Opened> {
   const { list } = deps
+  const { home, rebuild = false, signal } = options
   const log = deps.log.child({ part: 'store' })
   const openings = new Openings(home.openingsFile)
   const opened = (database: Database, rebuilt: boolean): Opened => ({
@@ -41,14 +46,29 @@ export async function openOrRebuild(
     const aside = await setAside(home.database)
     log.error({ err, aside }, 'the database was damaged: it is set aside and built anew')
     try {
-      return opened(await openDatabase(home.database, { log }), true)
+      const database = await openDatabase(home.database, { log })
+      try {
+        // Only now is the damage forgotten.
+        await openings.begin(0)
+      } catch (error) {
+        await database.close()
+        throw error
+      }
+      return opened(database, true)
     } catch (error) {
       // Without room for a new one the old one stays in use, as far as that goes.
       if (aside !== null) await putBack(aside, home.database)
       throw error
     }
   }
-  const damage = await begin(openings, home.database, log)
+  if ((await openings.known()).damaged && !rebuild) {
+    try {
+      return await anew(new KithError('database-corrupt', 'The last daemon found it damaged, and did not end well.'))
+    } catch (error) {
+      log.error({ err: error }, 'the database could not be built anew')
+    }
+  }
+  const damage = await begin({ openings, log, signal }, home.database)
   if (rebuild || damage !== null) return anew(damage ?? undefined)
   const had = (await list.load()).folders.some(({ marked }) => marked)
   try {
@@ -69,14 +89,17 @@ export async function openOrRebuild(
 }
 
 /** Counts this opening, and says what damage the check of a suspect database found. One that is sound begins to be counted anew. */
-async function begin(openings: Openings, directory: string, log: Log): Promise<KithError | null> {
-  const unclosed = await openings.unclosed()
+async function begin(
+  { openings, log, signal }: { openings: Openings; log: Log; signal: AbortSignal | undefined },
+  directory: string,
+): Promise<KithError | null> {
+  const { unclosed } = await openings.known()
   if (unclosed < SUSPECT_UNCLOSED) {
     await openings.begin(unclosed)
     return null
   }
   log.warn({ unclosed }, 'the last daemons did not close the database: it is checked before it is opened')
-  const result = await checkDatabase(directory)
+  const result = await checkDatabase(directory, signal === undefined ? {} : { signal })
   if (result.found === 'unknown') log.warn({ why: result.why }, 'the database could not be checked')
   await openings.begin(result.found === 'unknown' ? unclosed : 0)
   return result.found === 'damaged' ? result.error : null

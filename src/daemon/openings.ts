@@ -1,10 +1,13 @@
 // How often in a row the database was opened by a daemon that did not close it: killed, cut off from power, or ended by LevelDB itself,
 // which meets some damage with an assertion. Kept beside the database. A start that was refused counts too: then one check is made too many.
+// Also that the last daemon found damage and could not build the database anew itself.
 import { readFile, rm } from 'node:fs/promises'
 import { z } from 'zod'
 import { writeAtomic } from './atomic-file.ts'
 
-const openingsSchema = z.object({ unclosed: z.int().nonnegative() })
+const openingsSchema = z.object({ unclosed: z.int().nonnegative(), damaged: z.boolean().default(false) })
+
+type Known = z.output<typeof openingsSchema>
 
 export class Openings {
   readonly #path: string
@@ -13,18 +16,24 @@ export class Openings {
     this.#path = path
   }
 
-  /** How many were not closed; one that cannot be read is none. */
-  async unclosed(): Promise<number> {
+  /** How many were not closed, and whether it is known to be damaged; what cannot be read says neither. */
+  async known(): Promise<Known> {
     try {
-      return openingsSchema.parse(JSON.parse(await readFile(this.#path, 'utf8'))).unclosed
+      return openingsSchema.parse(JSON.parse(await readFile(this.#path, 'utf8')))
     } catch {
-      return 0
+      return { unclosed: 0, damaged: false }
     }
   }
 
   /** Right before the database is opened, after `unclosed` that were not closed. */
   begin(unclosed: number): Promise<void> {
     return writeAtomic(this.#path, `${JSON.stringify({ unclosed: unclosed + 1 })}\n`)
+  }
+
+  /** For the next start, which builds it anew. */
+  async leaveDamaged(): Promise<void> {
+    const { unclosed } = await this.known()
+    await writeAtomic(this.#path, `${JSON.stringify({ unclosed, damaged: true })}\n`)
   }
 
   /** Right after it was closed. */

@@ -1,6 +1,6 @@
 // The life of the daemon in its process: started, and stopped when that is asked. A damaged database is built anew by a start of its own, once
 // a run: what is damaged again is no accident, and its folder stays halted for a person to see.
-import { isKithError } from '../core/errors.ts'
+import { isKithError, KithError } from '../core/errors.ts'
 import type { Log } from '../core/log.ts'
 import type { Daemon } from './daemon.ts'
 
@@ -8,6 +8,9 @@ export class StopRequest {
   /** Set by an error after which the process cannot be trusted. */
   failed = false
   isAsked = false
+  readonly #asked = new AbortController()
+  /** For what takes long before there is a daemon to be stopped. */
+  readonly signal = this.#asked.signal
   readonly requested: Promise<void>
   #resolve: () => void = () => undefined
 
@@ -19,6 +22,7 @@ export class StopRequest {
 
   ask(): void {
     this.isAsked = true
+    this.#asked.abort(new KithError('stopped', 'The daemon was stopped while it was starting.'))
     this.#resolve()
   }
 }
@@ -36,10 +40,22 @@ export interface RunsDeps<T extends Run> {
   readonly start: (request: StartRequest) => Promise<T>
   /** Once, after the first start that went well. */
   readonly onStarted: (daemon: T) => Promise<void>
+  /** This process cannot be trusted to build the database anew: the next one is to. */
+  readonly leaveDamaged: () => Promise<void>
 }
 
 /** False where something did not end well. */
-export async function runUntilStopped<T extends Run>({ log, stop, start, onStarted }: RunsDeps<T>): Promise<boolean> {
+export async function runUntilStopped<T extends Run>(deps: RunsDeps<T>): Promise<boolean> {
+  try {
+    return await run(deps)
+  } catch (error) {
+    if (!isStopped(error, deps.stop)) throw error
+    deps.log.info('stopped while it was starting')
+    return true
+  }
+}
+
+async function run<T extends Run>({ log, stop, start, onStarted, leaveDamaged }: RunsDeps<T>): Promise<boolean> {
   const end = async (daemon: Run): Promise<boolean> => {
     const clean = await daemon.stop()
     log.info({ clean }, 'stopped')
@@ -53,6 +69,8 @@ export async function runUntilStopped<T extends Run>({ log, stop, start, onStart
     await Promise.race([stop.requested, damage.requested])
     log.info(stop.isAsked ? 'stopping' : 'stopping, to build the database anew')
     const clean = await end(first)
+    // Something of it may still run, and must not meet what is built anew.
+    if (damage.isAsked && !clean) await leaveDamaged()
     if (stop.isAsked || !clean) return clean
   }
   // From now on a damaged folder stays halted for a person to see.
@@ -61,6 +79,7 @@ export async function runUntilStopped<T extends Run>({ log, stop, start, onStart
   try {
     daemon = await start({ ...request, rebuild: true })
   } catch (error) {
+    if (isStopped(error, stop)) throw error
     log.error({ err: error }, 'the database could not be built anew')
     if (first === null) throw error
     daemon = await start({ ...request, rebuild: false })
@@ -69,6 +88,10 @@ export async function runUntilStopped<T extends Run>({ log, stop, start, onStart
   await stop.requested
   log.info('stopping')
   return end(daemon)
+}
+
+function isStopped(error: unknown, stop: StopRequest): boolean {
+  return stop.isAsked && isKithError(error) && error.code === 'stopped'
 }
 
 /** Null where the database turned out to be damaged, later than at its opening. */

@@ -21,23 +21,35 @@ export type CheckResult =
   | { readonly found: 'damaged'; readonly error: KithError }
   | { readonly found: 'unknown'; readonly why: string }
 
-/** Opens the database in `directory`, reads all of it and compacts it, elsewhere. Nobody has it open when this resolves. */
-export async function checkDatabase(directory: string, { timeoutMs = CHECK_MS } = {}): Promise<CheckResult> {
+/**
+ * Opens the database in `directory`, reads all of it and compacts it, elsewhere. Nobody has it open when this settles. Rejects with the
+ * reason of the signal.
+ */
+export async function checkDatabase(
+  directory: string,
+  { timeoutMs = CHECK_MS, signal: ended }: { readonly timeoutMs?: number; readonly signal?: AbortSignal } = {},
+): Promise<CheckResult> {
+  ended?.throwIfAborted()
   const child = fork(fileURLToPath(WORKER), [directory], { stdio: ['ignore', 'ignore', 'pipe', 'ipc'] })
   const said = textOf(child)
-  const timer = setTimeout(() => child.kill('SIGKILL'), timeoutMs)
+  const kill = (): void => void child.kill('SIGKILL')
+  const timer = setTimeout(kill, timeoutMs)
+  ended?.addEventListener('abort', kill, { once: true })
   try {
     const [code, signal] = (await once(child, 'close')) as [number | null, NodeJS.Signals | null]
+    ended?.throwIfAborted()
     if (code === 0) return { found: 'sound' }
     if (code === DAMAGED) return { found: 'damaged', error: new KithError('database-corrupt', said()) }
     const why = `the process that read it ended with ${signal ?? code}: ${said()}`
     const crashed = signal !== null && CRASHES.has(signal)
     return crashed ? { found: 'damaged', error: damaged('on checking', why) } : { found: 'unknown', why }
   } catch (error) {
+    ended?.throwIfAborted()
     // It could not be started: nothing has the database open.
     return { found: 'unknown', why: String(error) }
   } finally {
     clearTimeout(timer)
+    ended?.removeEventListener('abort', kill)
   }
 }
 

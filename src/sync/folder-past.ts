@@ -199,6 +199,11 @@ export class FolderPast {
     return this.#settings.maxDeletes
   }
 
+  /** The folder is at rest: sees what there is to do then. */
+  refresh(): void {
+    this.#nowhere.refresh()
+  }
+
   /** ms until there is something to do while the folder is at rest. */
   nextMs(): number {
     return Math.min(this.#upkeep.nextMs(), this.#copies.nextMs(), this.#nowhere.nextMs())

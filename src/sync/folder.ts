@@ -31,6 +31,7 @@ import type {
   Shown,
 } from '../core/status.ts'
 import { loadHeld } from './brake.ts'
+import { type Company, isAlone, type PairedDevice, whomToWaitFor } from './company.ts'
 import { entryPath, listConflicts } from './conflicts.ts'
 import { ContentServer } from './content-server.ts'
 import { Cycle } from './cycle.ts'
@@ -59,6 +60,8 @@ const COMPARE_FIRST_MS = 5_000
 const STALE_MS = 100
 /** Where all that are linked wait for somebody who knows what belongs in the folder, that one has this long to come. */
 const GO_FIRST_MS = 30_000
+/** While the folder waits for those who may know better: how often it is seen whether there are any left. */
+const STILL_PAIRED_MS = 30_000
 /** While halted: how often the root is looked at. */
 const RETRY_MS = 5_000
 
@@ -77,6 +80,8 @@ export interface EngineDeps {
   readonly sweepTurn: SweepTurn
   /** What a person types to mean that device, as it is called now. */
   readonly nameOfDevice: (device: DeviceId) => string
+  /** The other devices of this person; right once the folder is on the network. */
+  readonly paired: () => readonly PairedDevice[]
 }
 
 export interface EngineOptions {
@@ -110,6 +115,8 @@ class Engine implements FolderEngine {
   readonly #journal: JournalKeeper
   readonly #intents: Intents
   readonly #watchProblems = new Map<string, Problem>()
+  /** Why the watcher may have missed changes, since everything was last looked at. */
+  readonly #doubts = new Set<string>()
   readonly #wake = new Signal({ sticky: true })
   readonly #changed = new Signal({ sticky: false })
   readonly #cycled = new Signal({ sticky: false })
@@ -140,8 +147,11 @@ class Engine implements FolderEngine {
   #nextRescanAt = 0
   /** What others have is to be learnt first, and nobody who knows is linked. */
   #waitsForPeer = false
-  /** Since when everybody linked waits for somebody, and this device would be the first to go on (monotone ms). */
+  /** Since when nobody could come but somebody unknown, and this device would go on (monotone ms). */
   #firstSince: number | null = null
+  /** While it rejoins: the other devices that the copy of the journal has heard of. */
+  #writers: ReadonlySet<DeviceId> = new Set()
+  #saidAlone = false
   /** Until then (or until compared) nothing is looked at. */
   #compareFirstUntil = 0
   /** Something may lie staged for nothing. */
@@ -285,6 +295,7 @@ class Engine implements FolderEngine {
       },
       { ...this.#options, folder: id },
     )
+    this.#writers = replica.rejoining ? await this.#journal.others({ signal: this.#stop.signal }) : new Set()
     await this.#ages.load()
     await this.#intents.load(replica.rows)
     // What was never stored is no older than what others know.
@@ -309,7 +320,8 @@ class Engine implements FolderEngine {
         restored: this.#ages.restored,
         intents: this.#intents,
         lastStored: await lastStored(store.journal({})),
-        past: (queries, options) => this.#everybody.ask(queries, options),
+        past: (queries, options) =>
+          this.#isAlone() ? this.#pastHere(queries, options) : this.#everybody.ask(queries, options),
       },
       replica,
     )
@@ -351,7 +363,9 @@ class Engine implements FolderEngine {
     const untilRescan = this.#scanned ? Math.max(0, this.#nextRescanAt - clock.elapsed()) : ms
     const due = Math.min(this.#dirty.nextDueMs() ?? ms, this.#cycle?.nextDueMs() ?? ms)
     const waitMs = Math.min(ms, due, untilRescan)
-    const restMs = this.#isAtRest() && !this.#dirty.now ? this.#ages.nextMs() : waitMs
+    const rests = this.#isAtRest() && !this.#dirty.now
+    if (rests) this.#ages.refresh()
+    const restMs = rests ? this.#ages.nextMs() : waitMs
     if (restMs <= 0) await this.#keepUp(waitMs)
     else await this.#wake.wait(Math.min(waitMs, restMs), clock, this.#stop.signal)
     if (this.#scanned && clock.elapsed() >= this.#nextRescanAt) this.#dirty.addAll()
@@ -420,17 +434,39 @@ class Engine implements FolderEngine {
 
   /**
    * How long to wait still for a device that knows what belongs here. Where all that are linked lost their databases, they would wait for one
-   * another for ever: the first of them goes on, and what it has is new to all.
+   * another for ever: the first of them goes on, and what it has is new to all. Where no paired device has the folder any more, this one goes on.
    */
   #peerWaitMs(): number {
-    const first = !this.#peers.anyCompared() && this.#peers.isFirstOfWaiting(this.#options.device)
-    if (!first) this.#firstSince = null
+    const alone = this.#isAlone()
+    const goes = alone || (!this.#peers.anyCompared() && this.#peers.isFirstOfWaiting(this.#options.device))
+    if (!goes) this.#firstSince = null
     if (this.#peers.anyCompared()) return 0
     this.#everybody.forget()
-    if (!first) return RESCAN_MIN_MS
+    if (!goes) return this.#live().replica.pulling ? RESCAN_MIN_MS : STILL_PAIRED_MS
     const now = this.#deps.clock.elapsed()
+    // What a device offers that was just paired is not known at once.
     this.#firstSince ??= now
-    return Math.max(0, this.#firstSince + GO_FIRST_MS - now)
+    const waitMs = Math.max(0, this.#firstSince + GO_FIRST_MS - now)
+    if (alone && waitMs === 0 && !this.#saidAlone) {
+      this.#saidAlone = true
+      this.#deps.log.warn('no paired device has this folder any more: what lies here is taken as it is')
+    }
+    return waitMs
+  }
+
+  /** It rejoins, and nobody is left who may know what it forgot. A home that is a copy may not know who is paired. */
+  #isAlone(): boolean {
+    const { pulling, rejoining, copied } = this.#live().replica
+    if (this.#network === null || copied || pulling || !rejoining) return false
+    return !this.#peers.anyCompared() && isAlone(this.#company())
+  }
+
+  #company(): Company {
+    const { device } = this.#options
+    const writers = [...(this.#cycle?.replica.tree.actors().values() ?? [])]
+    const known = new Set([...writers.map(writer => writer.device), ...this.#peers.ids()])
+    known.delete(device)
+    return { paired: this.#deps.paired(), known, writers: this.#writers }
   }
 
   /** After a start: how long to wait still for the documents of a linked device, before the first write. 0: go on. */
@@ -463,7 +499,7 @@ class Engine implements FolderEngine {
     if (this.#watch === null) {
       this.#watch = this.#deps.disk.watch({
         onDirty: path => this.#hint(() => this.#dirty.add(path)),
-        onDoubt: () => this.#hint(() => this.#dirty.addAll()),
+        onDoubt: reason => this.#onDoubt(reason),
         onDegraded: problem => this.#watchProblems.set(problem.path, problem),
       })
       await this.#watch.addBefore(cycle.directories(), options)
@@ -472,6 +508,7 @@ class Engine implements FolderEngine {
     const all = this.#dirty.all
     const from = clock.elapsed()
     this.#fullScanning = all
+    if (all) this.#doubts.clear()
     try {
       if (!(await cycle.look({ ...options, believe: this.#believe }))) return false
     } finally {
@@ -483,6 +520,15 @@ class Engine implements FolderEngine {
     this.#fullScans++
     this.#nextRescanAt = clock.elapsed() + Math.max(RESCAN_MIN_MS, (clock.elapsed() - from) * RESCAN_COST_FACTOR)
     return true
+  }
+
+  /** The watcher did not see all. Until the look that this asks for, it says the same again and again. */
+  #onDoubt(reason: string): void {
+    if (!this.#doubts.has(reason)) {
+      this.#doubts.add(reason)
+      this.#deps.log.warn({ reason }, 'the watcher may have missed changes: everything is looked at')
+    }
+    this.#hint(() => this.#dirty.addAll())
   }
 
   #hint(add: () => void): void {
@@ -727,12 +773,12 @@ class Engine implements FolderEngine {
     const pulling = this.#cycle?.replica.pulling === true
     if (!pulling && this.#cycle?.judging !== true) return []
     const asks = this.#everybody.waits
-    if (!pulling && !asks && this.#peers.anyCompared()) return []
+    if (!pulling && ((!asks && this.#peers.anyCompared()) || this.#isAlone())) return []
     const message = pulling
       ? 'Waits for a device that already has this folder, to learn what belongs in it: switch one on.'
       : asks
         ? 'Files here may be older than what other devices have: asks them, and waits for an answer.'
-        : 'Files here may be older than what other devices have: waits for one of them, to be sure. Switch one on.'
+        : `Files here may be older than what other devices have: ${whomToWaitFor(this.#company())}`
     return [{ code: 'held', path: '', message }]
   }
 

@@ -64,6 +64,15 @@ export class JournalKeeper {
     return this.#ahead
   }
 
+  /** Who did what the copy has, without this device. */
+  async others(options: Waiting): Promise<ReadonlySet<DeviceId>> {
+    const others = new Set<DeviceId>()
+    for await (const entries of this.#deps.disk.journalCopy.read(options))
+      for (const { device } of entries) if (device !== null) others.add(device)
+    others.delete(this.#deps.device)
+    return others
+  }
+
   /** The rows were loaded: what they stand for was found in an earlier run. */
   loaded(rows: RowTable): void {
     if (this.#continuity === null) return

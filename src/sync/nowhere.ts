@@ -31,7 +31,7 @@ export interface NowhereDeps {
 export class Nowhere {
   readonly #deps: NowhereDeps
   #key = ''
-  #at = 0
+  #at = Number.POSITIVE_INFINITY
   #found: readonly { readonly content: ContentId; readonly path: string }[] = []
 
   constructor(deps: NowhereDeps) {
@@ -47,20 +47,24 @@ export class Nowhere {
       .map(({ path }) => ({ code: 'content-missing', path, message: MESSAGE }))
   }
 
-  /** ms until it is time to ask. */
-  nextMs(): number {
+  /** Sees what is wanted and who is linked; where that is something else than before it is soon time to ask. */
+  refresh(): void {
     const { clock, wanted, network } = this.#deps
     if (wanted() === 0 || (network()?.peers().length ?? 0) === 0) {
       this.#found = []
       this.#key = ''
-      return Number.POSITIVE_INFINITY
+      this.#at = Number.POSITIVE_INFINITY
+      return
     }
     const key = `${wanted()} ${this.#deps.key()}`
-    if (key !== this.#key) {
-      this.#key = key
-      this.#at = clock.elapsed() + FIRST_MS
-    }
-    return Math.max(0, this.#at - clock.elapsed())
+    if (key === this.#key) return
+    this.#key = key
+    this.#at = clock.elapsed() + FIRST_MS
+  }
+
+  /** ms until it is time to ask, by the last `refresh`. */
+  nextMs(): number {
+    return Math.max(0, this.#at - this.#deps.clock.elapsed())
   }
 
   /** In a quiet moment; true: there is other news for the status. */

@@ -114,6 +114,11 @@ export class Peers {
       .join(' ')
   }
 
+  /** All that were ever seen to have the folder. */
+  ids(): Iterable<DeviceId> {
+    return this.#peers.keys()
+  }
+
   /** Those that are not linked. */
   absent(): { device: DeviceId; synced: Moment | null }[] {
     return [...this.#peers].flatMap(([device, { state, synced }]) => (state === null ? [{ device, synced }] : []))
@@ -123,7 +128,7 @@ export class Peers {
     return [...this.#peers].map(([id, peer]) => {
       const linked = peer.state !== null
       const need = peer.state === null ? NOTHING : { files: peer.state.needFiles, bytes: peer.state.needBytes }
-      const stopped = peer.state?.stopped ?? null
+      const stopped = stoppedNow(peer, mine)
       return { id, inSync: linked ? agrees(peer, mine) : peer.inSync, asOf: linked ? null : peer.asOf, need, stopped }
     })
   }
@@ -147,9 +152,18 @@ function decode(bytes: Uint8Array): readonly Stored[] {
   }
 }
 
+/** What its disk cannot have may be gone from the documents that it has not heard of, or compared with its disk: then it says so no more soon. */
+function stoppedNow(peer: Peer, mine: FolderState): string | null {
+  const stopped = peer.state?.stopped ?? null
+  return stopped === 'cannot-hold' && !hasEqualDocuments(peer, mine) ? null : stopped
+}
+
 /** Never before both have scanned and the documents were compared, nor while either lacks a content that it did not publish durably. */
 function agrees(peer: Peer, mine: FolderState): boolean {
-  const { state } = peer
-  if (state === null || !peer.compared || !state.settled || !mine.settled) return false
-  return state.digest === mine.digest && state.needFiles === 0 && mine.needFiles === 0
+  return hasEqualDocuments(peer, mine) && peer.state?.needFiles === 0 && mine.needFiles === 0
+}
+
+/** What either is to have is the same, and both know what they lack of it. */
+function hasEqualDocuments({ state, compared }: Peer, mine: FolderState): boolean {
+  return state !== null && compared && state.settled && mine.settled && state.digest === mine.digest
 }

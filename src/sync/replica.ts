@@ -24,6 +24,8 @@ const ACTOR_LABEL_DEVICE_CHARS = 16
 /** Another one where the same records are to show another tree, or other rows stand for it. */
 const COMPARED = new TextEncoder().encode('1')
 const NOT_COMPARED = new Uint8Array()
+const COPIED = new TextEncoder().encode('1')
+const NOT_COPIED = new Uint8Array()
 
 export interface ReplicaDeps {
   readonly store: FolderStore
@@ -59,6 +61,7 @@ export class Replica {
   readonly old: boolean
   /** When it was stored last, every row said what the tree showed, and nothing was left to be done. */
   readonly wasCompared: boolean
+  #copied: boolean
   #meta: FolderMeta
   /** As it was last given to the store. */
   #said: FolderMeta | null = null
@@ -72,7 +75,7 @@ export class Replica {
   private constructor(
     deps: ReplicaDeps,
     options: ReplicaOptions,
-    loaded: { rows: RowTable; tree: SharedTree; meta: FolderMeta; old: boolean; isCompared: boolean },
+    loaded: { rows: RowTable; tree: SharedTree; meta: FolderMeta; old: boolean; isCompared: boolean; copied: boolean },
   ) {
     this.#deps = deps
     this.#options = options
@@ -81,6 +84,7 @@ export class Replica {
     this.old = loaded.old
     this.wasCompared = loaded.isCompared && !loaded.meta.pulling && !loaded.meta.rejoining
     this.#isCompared = loaded.isCompared
+    this.#copied = loaded.copied
     this.#meta = loaded.meta
   }
 
@@ -115,15 +119,19 @@ export class Replica {
     const rejoining = meta.rejoining || ((options.rejoin || ahead !== null) && !alone)
     const began = stored?.rejoining === true ? meta.rejoinSince : deps.now()
     const isCompared = Buffer.compare((await deps.store.note('compared')) ?? NOT_COMPARED, COMPARED) === 0
+    const wasCopied = Buffer.compare((await deps.store.note('copied')) ?? NOT_COPIED, COPIED) === 0
     const replica = new Replica(deps, options, {
       rows,
       tree,
       meta: { ...meta, rejoining, rejoinSince: rejoining ? began : null },
       old: stored !== null,
       isCompared,
+      copied: rejoining && (options.rejoin || wasCopied),
     })
     deps.journal.loaded(rows)
-    await replica.commit(ahead?.seen ?? {})
+    const { notes = [] } = ahead?.seen ?? {}
+    const copied = replica.copied && !wasCopied ? [{ name: 'copied' as const, bytes: COPIED }] : []
+    await replica.commit({ ...ahead?.seen, notes: [...notes, ...copied] })
     return replica
   }
 
@@ -137,6 +145,11 @@ export class Replica {
 
   get rejoinSince(): number | null {
     return this.#meta.rejoinSince
+  }
+
+  /** It rejoins since its home was a copy of another: what the home says may be as old, whichever process it is. */
+  get copied(): boolean {
+    return this.#copied
   }
 
   get broken(): KithError | null {
@@ -154,7 +167,9 @@ export class Replica {
   async endRejoin(): Promise<void> {
     if (!this.#meta.rejoining) return
     this.#meta = { ...this.#meta, rejoining: false, rejoinSince: null }
-    await this.commit({})
+    const notes = this.#copied ? [{ name: 'copied' as const, bytes: NOT_COPIED }] : []
+    this.#copied = false
+    await this.commit({ notes })
   }
 
   /**

@@ -96,8 +96,11 @@ describe('daemon/home', () => {
     const names = ['folders.json.0123456789ab.tmp', 'daemon.lock.0123456789ab.tmp', 'daemon.lock.ba9876543210.tmp']
     for (const name of [...names, 'notes.tmp']) await writeFile(at('home', name), '{}', { mode: 0o600 })
     await utimes(at('home', 'daemon.lock.0123456789ab.tmp'), old, old)
+    await mkdir(at('home', 'a.0123456789ab.tmp'), { mode: 0o700 })
     await clearTemporaries(home)
-    expect((await readdir(home.root)).sort()).to.deep.equal(['daemon.lock.ba9876543210.tmp', 'home.json', 'notes.tmp'])
+    expect((await readdir(home.root)).sort(), 'no directory').to.deep.equal([
+      ...['a.0123456789ab.tmp', 'daemon.lock.ba9876543210.tmp', 'home.json', 'notes.tmp'],
+    ])
   })
 
   it('refuses a damaged home, untouched', async () => {

@@ -4,14 +4,17 @@ import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect } from 'chai'
+import { KithError } from '../../src/core/errors.ts'
 import type { FolderId } from '../../src/core/ids.ts'
 import type { Log } from '../../src/core/log.ts'
 import { DEFAULT_SETTINGS } from '../../src/core/status.ts'
 import { folderListFile } from '../../src/daemon/folder-list.ts'
 import { type Opened, openOrRebuild } from '../../src/daemon/open-database.ts'
+import { Openings } from '../../src/daemon/openings.ts'
 import { openDatabase } from '../../src/store/database.ts'
 import { makeDeadly } from '../store/deadly.ts'
 import { makeDirectory, silentLog } from './support/fake-daemon.ts'
+import { refusal } from './support/refusal.ts'
 
 const CHILD = fileURLToPath(new URL('./opening-child.ts', import.meta.url))
 const KEY = 'kept'
@@ -54,6 +57,29 @@ describe('daemon/open-database', function () {
     expect(await aside()).to.deep.equal([])
   })
 
+  it('is built anew, once, where the daemon before found it damaged and did not end well', async () => {
+    await new Openings(at('openings.json')).leaveDamaged()
+    const { database, rebuilt } = await open()
+    expect(rebuilt).to.equal(true)
+    expect(await database.state.get(KEY)).to.equal(null)
+    expect(await unclosed()).to.equal(1)
+    // Killed instead of closed.
+    await database.close()
+    const again = await open()
+    expect(again.rebuilt).to.equal(false)
+    await again.close()
+    expect((await aside()).length).to.equal(1)
+  })
+
+  it('is not opened where the stop is asked for while it is checked: it stays suspect', async () => {
+    await kill(2)
+    const asked = new AbortController()
+    const opening = open({ signal: asked.signal })
+    setTimeout(() => asked.abort(new KithError('stopped', 'it was asked')), 20)
+    expect((await refusal(opening)).code).to.equal('stopped')
+    expect(await unclosed()).to.equal(2)
+  })
+
   for (const times of [0, 1]) {
     it(`is not checked after ${times} that did not close it`, async () => {
       if (times > 0) await kill(times)
@@ -89,9 +115,9 @@ describe('daemon/open-database', function () {
     await close()
   })
 
-  function open(): Promise<Opened> {
+  function open(options: { signal?: AbortSignal } = {}): Promise<Opened> {
     const home = { database: at('database'), openingsFile: at('openings.json') }
-    return openOrRebuild({ list: folderListFile(at('folders.json')), log }, { home })
+    return openOrRebuild({ list: folderListFile(at('folders.json')), log }, { home, ...options })
   }
 
   /** A process that opens it: what ended it before it was asked to, and whether it built anew. */

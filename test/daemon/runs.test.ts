@@ -10,8 +10,9 @@ describe('daemon/runs', () => {
   let stops: number
   let clean: boolean
   /** What happens once each daemon runs. */
-  let lives: (((request: StartRequest) => void) | Error)[]
+  let lives: (((request: StartRequest) => void) | Error | null)[]
   let ready: number
+  let left: number
 
   beforeEach(() => {
     stop = new StopRequest()
@@ -20,18 +21,21 @@ describe('daemon/runs', () => {
     clean = true
     lives = []
     ready = 0
+    left = 0
   })
 
-  function run(): Promise<boolean> {
+  function run(starting: (request: StartRequest) => void = () => undefined): Promise<boolean> {
     return runUntilStopped({
       log: silentLog,
       stop,
       onStarted: async () => void ready++,
+      leaveDamaged: async () => void left++,
       start: async request => {
         if (lives.length === 0) throw new Error('one start too many')
         starts.push(request)
         const life = lives.shift()
         if (life instanceof Error) throw life
+        starting(request)
         setImmediate(() => life?.(request))
         return {
           stop: async () => {
@@ -51,6 +55,22 @@ describe('daemon/runs', () => {
     expect(await run()).to.equal(true)
     expect({ rebuilds: rebuilds(), stops }).to.deep.equal({ rebuilds: [false], stops: 1 })
   })
+
+  for (const damaged of [false, true])
+    it(`stops while it starts${damaged ? ' anew' : ''}, and that is a clean end`, async () => {
+      const starting = ({ rebuild }: StartRequest): void => {
+        if (rebuild !== damaged) return
+        expect(stop.signal.aborted).to.equal(false)
+        stop.ask()
+        throw stop.signal.reason
+      }
+      lives = damaged ? [new KithError('database-corrupt', 'so it is'), null] : [null]
+      expect(await run(starting)).to.equal(true)
+      expect({ rebuilds: rebuilds(), stops, ready }).to.deep.equal({
+        rebuilds: damaged ? [false, true] : [false],
+        ...{ stops: 0, ready: 0 },
+      })
+    })
 
   it('builds a damaged database anew by one more start', async () => {
     lives = [isDamaged, () => stop.ask()]
@@ -86,10 +106,11 @@ describe('daemon/runs', () => {
     expect({ rebuilds: rebuilds(), stops }).to.deep.equal({ rebuilds: [false, true], stops: 2 })
   })
 
-  it('does not start again where the damaged one did not end well, or was to stop', async () => {
+  it('does not start again where the damaged one did not end well, which the next process is told of, or was to stop', async () => {
     clean = false
     lives = [isDamaged]
     expect(await run()).to.equal(false)
+    expect(left).to.equal(1)
     clean = true
     lives = [
       request => {
@@ -99,5 +120,6 @@ describe('daemon/runs', () => {
     ]
     expect(await run()).to.equal(true)
     expect(rebuilds()).to.deep.equal([false, false])
+    expect(left).to.equal(1)
   })
 })

@@ -48,6 +48,18 @@ describe('database, checked by another process', function () {
     await database.close()
   })
 
+  it('ends at once where that is asked, with the reason: nobody has it open then', async () => {
+    const directory = await copyOf(whole)
+    const asked = new AbortController()
+    const reason = new Error('asked')
+    const checking = checkDatabase(directory, { signal: asked.signal })
+    asked.abort(reason)
+    expect(await checking.catch((error: unknown) => error)).to.equal(reason)
+    const database = await openDatabase(directory)
+    await database.close()
+    expect(await checkDatabase(directory, { signal: asked.signal }).catch((error: unknown) => error)).to.equal(reason)
+  })
+
   it('is unknown where another process has it open, and untouched', async () => {
     const directory = await copyOf(whole)
     const database = await openDatabase(directory)

@@ -49,6 +49,7 @@ export class MemoryDisk implements FolderDisk {
   readonly stage: MemoryStage
   readonly versions: MemoryVersions
   readonly journalCopy: JournalCopy
+  #events: WatchEvents | null = null
   readonly #deps: Deps
   readonly #volume: MemoryVolume
   readonly #pause: Pause
@@ -205,7 +206,13 @@ export class MemoryDisk implements FolderDisk {
     return results
   }
 
+  /** The watcher says that it did not see all. */
+  doubt(reason: string): void {
+    this.#events?.onDoubt(reason)
+  }
+
   watch(events: WatchEvents): Watch {
+    this.#events = events
     return new MemoryWatch(this.#volume, events, this.#deps.watchFaults ?? null)
   }
 

@@ -4,6 +4,7 @@ import type { KithEvent } from '../../src/core/events.ts'
 import type { DeviceId, FolderId } from '../../src/core/ids.ts'
 import type { Log } from '../../src/core/log.ts'
 import type { FolderEngine } from '../../src/core/status.ts'
+import type { PairedDevice } from '../../src/sync/company.ts'
 import { createFolderEngine } from '../../src/sync/folder.ts'
 import { mergeText } from '../../src/sync/merge-text.ts'
 import type { PublishLimits } from '../../src/sync/publisher.ts'
@@ -41,6 +42,8 @@ interface Deps {
   readonly random: Random
   readonly network: MemoryNetwork
   readonly trace: (line: string) => void
+  /** All devices, with the one that asks. */
+  readonly devices: () => readonly SimDevice[]
   /** What must not happen: an error in the log, a start that fails. */
   readonly onFailure: (error: unknown) => void
 }
@@ -151,6 +154,11 @@ export class SimDevice {
     return this.#database
   }
 
+  /** The watcher of this process says that it did not see all. */
+  doubt(reason: string): void {
+    this.#process?.disk.doubt(reason)
+  }
+
   /** The next commits of this process fail, until null. */
   failCommits(failure: Error | null): void {
     if (this.#process !== null) this.#process.store.failure = failure
@@ -211,6 +219,7 @@ export class SimDevice {
         log: this.#log(life),
         sweepTurn: new SweepTurn(),
         nameOfDevice: id => this.nameOfDevice(id),
+        paired: () => this.#paired(),
         mergeText: async (base, a, b) => {
           await life.pause('merge')
           return mergeText(base, a, b)
@@ -309,6 +318,11 @@ export class SimDevice {
     this.#database = copy.database.copy()
     this.#copied = options.noticed
     if (options.volume !== null) this.volume.putBack(copy.volume, { inodes: options.volume })
+  }
+
+  #paired(): readonly PairedDevice[] {
+    const others = this.#deps.devices().filter(({ id }) => id !== this.id && !this.#deps.network.removed.has(id))
+    return others.map(({ id, name }) => ({ id, name, mayHold: true }))
   }
 
   #mustNotRun(): void {

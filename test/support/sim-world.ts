@@ -54,6 +54,7 @@ export class SimWorld {
         random: this.random,
         network: this.network,
         trace: line => this.trace(line),
+        devices: () => this.devices,
         onFailure: error => this.failures.push(error),
       },
       { ...setting, folder: this.#folder },

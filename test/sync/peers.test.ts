@@ -42,4 +42,20 @@ describe('sync/peers', () => {
     peers.heard(OTHER, STATE, STATE, { now: 1_000, journalLength: 3 })
     expect(new Set([before, joined, peers.key()])).to.have.length(3)
   })
+
+  it('what its disk cannot have counts only where both have the same documents, and it has compared its disk with them', () => {
+    const refusing = { ...STATE, needFiles: 1, stopped: 'cannot-hold' }
+    const stopped = (theirs: FolderState, { compared = true, stillThere = true } = {}): string | null | undefined => {
+      const peers = new Peers()
+      if (compared) peers.compared(OTHER)
+      const mine = stillThere ? STATE : { ...STATE, digest: 'the entry was removed' }
+      peers.heard(OTHER, theirs, mine, { now: 1_000, journalLength: 3 })
+      return peers.status(mine)[0]?.stopped
+    }
+    expect(stopped(refusing)).to.equal('cannot-hold')
+    expect(stopped(refusing, { stillThere: false }), 'it has not heard of it').to.equal(null)
+    expect(stopped({ ...refusing, settled: false }), 'it has not looked').to.equal(null)
+    expect(stopped(refusing, { compared: false }), 'nobody has compared').to.equal(null)
+    expect(stopped({ ...refusing, stopped: 'paused' }, { stillThere: false })).to.equal('paused')
+  })
 })

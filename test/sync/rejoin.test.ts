@@ -3,6 +3,7 @@
 import { expect } from 'chai'
 import { type Act, type Scene, scene } from '../support/scene.ts'
 import type { SimDevice } from '../support/sim-device.ts'
+import { treeOf } from '../support/sim-tree.ts'
 
 const base: Act = p => {
   p.mkdirs('D/sub')
@@ -45,6 +46,17 @@ const ELSEWHERE: Record<string, readonly Act[]> = {
 
 async function stop(stage: Scene, device: SimDevice): Promise<void> {
   await stage.world.finish(device.stop(), 'stop')
+}
+
+/** The second device's database forgets the last that it did, and is cut off. */
+async function lostItsEnd(stage: Scene): Promise<void> {
+  const copy = stage.b.snapshot()
+  await stage.act(1, p => p.write('f', 'f1'))
+  await stop(stage, stage.b)
+  stage.b.person.write('g', 'g here')
+  stage.b.person.write('new', 'new')
+  stage.b.restore(copy, { volume: null, noticed: false })
+  stage.world.partition()
 }
 
 /** Then only others can show that the database is old. */
@@ -352,6 +364,66 @@ describe('rejoin', () => {
       expect(stage.a.engine.status().problems).to.deep.equal([])
       expect(stage.tree()).to.include({ f: 'f1' })
       await stage.meet()
+    }))
+
+  it('a database that lost its end goes on alone where its other devices were removed, also while it waits', () =>
+    scene({ devices: 3 }, async stage => {
+      await stage.begin(base)
+      await lostItsEnd(stage)
+      stage.b.start()
+      await stage.world.pass(20 * 60_000)
+      const [problem] = stage.b.engine.status().problems
+      expect(problem?.code).to.equal('held')
+      expect(problem?.message).to.match(/waits for "anna" or "carl", to be sure.*kith device remove/)
+      stage.world.network.removed.add(stage.a.id)
+      await stage.world.pass(20 * 60_000)
+      expect(stage.b.engine.status().problems[0]?.message).to.match(/waits for "carl", to be sure/)
+      stage.world.network.removed.add(stage.c.id)
+      await stage.world.pass(70_000)
+      expect(stage.b.engine.status().problems).to.deep.equal([])
+      expect(stage.b.engine.status().state).to.equal('idle')
+      expect(treeOf(stage.b)).to.include({ f: 'f1', g: 'g here', new: 'new' })
+      await stop(stage, stage.b)
+      stage.b.start()
+      await stage.world.pass(10_000)
+      expect(stage.b.engine.status().state).to.equal('idle')
+      await stage.meet()
+    }))
+
+  it('a database from before those were paired who wrote here waits, though nobody is paired', () =>
+    scene({}, async stage => {
+      base(stage.a.person)
+      stage.a.start()
+      await stage.world.pass(10_000)
+      const copy = stage.a.snapshot()
+      await stage.meet()
+      await stage.act(1, p => p.write('f', 'f1'))
+      await stop(stage, stage.a)
+      stage.a.restore(copy, { volume: null, noticed: false })
+      stage.world.partition()
+      stage.world.network.removed.add(stage.b.id)
+      stage.a.start()
+      await stage.world.pass(20 * 60_000)
+      expect(stage.a.engine.status().problems[0]?.message).to.match(/Pair one that has this folder/)
+      await stage.meet()
+    }))
+
+  it('a home that is a copy waits, though nobody is paired, also after it was started again', () =>
+    scene({}, async stage => {
+      await stage.begin(base)
+      const copy = stage.b.snapshot()
+      await stop(stage, stage.b)
+      stage.b.restore(copy, { volume: null, noticed: true })
+      stage.world.partition()
+      stage.world.network.removed.add(stage.a.id)
+      for (let start = 0; start < 2; start++) {
+        stage.b.start()
+        await stage.world.pass(20 * 60_000)
+        expect(stage.b.engine.status().problems[0]?.code, `start ${start}`).to.equal('held')
+        if (start === 0) await stop(stage, stage.b)
+      }
+      await stage.meet()
+      expect(await stage.b.database.note('copied')).to.deep.equal(new Uint8Array())
     }))
 
   it('an ordinary restart is none', () =>

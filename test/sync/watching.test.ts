@@ -26,3 +26,25 @@ describe('directories that another device made or moved', () => {
     await world.stopAll()
   })
 })
+
+describe('a watcher that did not see all', () => {
+  it('is told of in the log, once until everything was looked at', async () => {
+    const world = new SimWorld(1)
+    const anna = world.add({ name: 'anna', pull: false })
+    anna.watcher.loss = 1
+    await world.startAll()
+    await world.pass(SOON_MS)
+    const warned = (): string[] => world.log.filter(line => line.includes('the watcher may have missed changes'))
+    anna.person.write('f', 'one')
+    for (const reason of ['too many', 'too many', 'too many', 'another']) anna.doubt(reason)
+    await world.pass(SOON_MS)
+    expect(warned().map(line => line.slice(line.indexOf('reason=')))).to.deep.equal([
+      ...['reason="too many"', 'reason="another"'],
+    ])
+    expect([...anna.engine.entries()].map(({ path }) => path)).to.include('f')
+    anna.doubt('too many')
+    await world.pass(SOON_MS)
+    expect(warned()).to.have.length(3)
+    await world.stopAll()
+  })
+})
