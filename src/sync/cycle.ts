@@ -369,6 +369,7 @@ export class Cycle {
     }
     this.#ripen()
     this.#takeChanges()
+    for (const directory of this.#unholdable.come()) this.#directories.add(directory)
     const merging = await this.#merger.run(this.#nodes, options)
     for (const node of merging.released) this.#nodes.add(node)
     this.#takeChanges()
@@ -387,7 +388,8 @@ export class Cycle {
       const { applied, deferred, waiting, failed } = await this.#applier.apply(this.#withoutDoubts(plan), options)
       for (const { path, becomes } of [...plan.puts, ...plan.structure, ...plan.removals]) {
         this.#stepProblems.delete(path)
-        this.#unholdable.forget(becomes?.nodes.map(({ id }) => id) ?? [])
+        for (const directory of this.#unholdable.forget(becomes?.nodes.map(({ id }) => id) ?? []))
+          this.#directories.add(directory)
       }
       // What is refused for good leaves all else as it was before: that is compared again as if there had been no such step.
       const refused = failed.filter(({ planned, problem }) => this.#unholdable.take(planned, problem))

@@ -16,6 +16,8 @@ interface Refused {
   readonly directory: NodeId
   /** Stays staged, or each further try would fetch it anew. */
   readonly content: ContentId | null
+  /** It stood under another name. */
+  readonly isMove: boolean
 }
 
 export class Unholdable {
@@ -48,7 +50,9 @@ export class Unholdable {
   take({ becomes, step, directory, path }: PlannedStep, { code, message }: Problem): boolean {
     if (code !== 'cannot-hold' || becomes === undefined) return false
     // Of what was to move it is the new name that cannot be.
-    const refused = { problem: { code, path, message }, directory, content: step.do === 'put' ? step.content : null }
+    const content = step.do === 'put' ? step.content : null
+    const isMove = becomes.nodes.some(({ id }) => this.#rows.byNode(id).length > 0)
+    const refused = { problem: { code, path, message }, directory, content, isMove }
     for (const { id } of becomes.nodes) this.#refused.set(id, refused)
     return true
   }
@@ -82,18 +86,23 @@ export class Unholdable {
     }
   }
 
-  /** These are others now, or were tried. Returns the directories that may go on. */
+  /** These are others now, or were tried. Returns the directories that may go on: these too, for what is in them was left out. */
   forget(nodes: Iterable<NodeId>): readonly NodeId[] {
-    let some = false
-    if (this.#refused.size > 0) for (const node of nodes) some = this.#refused.delete(node) || some
-    return some ? this.#takeParked() : []
+    if (this.#refused.size === 0) return []
+    const forgotten = [...nodes].filter(node => this.#refused.delete(node))
+    return forgotten.length > 0 ? [...forgotten, ...this.#takeParked()] : []
+  }
+
+  /** A person put some of these there. Returns the directories that may go on. */
+  come(): readonly NodeId[] {
+    const come = [...this.#refused].filter(([node, { isMove }]) => !isMove && this.#rows.byNode(node).length > 0)
+    return this.forget(come.map(([node]) => node))
   }
 
   /** All may be tried once more: what is still refused then is taken again. Returns the directories to be compared for that. */
   again(): readonly NodeId[] {
-    const directories = [...[...this.#refused.values()].map(({ directory }) => directory), ...this.#takeParked()]
-    this.#refused.clear()
-    return directories
+    const directories = [...this.#refused.values()].map(({ directory }) => directory)
+    return [...directories, ...this.forget([...this.#refused.keys()])]
   }
 
   #takeParked(): NodeId[] {

@@ -123,7 +123,8 @@ export function judge(coverage: Coverage, unreachable: readonly Unreachable[] = 
     for (const branch of branches) {
       const entry = unreachable.find(one => names(one, branch))
       if (entry !== undefined) matched.set(entry, (matched.get(entry) ?? 0) + 1)
-      if (entry !== undefined && branch.count > 0) stale.push(`taken, so not unreachable: ${told(branch)}`)
+      if (entry !== undefined && entry.rare !== true && branch.count > 0)
+        stale.push(`taken, so not unreachable: ${told(branch)}`)
       if (branch.count > 0) continue
       if (entry === undefined) missed.push(branch)
       else listed++
