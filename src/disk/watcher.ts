@@ -26,8 +26,8 @@ interface Inner {
   _watched: Map<string, unknown>
   _nodeFsHandler: {
     _handleRead: unknown
-    /** Resolves once the path is watched, or cannot be. */
-    _addToNodeFs(path: string, ...rest: readonly unknown[]): Promise<unknown>
+    /** What `add` does for each path, but for making a slash of every backslash. Resolves once the path is watched, or cannot be. */
+    _addToNodeFs(path: string, initialAdd: boolean, within: undefined, depth: number): Promise<unknown>
   }
 }
 
@@ -87,8 +87,10 @@ export class DirectoryWatch implements Watch {
       const watched = this.#objects.get(path)
       if (object === watched) continue
       if (watched !== undefined) this.#inner()?._closePath(join(this.#root, path))
-      if (object === undefined) this.#objects.delete(path)
-      else {
+      if (object === undefined) {
+        this.#objects.delete(path)
+        this.#armed(path)
+      } else {
         this.#objects.set(path, object)
         this.#childrenOf(path)
         if (path !== '') this.#childrenOf(parentOf(path)).add(path)
@@ -153,7 +155,7 @@ export class DirectoryWatch implements Watch {
   }
 
   #inner(): Inner | null {
-    return this.#chokidar as unknown as Inner | null
+    return this.#chokidar === null ? null : innerOf(this.#chokidar)
   }
 
   /** In paced batches, so that a million directories do not block the loop. */
@@ -163,11 +165,21 @@ export class DirectoryWatch implements Watch {
     const watcher = this.#open()
     while (this.#queue.length > 0 && !this.#closed) {
       const batch = this.#queue.splice(0, ADDED_AT_A_TIME)
-      const known = batch.filter(path => this.#children.has(path))
-      if (known.length > 0) watcher.add(known.map(path => join(this.#root, path)))
+      await Promise.all(batch.filter(path => this.#children.has(path)).map(path => this.#arm(watcher, path)))
       await new Promise<void>(resolve => setImmediate(resolve))
     }
     this.#feeding = false
+  }
+
+  async #arm(watcher: FSWatcher, path: string): Promise<void> {
+    const object = this.#objects.get(path)
+    try {
+      await innerOf(watcher)._nodeFsHandler._addToNodeFs(join(this.#root, path), true, undefined, 0)
+    } catch (error) {
+      this.#onError(error)
+    }
+    // Where another stands by now, that one waits in the queue itself.
+    if (this.#objects.get(path) === object) this.#armed(path)
   }
 
   /** It is watched from now on, or cannot be. */
@@ -195,18 +207,7 @@ export class DirectoryWatch implements Watch {
     this.#chokidar = watcher
     this.#endFlood = this.#flood.listen(() => this.#events.onDoubt('More changed at a time than the system tells of.'))
     // Our own scan says what is in a directory: chokidar's reading of it costs a stat an entry.
-    const handler = (watcher as unknown as Inner)._nodeFsHandler
-    handler._handleRead = () => undefined
-    const addOne = handler._addToNodeFs.bind(handler)
-    handler._addToNodeFs = async (absolute, ...rest) => {
-      const path = this.#relative(absolute)
-      const object = this.#objects.get(path)
-      try {
-        return await addOne(absolute, ...rest)
-      } finally {
-        if (this.#objects.get(path) === object) this.#armed(path)
-      }
-    }
+    innerOf(watcher)._nodeFsHandler._handleRead = () => undefined
     watcher.on('raw', (event, name, details) => this.#onRaw(event, name, details))
     watcher.on('addDir', path => this.#mark(this.#relative(path)))
     watcher.on('unlinkDir', path => this.#mark(parentOf(this.#relative(path))))
@@ -319,6 +320,10 @@ class Debounce {
     for (const { timer } of this.#waiting.values()) clearTimeout(timer)
     this.#waiting.clear()
   }
+}
+
+function innerOf(watcher: FSWatcher): Inner {
+  return watcher as unknown as Inner
 }
 
 function parentOf(path: string): string {

@@ -1,6 +1,6 @@
 // Hints arrive for what chokidar is used for here, its private parts are still what they were, and what cannot be watched is polled.
 import { spawnSync } from 'node:child_process'
-import { appendFileSync, mkdirSync, renameSync, rmSync, statSync, utimesSync } from 'node:fs'
+import { appendFileSync, mkdirSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
 import { expect } from 'chai'
 import { FSWatcher } from 'chokidar'
 import { DirectoryWatch } from '../../src/disk/watcher.ts'
@@ -198,15 +198,47 @@ describe('disk/watcher', () => {
     expect(dirty).to.deep.equal(['e'])
   })
 
-  it('waits for nothing when it is closed or stopped meanwhile', async () => {
+  it('watches and waits for what is called as no path is elsewhere', async () => {
+    const { signal } = new AbortController()
+    const names = ['a\\b', '..\\up', ' a ', 'b\n', '...', '~', 'a*', '[x]', '!y', '{a,b}']
+    for (const name of names) mkdirSync(`${root}/${name}`)
+    await watch.addBefore(names, { signal })
+    for (const name of names) {
+      writeFileSync(`${root}/${name}/f`, 'new')
+      await hint(name)
+    }
+  })
+
+  it('waits for what was deleted, and made anew, while it was added', async () => {
+    for (const name of ['d', 'e']) mkdirSync(`${root}/${name}`)
+    const added = watch.addBefore(['', 'd', 'e'], { signal: new AbortController().signal })
+    for (const name of ['d', 'e']) rmSync(`${root}/${name}`, { recursive: true })
+    watch.remove('e')
+    mkdirSync(`${root}/other`)
+    mkdirSync(`${root}/d`)
+    watch.add(['d'])
+    await added
+    await hint('d')
+    dirty = []
+    person.write('d/f', 'new')
+    await hint('d')
+  })
+
+  it('does not wait any longer when it is stopped', async () => {
     person.mkdir('d')
     const stop = new AbortController()
     const stopped = watch.addBefore(['', 'd'], { signal: stop.signal }).catch((error: unknown) => error)
     stop.abort(new Error('stopped'))
     expect(await stopped).to.be.an('error')
-    const closed = watch.addBefore(['', 'd'], { signal: new AbortController().signal })
+  })
+
+  it('does not wait any longer when it is closed', async () => {
+    const names = Array.from({ length: 3000 }, (_, at) => `d${at}`)
+    for (const name of names) mkdirSync(`${root}/${name}`)
+    const waits = watch.addBefore(names, { signal: new AbortController().signal })
+    await new Promise(resolve => setImmediate(resolve))
     await watch.close()
-    await closed
+    await waits
   })
 
   it('coalesces a storm of events', async () => {
