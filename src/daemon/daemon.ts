@@ -3,7 +3,7 @@
 import { printable } from '../core/display.ts'
 import { KithError } from '../core/errors.ts'
 import type { Emit } from '../core/events.ts'
-import type { DeviceId, FolderId } from '../core/ids.ts'
+import type { DeviceId } from '../core/ids.ts'
 import type { Log } from '../core/log.ts'
 import type { Network } from '../core/ports.ts'
 import { openFolderDisk } from '../disk/folder-disk.ts'
@@ -28,7 +28,6 @@ import { acquireLock } from './lock.ts'
 import { Merger } from './merger.ts'
 import { everyDevice, wordFor } from './names.ts'
 import { openOrRebuild } from './open-database.ts'
-import { pairedDevices } from './paired-devices.ts'
 import { Shutdown } from './shutdown.ts'
 import { systemClock } from './system-clock.ts'
 
@@ -103,7 +102,7 @@ async function build(log: Log, options: DaemonOptions, shutdown: Shutdown): Prom
     copied: place.copied,
     sweepTurn: new SweepTurn(),
     nameOfDevice: (id: DeviceId) => wordFor(id, everyDevice(network)),
-    paired: (folder: FolderId) => pairedDevices(folder, network),
+    paired: () => network.devices(),
   }
   const folders = new Folders(
     {
@@ -177,7 +176,7 @@ interface FolderSurroundings {
   readonly copied: boolean
   readonly sweepTurn: SweepTurn
   readonly nameOfDevice: (id: DeviceId) => string
-  readonly paired: (folder: FolderId) => readonly PairedDevice[]
+  readonly paired: () => readonly PairedDevice[]
 }
 
 async function openFolder(record: FolderRecord, around: FolderSurroundings): Promise<OpenFolder> {
@@ -197,7 +196,7 @@ async function openFolder(record: FolderRecord, around: FolderSurroundings): Pro
       mergeText: merger.merge,
       sweepTurn,
       nameOfDevice,
-      paired: () => paired(id),
+      paired,
     },
     { id, name, device, deviceName, foldsCase, pull: taken, rejoin: copied },
   )

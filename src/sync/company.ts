@@ -1,14 +1,12 @@
-// Whom a folder that rejoins waits for: the paired devices that may know what this one forgot. Where there is none any more, because those
-// that had the folder were removed, it goes on alone. Not where somebody wrote here of whom the database knows nothing: the home may be from
-// before that device was paired, and then so is what it says of who is paired.
+// Whom a folder that rejoins waits for: the paired devices, for any of them may know what this one forgot. Where none is paired any more it
+// goes on alone. Not where somebody wrote here of whom the database knows nothing: the home may be from before that device was paired, and
+// then so is what it says of who is paired. What a paired device offers says nothing: a folder that could not start there is not in it.
 import { printable } from '../core/display.ts'
 import type { DeviceId } from '../core/ids.ts'
 
 export interface PairedDevice {
   readonly id: DeviceId
   readonly name: string
-  /** It was last known to have the folder, or it was never linked. */
-  readonly mayHold: boolean
 }
 
 export interface Company {
@@ -19,19 +17,18 @@ export interface Company {
   readonly writers: ReadonlySet<DeviceId>
 }
 
-export function isAlone(company: Company): boolean {
-  return awaited(company).length === 0 && [...company.writers].every(id => company.known.has(id))
+export function isAlone({ paired, known, writers }: Company): boolean {
+  return paired.length === 0 && [...writers].every(id => known.has(id))
 }
 
-/** One sentence or two: for whom it waits, and what a person can do. */
-export function whomToWaitFor(company: Company): string {
-  const names = awaited(company).map(({ name }) => `"${printable(name)}"`)
-  if (names.length === 0) return 'waits for one of them, to be sure. Pair one that has this folder.'
+/** A few sentences: for whom the folder waits, and what a person can do. */
+export function whomToWaitFor(folder: string, { paired }: Company): string {
+  const anew = `"kith folder remove ${folder}" and "kith add" begin it anew with what lies here.`
+  const names = paired.map(({ name }) => `"${printable(name)}"`)
+  if (names.length === 0)
+    return `waits for one of them, to be sure. Pair one that has this folder; where there is none any more, ${anew}`
   const last = names.at(-1)
   const all = names.length === 1 ? last : `${names.slice(0, -1).join(', ')} or ${last}`
-  return `waits for ${all}, to be sure. Switch one on; "kith device remove NAME" where it is gone for good.`
-}
-
-function awaited({ paired, known, writers }: Company): readonly PairedDevice[] {
-  return paired.filter(({ id, mayHold }) => mayHold || known.has(id) || writers.has(id))
+  const gone = '"kith device remove NAME" where it is gone for good'
+  return `waits for ${all}, to be sure. Switch one on; ${gone}. Where none of these has the folder, ${anew}`
 }

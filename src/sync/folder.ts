@@ -434,7 +434,7 @@ class Engine implements FolderEngine {
 
   /**
    * How long to wait still for a device that knows what belongs here. Where all that are linked lost their databases, they would wait for one
-   * another for ever: the first of them goes on, and what it has is new to all. Where no paired device has the folder any more, this one goes on.
+   * another for ever: the first of them goes on, and what it has is new to all. Where none is paired any more, this one goes on.
    */
   #peerWaitMs(): number {
     const alone = this.#isAlone()
@@ -444,12 +444,12 @@ class Engine implements FolderEngine {
     this.#everybody.forget()
     if (!goes) return this.#live().replica.pulling ? RESCAN_MIN_MS : STILL_PAIRED_MS
     const now = this.#deps.clock.elapsed()
-    // What a device offers that was just paired is not known at once.
+    // Who is paired may not be known at once.
     this.#firstSince ??= now
     const waitMs = Math.max(0, this.#firstSince + GO_FIRST_MS - now)
     if (alone && waitMs === 0 && !this.#saidAlone) {
       this.#saidAlone = true
-      this.#deps.log.warn('no paired device has this folder any more: what lies here is taken as it is')
+      this.#deps.log.warn('no device is paired any more: what lies here is taken as it is')
     }
     return waitMs
   }
@@ -778,7 +778,7 @@ class Engine implements FolderEngine {
       ? 'Waits for a device that already has this folder, to learn what belongs in it: switch one on.'
       : asks
         ? 'Files here may be older than what other devices have: asks them, and waits for an answer.'
-        : `Files here may be older than what other devices have: ${whomToWaitFor(this.#company())}`
+        : `Files here may be older than what other devices have: ${whomToWaitFor(this.name, this.#company())}`
     return [{ code: 'held', path: '', message }]
   }
 

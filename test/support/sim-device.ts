@@ -322,7 +322,7 @@ export class SimDevice {
 
   #paired(): readonly PairedDevice[] {
     const others = this.#deps.devices().filter(({ id }) => id !== this.id && !this.#deps.network.removed.has(id))
-    return others.map(({ id, name }) => ({ id, name, mayHold: true }))
+    return others.map(({ id, name }) => ({ id, name }))
   }
 
   #mustNotRun(): void {

@@ -14,20 +14,16 @@ function company(parts: {
   return { paired: parts.paired ?? [], known: new Set(parts.known), writers: new Set(parts.writers) }
 }
 
-function paired(id: DeviceId, mayHold: boolean): PairedDevice {
-  return { id, name: `name-${id}`, mayHold }
-}
+const PAIRED = [A, B].map(id => ({ id, name: `name-${id}` }))
 
 describe('sync/company', () => {
   it('a folder is alone where those that had it are paired no more', () => {
     expect(isAlone(company({ known: [A], writers: [A] }))).to.equal(true)
-    expect(isAlone(company({ paired: [paired(B, false)], known: [A] })), 'one that has other folders').to.equal(true)
   })
 
-  it('it is not where a paired device had it, has it, or was never asked', () => {
-    expect(isAlone(company({ paired: [paired(A, false)], known: [A] }))).to.equal(false)
-    expect(isAlone(company({ paired: [paired(A, false)], writers: [A] }))).to.equal(false)
-    expect(isAlone(company({ paired: [paired(B, true)], known: [A] }))).to.equal(false)
+  it('it is not where anybody is paired: a folder that could not start there is not offered', () => {
+    expect(isAlone(company({ paired: PAIRED, known: [A] }))).to.equal(false)
+    expect(isAlone(company({ paired: PAIRED.slice(1), known: [A], writers: [A] }))).to.equal(false)
   })
 
   it('nor where somebody wrote here of whom the database knows nothing', () => {
@@ -35,8 +31,8 @@ describe('sync/company', () => {
   })
 
   it('says whom it waits for, and what to do', () => {
-    const both = company({ paired: [paired(A, true), paired(B, true)] })
-    expect(whomToWaitFor(both)).to.match(/^waits for "name-a" or "name-b", to be sure\. Switch one on/)
-    expect(whomToWaitFor(company({ writers: [A] }))).to.match(/Pair one/)
+    const both = whomToWaitFor('notes', company({ paired: PAIRED }))
+    expect(both).to.match(/^waits for "name-a" or "name-b", to be sure\. Switch one on.*"kith folder remove notes"/)
+    expect(whomToWaitFor('notes', company({ writers: [A] }))).to.match(/Pair one .*"kith folder remove notes"/)
   })
 })
