@@ -25,19 +25,23 @@ export class Openings {
     }
   }
 
-  /** Right before the database is opened, after `unclosed` that were not closed. */
-  begin(unclosed: number): Promise<void> {
-    return writeAtomic(this.#path, `${JSON.stringify({ unclosed: unclosed + 1 })}\n`)
+  /** Right before the database is opened, after `unclosed` that were not closed. What is not `damaged` any more is forgotten. */
+  begin({ unclosed, damaged }: Known): Promise<void> {
+    return this.#write({ unclosed: unclosed + 1, damaged })
   }
 
   /** For the next start, which builds it anew. */
   async leaveDamaged(): Promise<void> {
     const { unclosed } = await this.known()
-    await writeAtomic(this.#path, `${JSON.stringify({ unclosed, damaged: true })}\n`)
+    await this.#write({ unclosed, damaged: true })
   }
 
   /** Right after it was closed. */
   end(): Promise<void> {
     return rm(this.#path, { force: true })
+  }
+
+  #write(known: Known): Promise<void> {
+    return writeAtomic(this.#path, `${JSON.stringify(known)}\n`)
   }
 }
