@@ -9,6 +9,15 @@ const openingsSchema = z.object({ unclosed: z.int().nonnegative(), damaged: z.bo
 
 type Known = z.output<typeof openingsSchema>
 
+/** A close that nobody waits for any more may end beside what is left for the next start: one after the other. */
+let turn: Promise<unknown> = Promise.resolve()
+
+function inTurn(task: () => Promise<void>): Promise<void> {
+  const done = turn.then(task)
+  turn = done.catch(() => undefined)
+  return done
+}
+
 export class Openings {
   readonly #path: string
 
@@ -31,14 +40,18 @@ export class Openings {
   }
 
   /** For the next start, which builds it anew. */
-  async leaveDamaged(): Promise<void> {
-    const { unclosed } = await this.known()
-    await this.#write({ unclosed, damaged: true })
+  leaveDamaged(): Promise<void> {
+    return inTurn(async () => this.#write({ ...(await this.known()), damaged: true }))
   }
 
-  /** Right after it was closed. */
+  /** Right after it was closed. That it is damaged stays known. */
   end(): Promise<void> {
-    return rm(this.#path, { force: true })
+    return inTurn(async () => {
+      const { damaged } = await this.known()
+      if (!damaged) return rm(this.#path, { force: true })
+      // On a full disk the count stays as it was: then one check is made too many.
+      await this.#write({ unclosed: 0, damaged }).catch(() => undefined)
+    })
   }
 
   #write(known: Known): Promise<void> {

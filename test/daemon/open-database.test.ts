@@ -82,6 +82,17 @@ describe('daemon/open-database', function () {
     expect((await aside()).length).to.equal(1)
   })
 
+  it('is built anew where it was closed after it was found damaged', async () => {
+    const { close } = await open()
+    await new Openings(at('openings.json')).leaveDamaged()
+    await close()
+    expect(await unclosed(), 'it was closed').to.equal(0)
+    const again = await open()
+    expect(again.rebuilt).to.equal(true)
+    await again.close()
+    expect(await unclosed()).to.equal(null)
+  })
+
   it('stays known as damaged where it cannot be built anew', async () => {
     await new Openings(at('openings.json')).leaveDamaged()
     blocked = true
