@@ -49,7 +49,7 @@ export async function openOrRebuild(
       const database = await openDatabase(home.database, { log })
       try {
         // Only now is the damage forgotten.
-        await openings.begin(0)
+        await openings.begin({ unclosed: 0, damaged: false })
       } catch (error) {
         await database.close()
         throw error
@@ -93,14 +93,16 @@ async function begin(
   { openings, log, signal }: { openings: Openings; log: Log; signal: AbortSignal | undefined },
   directory: string,
 ): Promise<KithError | null> {
-  const { unclosed } = await openings.known()
+  const known = await openings.known()
+  const { unclosed } = known
   if (unclosed < SUSPECT_UNCLOSED) {
-    await openings.begin(unclosed)
+    await openings.begin(known)
     return null
   }
   log.warn({ unclosed }, 'the last daemons did not close the database: it is checked before it is opened')
   const result = await checkDatabase(directory, signal === undefined ? {} : { signal })
   if (result.found === 'unknown') log.warn({ why: result.why }, 'the database could not be checked')
-  await openings.begin(result.found === 'unknown' ? unclosed : 0)
+  // What is damaged may not be built anew now: the next start is to know.
+  await openings.begin(result.found === 'unknown' ? known : { unclosed: 0, damaged: result.found === 'damaged' })
   return result.found === 'damaged' ? result.error : null
 }

@@ -9,6 +9,15 @@ const openingsSchema = z.object({ unclosed: z.int().nonnegative(), damaged: z.bo
 
 type Known = z.output<typeof openingsSchema>
 
+/** A close that nobody waits for any more may end beside what is left for the next start: one after the other. */
+let turn: Promise<unknown> = Promise.resolve()
+
+function inTurn(task: () => Promise<void>): Promise<void> {
+  const done = turn.then(task)
+  turn = done.catch(() => undefined)
+  return done
+}
+
 export class Openings {
   readonly #path: string
 
@@ -25,19 +34,27 @@ export class Openings {
     }
   }
 
-  /** Right before the database is opened, after `unclosed` that were not closed. */
-  begin(unclosed: number): Promise<void> {
-    return writeAtomic(this.#path, `${JSON.stringify({ unclosed: unclosed + 1 })}\n`)
+  /** Right before the database is opened, after `unclosed` that were not closed. What is not `damaged` any more is forgotten. */
+  begin({ unclosed, damaged }: Known): Promise<void> {
+    return this.#write({ unclosed: unclosed + 1, damaged })
   }
 
   /** For the next start, which builds it anew. */
-  async leaveDamaged(): Promise<void> {
-    const { unclosed } = await this.known()
-    await writeAtomic(this.#path, `${JSON.stringify({ unclosed, damaged: true })}\n`)
+  leaveDamaged(): Promise<void> {
+    return inTurn(async () => this.#write({ ...(await this.known()), damaged: true }))
   }
 
-  /** Right after it was closed. */
+  /** Right after it was closed. That it is damaged stays known. */
   end(): Promise<void> {
-    return rm(this.#path, { force: true })
+    return inTurn(async () => {
+      const { damaged } = await this.known()
+      if (!damaged) return rm(this.#path, { force: true })
+      // On a full disk the count stays as it was: then one check is made too many.
+      await this.#write({ unclosed: 0, damaged }).catch(() => undefined)
+    })
+  }
+
+  #write(known: Known): Promise<void> {
+    return writeAtomic(this.#path, `${JSON.stringify(known)}\n`)
   }
 }

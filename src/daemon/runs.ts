@@ -40,7 +40,7 @@ export interface RunsDeps<T extends Run> {
   readonly start: (request: StartRequest) => Promise<T>
   /** Once, after the first start that went well. */
   readonly onStarted: (daemon: T) => Promise<void>
-  /** This process cannot be trusted to build the database anew: the next one is to. */
+  /** The next process is to build the database anew, unless this one gets to it. */
   readonly leaveDamaged: () => Promise<void>
 }
 
@@ -61,20 +61,38 @@ async function run<T extends Run>({ log, stop, start, onStarted, leaveDamaged }:
     log.info({ clean }, 'stopped')
     return clean
   }
+  const leave = async (): Promise<void> => {
+    try {
+      await leaveDamaged()
+    } catch (error) {
+      // The next start meets the damage again.
+      log.error({ err: error }, 'the next start cannot be told that the database is damaged')
+    }
+  }
+  const endDamaged = async (daemon: Run, damage: StopRequest): Promise<boolean> => {
+    // First, while the home is still locked; and after it, as a daemon that stops may meet damage too.
+    const { isAsked } = damage
+    if (isAsked) await leave()
+    const clean = await end(daemon)
+    if (damage.isAsked && !isAsked) await leave()
+    return clean
+  }
   const damage = new StopRequest()
   const onDatabaseDamaged = (): void => damage.ask()
   const first = await startOrDamage({ log, start: () => start({ rebuild: false, onDatabaseDamaged }) })
   if (first !== null) {
-    await started(first, onStarted)
+    await started(onStarted, first, () => endDamaged(first, damage))
     await Promise.race([stop.requested, damage.requested])
     log.info(stop.isAsked ? 'stopping' : 'stopping, to build the database anew')
-    const clean = await end(first)
-    // Something of it may still run, and must not meet what is built anew.
-    if (damage.isAsked && !clean) await leaveDamaged()
+    const clean = await endDamaged(first, damage)
+    // Where it is not clean, something of it may still run, and must not meet what is built anew.
     if (stop.isAsked || !clean) return clean
+  } else {
+    await leave()
   }
   // From now on a damaged folder stays halted for a person to see.
-  const request = { onDatabaseDamaged: (): void => undefined }
+  const again = new StopRequest()
+  const request = { onDatabaseDamaged: (): void => again.ask() }
   let daemon: T
   try {
     daemon = await start({ ...request, rebuild: true })
@@ -84,10 +102,10 @@ async function run<T extends Run>({ log, stop, start, onStarted, leaveDamaged }:
     if (first === null) throw error
     daemon = await start({ ...request, rebuild: false })
   }
-  if (first === null) await started(daemon, onStarted)
+  if (first === null) await started(onStarted, daemon, () => endDamaged(daemon, again))
   await stop.requested
   log.info('stopping')
-  return end(daemon)
+  return endDamaged(daemon, again)
 }
 
 function isStopped(error: unknown, stop: StopRequest): boolean {
@@ -105,11 +123,15 @@ async function startOrDamage<T>({ log, start }: { log: Log; start: () => Promise
   }
 }
 
-async function started<T extends Run>(daemon: T, onStarted: RunsDeps<T>['onStarted']): Promise<void> {
+async function started<T>(
+  onStarted: (daemon: T) => Promise<void>,
+  daemon: T,
+  end: () => Promise<unknown>,
+): Promise<void> {
   try {
     await onStarted(daemon)
   } catch (error) {
-    await daemon.stop()
+    await end()
     throw error
   }
 }

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { writeFileSync } from 'node:fs'
 import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -24,11 +25,21 @@ describe('daemon/open-database', function () {
   this.timeout(60_000)
   let directory: Awaited<ReturnType<typeof makeDirectory>>
   let warnings: string[]
+  /** Something stands where the new one should go. */
+  let blocked: boolean
   const at = (name: string): string => join(directory.path, name)
-  const log: Log = { ...silentLog, warn: (_: unknown, text?: string) => warnings.push(text ?? ''), child: () => log }
+  const log: Log = {
+    ...silentLog,
+    warn: (_: unknown, text?: string) => warnings.push(text ?? ''),
+    error: (_: unknown, text?: string) => {
+      if (blocked && text?.includes('set aside')) writeFileSync(at('database'), '')
+    },
+    child: () => log,
+  }
 
   beforeEach(async () => {
     warnings = []
+    blocked = false
     directory = await makeDirectory()
     const database = await openDatabase(at('database'))
     await database.state.set(KEY, 'value')
@@ -69,6 +80,51 @@ describe('daemon/open-database', function () {
     expect(again.rebuilt).to.equal(false)
     await again.close()
     expect((await aside()).length).to.equal(1)
+  })
+
+  it('is built anew where it was closed after it was found damaged', async () => {
+    const { close } = await open()
+    await new Openings(at('openings.json')).leaveDamaged()
+    await close()
+    expect(await unclosed(), 'it was closed').to.equal(0)
+    const again = await open()
+    expect(again.rebuilt).to.equal(true)
+    await again.close()
+    expect(await unclosed()).to.equal(null)
+  })
+
+  it('stays known as damaged where it cannot be built anew', async () => {
+    await new Openings(at('openings.json')).leaveDamaged()
+    blocked = true
+    const { database, rebuilt } = await open()
+    expect(rebuilt).to.equal(false)
+    expect(await database.state.get(KEY), 'it stays in use').to.equal('value')
+    // Killed instead of closed.
+    await database.close()
+    blocked = false
+    const anew = await open()
+    expect(anew.rebuilt).to.equal(true)
+    await anew.close()
+  })
+
+  it('also where a check found it', async () => {
+    await makeDeadly(at('database'))
+    await kill(2)
+    blocked = true
+    await refusal(open())
+    expect((await new Openings(at('openings.json')).known()).damaged).to.equal(true)
+  })
+
+  it('is no longer known as damaged once a check found it sound', async () => {
+    await writeFile(at('openings.json'), '{"unclosed":2,"damaged":true}')
+    blocked = true
+    const { database } = await open()
+    expect(warnings.join()).to.match(CHECKED)
+    await database.close()
+    blocked = false
+    const again = await open()
+    expect(again.rebuilt).to.equal(false)
+    await again.close()
   })
 
   it('is not opened where the stop is asked for while it is checked: it stays suspect', async () => {

@@ -13,6 +13,11 @@ describe('daemon/runs', () => {
   let lives: (((request: StartRequest) => void) | Error | null)[]
   let ready: number
   let left: number
+  let notReady: Error | null
+  /** Met when the note is left, or when a daemon stops. */
+  let unwritable: Error | null
+  let onStop: (() => void) | null
+  let errors: string[]
 
   beforeEach(() => {
     stop = new StopRequest()
@@ -22,14 +27,24 @@ describe('daemon/runs', () => {
     lives = []
     ready = 0
     left = 0
+    notReady = null
+    unwritable = null
+    onStop = null
+    errors = []
   })
 
   function run(starting: (request: StartRequest) => void = () => undefined): Promise<boolean> {
     return runUntilStopped({
-      log: silentLog,
+      log: { ...silentLog, error: (_: unknown, text?: string) => errors.push(text ?? '') },
       stop,
-      onStarted: async () => void ready++,
-      leaveDamaged: async () => void left++,
+      onStarted: async () => {
+        if (notReady !== null) throw notReady
+        ready++
+      },
+      leaveDamaged: async () => {
+        if (unwritable !== null) throw unwritable
+        left++
+      },
       start: async request => {
         if (lives.length === 0) throw new Error('one start too many')
         starts.push(request)
@@ -40,6 +55,7 @@ describe('daemon/runs', () => {
         return {
           stop: async () => {
             stops++
+            onStop?.()
             return clean
           },
         }
@@ -120,6 +136,46 @@ describe('daemon/runs', () => {
     ]
     expect(await run()).to.equal(true)
     expect(rebuilds()).to.deep.equal([false, false])
+    expect(left, 'however clean the end was').to.equal(2)
+  })
+
+  it('leaves word of damage before the daemon stops, and of what was met while it stopped', async () => {
+    const before: number[] = []
+    const again = (request: StartRequest): void => {
+      isDamaged(request)
+      stop.ask()
+    }
+    lives = [isDamaged, again]
+    onStop = () => before.push(left)
+    expect(await run()).to.equal(true)
+    expect({ before, left }, 'also of what was damaged again').to.deep.equal({ before: [1, 2], left: 2 })
+    stop = new StopRequest()
+    left = 0
+    lives = [() => stop.ask()]
+    onStop = () => starts.at(-1)?.onDatabaseDamaged()
+    expect(await run()).to.equal(true)
     expect(left).to.equal(1)
+  })
+
+  it('leaves word of damage that is met before the daemon runs', async () => {
+    const before: number[] = []
+    lives = [new KithError('database-corrupt', 'so it is'), () => stop.ask()]
+    expect(await run(() => void before.push(left))).to.equal(true)
+    expect({ before, left }).to.deep.equal({ before: [1], left: 1 })
+  })
+
+  it('also where the daemon is stopped because it is not ready', async () => {
+    notReady = new KithError('not-found', 'no such folder')
+    lives = [null]
+    expect((await refusal(run(isDamaged))).code).to.equal('not-found')
+    expect({ left, stops }).to.deep.equal({ left: 1, stops: 1 })
+  })
+
+  it('ends as it would where that word cannot be left, and says so', async () => {
+    unwritable = new Error('ENOSPC')
+    clean = false
+    lives = [isDamaged]
+    expect(await run()).to.equal(false)
+    expect(errors).to.deep.equal(['the next start cannot be told that the database is damaged'])
   })
 })
