@@ -184,8 +184,10 @@ export class Sweep {
       seen.set(content, { since: sinceOf(time), of, pinned })
     }
     const masses = this.#pin(seen, entries, now)
-      .reduce((known, mass) => withMass(known, { ...mass, at: now }), stored.masses)
+      .slice(-MOST_MASSES)
+      .reduce((known, mass) => withMass(known, { ...mass, at: sinceOf(mass.last) }), stored.masses)
       .filter(({ at }) => now - at < PIN_MS)
+      .sort((a, b) => a.last - b.last)
       .slice(-MOST_MASSES)
     const note = { clock: now, wall: clock.now(), newest, seen, masses }
     await store.commit({ notes: [{ name: 'sweep', bytes: encodeSweepNote(note) }] })
