@@ -146,7 +146,9 @@ export class Brake {
   reject(): string {
     const before = this.#toldOfBefore(this.#holds)
     this.#rejected = this.#letAllGo()
-    return `the ${this.#rejected.length} files that were held are brought back on all devices.${before}`
+    const files = this.#rejected.length
+    const held = files === 1 ? '1 file that was held is' : `${files} files that were held are`
+    return `the ${held} brought back on all devices.${before}`
   }
 
   /** What brings back what a person wants back; the directories of it as they are here. */
@@ -198,8 +200,12 @@ export class Brake {
     const sentences = [...holds].map(([device, { applied, appliedSince }]) => {
       if (applied === 0) return ''
       const who = nameOfDevice(device)
-      const line = appliedSince === null ? 'kith restore' : undoLine(who, appliedSince, name)
-      return ` What ${who} deleted just before that (${applied}) went here too, and "reject" does not bring it back: "${line}" does.`
+      const went = ` What ${who} deleted just before that (${applied}) went here too, and "reject" does not bring it back.`
+      if (appliedSince === null)
+        return `${went} "kith restore PATH", with the path of the folder, changes nothing and says what is gone from it and the --at that brings it back.`
+      // What it made meanwhile goes, too: a person is to see that first.
+      const line = undoLine(who, appliedSince, name)
+      return `${went} "${line} --dry-run" shows all that ${who} did in this folder since then, also what is new; the same line without --dry-run takes all of that back.`
     })
     return sentences.join('')
   }

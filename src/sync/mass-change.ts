@@ -7,6 +7,8 @@ export const WINDOW_MS = 10 * 60_000
 /** Of the folder's files; and at least so many. */
 const SHARE = 0.2
 const AT_LEAST = 20
+/** A device that rewrites many files all day long has no end: of that the newest part is told, for what is undone is all since it began. */
+const MOST_MS = 6 * WINDOW_MS
 
 /** What a file was before, and when the mass change came to it, by the clock of whoever did it. */
 export interface Replaced {
@@ -23,6 +25,7 @@ export interface Mass {
 
 export interface MassChanges {
   readonly replaced: ReadonlyMap<NodeId, Replaced>
+  /** The newest is the last. */
   readonly masses: readonly Mass[]
 }
 
@@ -37,13 +40,29 @@ export function massChanges(entries: readonly JournalEntry[], files: number): Ma
   }
   const most = Math.max(AT_LEAST, files * SHARE)
   const replaced = new Map<NodeId, Replaced>()
-  let masses: readonly Mass[] = []
-  for (const some of byDevice.values())
-    for (const { node, was, time, device } of inMasses(some, most)) {
-      if (was !== null) replaced.set(node, { content: was.facts.content, time })
-      masses = withMass(masses, { device, first: time, last: time })
-    }
-  return { replaced, masses }
+  const masses: Mass[] = []
+  for (const [device, some] of byDevice) {
+    const within = inMasses(some, most)
+    for (const { node, was, time } of within) if (was !== null) replaced.set(node, { content: was.facts.content, time })
+    masses.push(
+      ...massesOf(
+        device,
+        within.map(({ time }) => time),
+      ),
+    )
+  }
+  return { replaced, masses: masses.sort((a, b) => a.last - b.last) }
+}
+
+/** In one pass: where nothing is remembered, the whole journal is looked through. In order of time, for clocks jump. */
+function massesOf(device: DeviceId, times: readonly number[]): Mass[] {
+  const masses: Mass[] = []
+  for (const time of [...times].sort((a, b) => a - b)) {
+    const mass = masses.at(-1)
+    if (mass === undefined || time - mass.last > WINDOW_MS) masses.push({ device, first: time, last: time })
+    else masses[masses.length - 1] = bounded({ ...mass, last: time })
+  }
+  return masses
 }
 
 /** What one device did within the window is one. */
@@ -51,10 +70,15 @@ export function withMass<M extends Mass>(masses: readonly M[], mass: M): readonl
   const isOne = ({ device, first, last }: Mass): boolean =>
     device === mass.device && mass.first - last <= WINDOW_MS && first - mass.last <= WINDOW_MS
   const joined = masses.filter(isOne)
-  if (joined.some(({ first, last }) => first <= mass.first && last >= mass.last)) return masses
   const first = Math.min(mass.first, ...joined.map(each => each.first))
   const last = Math.max(mass.last, ...joined.map(each => each.last))
-  return [...masses.filter(each => !isOne(each)), { ...mass, first, last }]
+  const whole = bounded({ ...mass, first, last })
+  if (joined.some(each => each.first <= whole.first && each.last >= whole.last)) return masses
+  return [...masses.filter(each => !isOne(each)), whole]
+}
+
+function bounded<M extends Mass>(mass: M): M {
+  return { ...mass, first: Math.max(mass.first, mass.last - MOST_MS) }
 }
 
 /** Did that take a content from a file? */
@@ -75,7 +99,7 @@ function inMasses(entries: readonly JournalEntry[], most: number): JournalEntry[
       else nodes.delete(out.node)
     }
     if (nodes.size <= most) continue
-    masses.push(...entries.slice(Math.max(first, told), at + 1))
+    for (let from = Math.max(first, told); from <= at; from++) masses.push(entries[from] as JournalEntry)
     told = at + 1
   }
   return masses

@@ -43,7 +43,7 @@ export interface SweepNote {
   /** `entryKey` of the journal's newest entry by then; empty: it had none. */
   readonly newest: string
   readonly seen: ReadonlyMap<ContentId, Seen>
-  /** Those of which something may be pinned. */
+  /** Those of which something may be pinned; the newest is the last. */
   readonly masses: readonly KnownMass[]
 }
 

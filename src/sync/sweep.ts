@@ -18,7 +18,6 @@ import {
   encodeSweepNote,
   entryKey,
   fileOf,
-  type KnownMass,
   type OfFile,
   type Seen,
   type SweepNote,
@@ -139,11 +138,12 @@ export class Sweep {
     const dropped = await this.#drop([...ripe], options)
     await this.#tidy(versions, dropped)
     const gone = new Set(dropped)
-    const bytes = kept.reduce((sum, { content, occupies }) => sum + (gone.has(content) ? 0 : occupies), 0)
-    const problems = [await this.#massProblem(note, kept), problemOf(verdicts, bounds)].filter(
+    const left = kept.filter(({ content }) => !gone.has(content))
+    const bytes = left.reduce((sum, { occupies }) => sum + occupies, 0)
+    const problems = [await this.#massProblem(note, left), problemOf(verdicts, bounds)].filter(
       problem => problem !== null,
     )
-    return { kept: kept.length - dropped.length, bytes, marked: this.#marks.size, dropped, forgotten, problems }
+    return { kept: left.length, bytes, marked: this.#marks.size, dropped, forgotten, problems }
   }
 
   /** What is lost ages as if it were kept, and takes no room: it is told for as long as it would have been there. */
@@ -184,8 +184,10 @@ export class Sweep {
       seen.set(content, { since: sinceOf(time), of, pinned })
     }
     const masses = this.#pin(seen, entries, now)
-      .reduce((known, mass) => withMass(known, { ...mass, at: now }), stored.masses)
+      .slice(-MOST_MASSES)
+      .reduce((known, mass) => withMass(known, { ...mass, at: sinceOf(mass.last) }), stored.masses)
       .filter(({ at }) => now - at < PIN_MS)
+      .sort((a, b) => a.last - b.last)
       .slice(-MOST_MASSES)
     const note = { clock: now, wall: clock.now(), newest, seen, masses }
     await store.commit({ notes: [{ name: 'sweep', bytes: encodeSweepNote(note) }] })
@@ -232,21 +234,35 @@ export class Sweep {
     return masses
   }
 
-  /** The last time that something happened which nobody may have wanted: told for as long as it is sure to be undone. */
+  /** The last time that something happened which nobody may have wanted: told for as long as what went then is pinned. */
   async #massProblem(note: SweepNote, kept: readonly KeptVersion[]): Promise<Problem | null> {
     const { name, nameOfDevice } = this.#deps
-    const found = lastMass(note, kept)
-    if (found === null) return null
-    const { mass, until } = found
+    const mass = note.masses.at(-1)
+    if (mass === undefined) return null
     // Of equal files there is one content, and one that something else shows is no version: the journal alone knows how many files it were.
-    const before = await this.#before(mass)
-    const here = new Set<ContentId>(this.#deps.held())
-    for (const { content } of kept) here.add(content)
-    const lying = [...before.values()].filter(content => here.has(content)).length
-    const which = lying === before.size ? 'What they were is' : `What ${lying} of them were is`
+    const before = [...(await this.#before(mass)).values()]
     const who = nameOfDevice(mass.device)
-    const message = `Many files (${before.size}) were changed or deleted at once by ${who}, from ${localTime(mass.first)} on. ${which} kept here until ${minuteOf(until)} at least. If nobody meant that: ${undoLine(who, mass.first, name)} takes back what ${who} did in this folder from that moment on (with --dry-run it only shows what).`
+    const message = `Many files (${before.length}) were changed or deleted at once by ${who}, from ${localTime(mass.first)} on. ${this.#promiseOf(before, note, kept)} If nobody meant that: ${undoLine(who, mass.first, name)} takes back what ${who} did in this folder from that moment on (with --dry-run it only shows what).`
     return { code: 'mass-change-kept', path: '', message }
+  }
+
+  /** Only what is pinned is sure to stay; of a file that is pinned already, what it was later is not. */
+  #promiseOf(before: readonly ContentId[], { clock, wall, seen }: SweepNote, kept: readonly KeptVersion[]): string {
+    const lying = new Set(kept.map(({ content }) => content))
+    const here = new Set([...this.#deps.held(), ...lying])
+    let [sure, more, noticed] = [0, 0, Number.POSITIVE_INFINITY]
+    for (const content of before) {
+      const known = seen.get(content)
+      if (lying.has(content) && known?.pinned != null && isPinned(known, clock)) {
+        sure++
+        noticed = Math.min(noticed, known.pinned.at)
+      } else if (here.has(content)) more++
+    }
+    if (sure + more === 0) return 'What they were does not lie here.'
+    const which = (count: number): string => (count === before.length ? 'What they were' : `What ${count} of them were`)
+    const promise = `${which(sure)} is kept here until ${minuteOf(wall - clock + PIN_MS + noticed)} at least.`
+    const rest = `${which(more)} lies here now, and may go at any time.`
+    return [...(sure > 0 ? [promise] : []), ...(more > 0 ? [rest] : [])].join(' ')
   }
 
   /** What each file was that it changed or deleted. */
@@ -380,25 +396,6 @@ function keptAs(
 
 function isPinned({ pinned }: Seen, now: number): boolean {
   return pinned !== null && now - pinned.at < PIN_MS
-}
-
-/** The newest of which something that is pinned lies here, and until when that is so. */
-function lastMass(
-  { clock, wall, seen, masses }: SweepNote,
-  kept: readonly KeptVersion[],
-): { readonly mass: KnownMass; readonly until: number } | null {
-  const pins = kept.flatMap(({ content }) => {
-    const known = seen.get(content)
-    return known?.pinned != null && isPinned(known, clock) ? [known.pinned] : []
-  })
-  let newest: KnownMass | null = null
-  const isOf = ({ first, last }: Mass, time: number): boolean => first <= time && time <= last
-  for (const mass of masses)
-    if ((newest === null || mass.last > newest.last) && pins.some(({ time }) => isOf(mass, time))) newest = mass
-  if (newest === null) return null
-  let noticed = Number.POSITIVE_INFINITY
-  for (const { at, time } of pins) if (isOf(newest, time)) noticed = Math.min(noticed, at)
-  return { mass: newest, until: wall - clock + PIN_MS + noticed }
 }
 
 /** As people here write it. */

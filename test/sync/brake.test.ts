@@ -1,7 +1,10 @@
 // So much deleted elsewhere at once that a person is asked first: nothing of it is carried out here until they have answered, nothing else
 // waits for it, and what comes back by itself asks nobody.
 import { expect } from 'chai'
+import type { DeviceId } from '../../src/core/ids.ts'
 import { DEFAULT_SETTINGS } from '../../src/core/status.ts'
+import { Brake, type BrakeDeps } from '../../src/sync/brake.ts'
+import type { Plan } from '../../src/sync/plan.ts'
 import { type Scene, scene } from '../support/scene.ts'
 import type { SimDevice } from '../support/sim-device.ts'
 
@@ -161,7 +164,7 @@ describe('sync/brake', () => {
       expect(told(stage.a)).to.deep.equal([])
     }))
 
-  it('says what went before it held, and the line that brings that back: nothing else, also after a restart', () =>
+  it('says what went before it held, and the line that takes back all since then, also after a restart', () =>
     scene({}, async stage => {
       await begin(stage)
       await stage.act(1, p => p.write('other', 'o1'))
@@ -171,7 +174,7 @@ describe('sync/brake', () => {
       await stage.world.pass(QUIET_MS)
       expect(here(stage.a)).to.equal(FILES - 120)
       const line =
-        /What bert deleted just before that \(120\) went here too, .*: "kith undo --device bert --since (\S+) --folder folder" does\.$/
+        /What bert deleted just before that \(120\) went here too, .*\. "kith undo --device bert --since (\S+) --folder folder --dry-run" shows all that bert did in this folder since then, .* takes all of that back\.$/
       expect(stage.a.engine.status().error?.message).to.match(line)
       await stage.world.finish(stage.a.stop(), 'stop')
       stage.a.start()
@@ -188,6 +191,22 @@ describe('sync/brake', () => {
       expect(here(stage.b)).to.equal(FILES)
       expect(stage.b.person.text('other')).to.equal('o1')
       expect(stage.b.person.text('new')).to.equal('n0')
+    }))
+
+  it('the line that brings back what went takes what was made since: its sentence says so', () =>
+    scene({}, async stage => {
+      await begin(stage)
+      await remove(stage, 0, 120)
+      await stage.act(1, p => p.write('made', 'm0'))
+      await remove(stage, 120, FILES)
+      await stage.world.pass(QUIET_MS)
+      const said = await stage.a.engine.reject()
+      expect(said).to.contain('shows all that bert did in this folder since then, also what is new;')
+      await stage.meet()
+      const since = Date.parse(/--since (\S+)/.exec(said)?.[1] ?? '')
+      const asked = { device: stage.b.id, since, dryRun: true, signal: new AbortController().signal }
+      const shown = await stage.world.finish(stage.a.engine.archive.undo(asked), 'undo')
+      expect(shown.changes.filter(({ action }) => action === 'delete').map(({ path }) => path)).to.deep.equal(['made'])
     }))
 
   it('what a person rejects and approves stands in the history when it was, on both', () =>
@@ -264,6 +283,23 @@ describe('sync/brake', () => {
       expect(here(stage.a)).to.equal(1)
       expect(stage.a.person.text('d0')).to.equal('a file now')
     }))
+
+  it('says how to find what went before, where nobody knows since when; one file is one', () => {
+    const bert = 'bert' as DeviceId
+    const row = { nodes: [{ id: 'node' }] }
+    const brake = new Brake({
+      rows: { get: () => row, byNode: () => [row] },
+      tree: { entriesOf: () => [] },
+      doers: { ofDeletion: () => bert },
+      ...{ name: 'folder', device: 'anna', nameOfDevice: String, elapsed: () => 0 },
+      held: new Map([[bert, { applied: 3, appliedSince: null }]]),
+    } as unknown as BrakeDeps)
+    brake.stops({ structure: [], removals: [{ row: 1, step: { do: 'remove', kind: 'file' } }] } as unknown as Plan)
+    expect(brake.reject())
+      .to.match(/^the 1 file that was held is brought back on all devices\. What bert deleted just before that \(3\) /)
+      .and.contain('"kith restore PATH", with the path of the folder, changes nothing and says what is gone from it')
+      .and.not.contain('kith undo')
+  })
 
   it('there is nothing to approve where nothing is held', () =>
     scene({}, async stage => {

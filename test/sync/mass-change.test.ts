@@ -2,7 +2,7 @@
 import { expect } from 'chai'
 import type { ContentId, DeviceId, NodeId } from '../../src/core/ids.ts'
 import type { JournalAction, JournalEntry } from '../../src/core/past.ts'
-import { massChanges } from '../../src/sync/mass-change.ts'
+import { type Mass, massChanges, withMass } from '../../src/sync/mass-change.ts'
 import { journalEntry } from '../store/samples.ts'
 
 const MINUTE = 60_000
@@ -60,5 +60,30 @@ describe('sync/mass-change', () => {
       ['one', -2_900, 0],
       ['other', -24, 0],
     ])
+  })
+
+  it('of what goes on for hours the newest hour is one, told at once and bit by bit', () => {
+    const rounds = Array.from({ length: 11 * 60 }, (_, at) => 11 * 60 - at).filter(minute => minute % 9 === 0)
+    const at = (minute: number): JournalEntry[] =>
+      entries(25).map(each => ({ ...each, time: 1e12 + minute * MINUTE }) satisfies JournalEntry)
+    const last = 1e12 + 657 * MINUTE
+    const whole = [{ device: 'one', first: last - 60 * MINUTE, last }]
+    expect(massChanges(rounds.flatMap(at), 40).masses).to.deep.equal(whole)
+    const looks = rounds.toReversed().map(minute => massChanges([...at(minute), ...at(minute - 9)], 40).masses)
+    expect(looks.flat().reduce((known, mass) => withMass(known, mass), [] as readonly Mass[])).to.deep.equal(whole)
+  })
+
+  it('tells those that lie apart, the newest as the last, in whatever order clocks had them', () => {
+    const go = (minute: number): JournalEntry[] => entries(25).map(each => ({ ...each, time: 1e12 + minute * MINUTE }))
+    const { masses } = massChanges([go(100), go(300), go(200), go(205)].flat(), 25)
+    expect(masses.map(({ first, last }) => [first, last].map(time => (time - 1e12) / MINUTE))).to.deep.equal([
+      [100, 100],
+      [200, 205],
+      [300, 300],
+    ])
+  })
+
+  it('of very many files at once is found as well', () => {
+    expect(massChanges(entries(200_000, { apartMs: 0 }), 900_000).masses).to.have.length(1)
   })
 })

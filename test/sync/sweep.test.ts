@@ -5,6 +5,7 @@ import { expect } from 'chai'
 import type { ContentId } from '../../src/core/ids.ts'
 import { RowTable } from '../../src/core/rows.ts'
 import { usesOf } from '../../src/sync/sweep.ts'
+import { decodeSweepNote } from '../../src/sync/sweep-note.ts'
 import { SweepTurn } from '../../src/sync/sweep-turn.ts'
 import { fileRow } from '../store/samples.ts'
 import { areaOf } from '../support/memory-volume.ts'
@@ -570,6 +571,53 @@ describe('the sweep of versions', () => {
         .to.contain('Many files (40)')
         .and.contain('What 39 of them were is kept here')
         .and.contain(`--since ${first.toISOString()} `)
+    })
+
+    it('promises of no more than is pinned that it stays', async () => {
+      const world = await forty()
+      pin(world, await writeOver(world, 0, 21))
+      await hours(world, 3)
+      const later = await writeOver(world, 0, 40)
+      pin(world, later.slice(21))
+      await hours(world, 1)
+      const told = (): string => world.past.problems().find(({ code }) => code === 'mass-change-kept')?.message ?? ''
+      expect(told()).to.match(
+        /^Many files \(40\) .* What 19 of them were is kept here until .* at least\. What 21 of them were lies here now, and may go at any time\. If /,
+      )
+      const left = await hours(world, 3)
+      expect(later.filter(content => left.includes(content))).to.have.length(19)
+      expect(told()).to.contain(' What 19 of them were is kept here until ').and.not.contain('21')
+    })
+
+    it('of what goes on all day tells the last hour', async () => {
+      const world = await forty()
+      world.configure({ versionLimit: null })
+      for (let round = 0; round < 74; round++) {
+        await writeOver(world, 0, 25)
+        world.pass(9 * 60_000)
+        if (round % 7 === 0) await world.quiet()
+      }
+      await next(world)
+      const since = /--since (\S+)/.exec(world.past.problems()[0]?.message ?? '')?.[1] ?? ''
+      expect(world.wall - Date.parse(since)).to.be.within(HOUR, 3 * HOUR)
+    })
+
+    it('of which there are more than are remembered at a first look: the newest are', async () => {
+      const world = new SweepWorld()
+      await world.start()
+      for (const name of names) await world.write(name, 10, `${name} first`)
+      let first = 0
+      for (let count = 0; count < 150; count++) {
+        world.pass(HOUR)
+        first = world.wall
+        // Few contents, for the ledger looks through all of them.
+        for (const name of names.slice(0, 21)) await world.write(name, 10, `${name} ${count % 2}`)
+      }
+      await world.quiet()
+      const { masses } = decodeSweepNote(await world.store.note('sweep'))
+      expect(masses).to.have.length(100)
+      expect(masses.at(-1)?.first).to.equal(first)
+      expect(world.past.problems()[0]?.message).to.contain(`--since ${new Date(first).toISOString()} `)
     })
 
     it('what came back and goes again is not pinned for longer', async () => {
