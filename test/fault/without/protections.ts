@@ -232,8 +232,8 @@ export const PROTECTIONS: Readonly<Record<string, readonly (Protection | Simulat
       edits: [
         {
           file: 'disk/room.ts',
-          find: 'if (bavail * bsize - RESERVE_BYTES >= bytes) return',
-          replace: 'if (bavail * bsize + RESERVE_BYTES >= bytes) return',
+          find: 'if (bavail * bsize - RESERVE_MIB * 1024 * 1024 >= bytes) return',
+          replace: 'if (bavail * bsize + RESERVE_MIB * 1024 * 1024 >= bytes) return',
         },
       ],
       test: { file: 'test/disk/stage.test.ts', grep: 'says no-space before it starts' },
