@@ -72,8 +72,12 @@ export class DirectoryWatch implements Watch {
     }
     if (this.#arming.size > 0 && !signal.aborted)
       await new Promise<void>(resolve => {
-        this.#onArmed.push(resolve)
-        signal.addEventListener('abort', () => resolve(), { once: true })
+        const end = (): void => {
+          signal.removeEventListener('abort', end)
+          resolve()
+        }
+        this.#onArmed.push(end)
+        signal.addEventListener('abort', end)
       })
     signal.throwIfAborted()
   }

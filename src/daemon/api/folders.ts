@@ -1,5 +1,5 @@
 // The folders here and those offered: `kith folders`, `add`, `get` and `kith folder …`.
-import { createRoute, type OpenAPIHono } from '@hono/zod-openapi'
+import { createRoute, type OpenAPIHono, type z } from '@hono/zod-openapi'
 import type { Control } from '../control.ts'
 import { API, answers, takes } from './describe.ts'
 import {
@@ -40,26 +40,22 @@ const get = createRoute({
   responses: answers(folderResultSchema, 'An offered folder, taken or joined'),
 })
 
-const verb = <V extends string>(name: V, description: string) =>
+const verb = <V extends string, S extends z.ZodType>(name: V, schema: S, description: string) =>
   createRoute({
     method: 'post',
     path: `${API}/folders/${name}`,
     request: takes(nameBody),
-    responses: answers(folderResultSchema, description),
+    responses: answers(schema, description),
   })
 
-const answer = <V extends string>(name: V, description: string) =>
-  createRoute({
-    method: 'post',
-    path: `${API}/folders/${name}`,
-    request: takes(nameBody),
-    responses: answers(answeredFolderSchema, description),
-  })
-
-const pause = verb('pause', 'It does not sync until it is resumed')
-const resume = verb('resume', 'It syncs again')
-const approve = answer('approve', 'The folder as it is now is right: what is gone goes on all devices')
-const reject = answer('reject', 'The files are brought back')
+const pause = verb('pause', folderResultSchema, 'It does not sync until it is resumed')
+const resume = verb('resume', folderResultSchema, 'It syncs again')
+const approve = verb(
+  'approve',
+  answeredFolderSchema,
+  'The folder as it is now is right: what is gone goes on all devices',
+)
+const reject = verb('reject', answeredFolderSchema, 'The files are brought back')
 
 const remove = createRoute({
   method: 'post',
