@@ -2,7 +2,7 @@
 // and renamed into the first device's folder: that moment is zero. The time is that of the last change (ctime) in the receiving tree, so
 // that polling costs no precision; then type, target and SHA-256 of everything are compared, and a run that differs is no run.
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, renameSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Lan } from '../e2e/support/lan.ts'
@@ -57,7 +57,8 @@ export interface SessionOptions {
   readonly wanted: ReadonlySet<string>
   readonly deadline: number
   readonly report: (measured: Measured) => void
-  readonly keep: boolean
+  /** Takes over the directory of what was done. */
+  readonly discard: (directory: string) => void
 }
 
 export class Session {
@@ -100,7 +101,7 @@ export class Session {
     clearInterval(this.#sampling)
     await this.system.close()
     this.#lan.destroy()
-    if (!this.#options.keep) rmSync(this.#directory, { recursive: true, force: true, maxRetries: 3 })
+    this.#options.discard(this.#directory)
   }
 
   async up(): Promise<void> {

@@ -11,6 +11,7 @@ import {
   readdirSync,
   readlinkSync,
   readSync,
+  rmSync,
   statSync,
   writeFileSync,
   writeSync,
@@ -92,6 +93,16 @@ export function copyAll(from: string, to: string, keepTimes: boolean): void {
       copyFileSync(join(from, path), join(to, path))
     }
   }
+}
+
+/** Of the files in a tree, those that take room. */
+export function removeLarge(root: string): void {
+  const large: string[] = []
+  walk(root, new Set(), (path, entry) => {
+    const full = join(root, path)
+    if (entry.isFile() && lstatSync(full).size > MIB) large.push(full)
+  })
+  for (const path of large) rmSync(path, { force: true })
 }
 
 /** The cheap look: how many entries, and bytes in files. */
