@@ -103,6 +103,30 @@ export function endsRight(chunk: Uint8Array, isLast: boolean): boolean {
   return rest.at === length - 1 && (((rest.fingerprint << 2) + last) & shifted) === 0
 }
 
+/** The fingerprint says nothing of what lies further back: 32 bits, two shifted out a step of two bytes. */
+const REMEMBERED_BYTES = 32
+
+/**
+ * The same of a chunk that some list has cut already: nothing in it is a cut, so only its end is looked at. (The last chunk of a content
+ * ends wherever that did. Not for contents of up to SMALL_CONTENT_BYTES, which are never cut.)
+ */
+export function endsRightIfCut(chunk: Uint8Array, isLast: boolean): boolean {
+  const { length } = chunk
+  if (length > MAX_CHUNK_BYTES || (!isLast && length <= MIN_CHUNK_BYTES)) return false
+  if (isLast || length === MAX_CHUNK_BYTES) return true
+  const isOdd = (length - MIN_CHUNK_BYTES) % 2 === 1
+  const end = isOdd ? length - 1 : length
+  let fingerprint = 0
+  for (let at = Math.max(MIN_CHUNK_BYTES, end - REMEMBERED_BYTES); at < end; at += 2) {
+    const first = ((fingerprint << 2) + (GEAR_SHIFTED[chunk[at] as number] as number)) | 0
+    fingerprint = (first + (GEAR[chunk[at + 1] as number] as number)) | 0
+  }
+  const isLong = length > NORMAL_CHUNK_BYTES
+  if (!isOdd) return (fingerprint & (isLong ? MASK_LONG : MASK_SHORT)) === 0
+  const last = ((fingerprint << 2) + (GEAR_SHIFTED[chunk[end] as number] as number)) | 0
+  return (last & (isLong ? MASK_LONG_SHIFTED : MASK_SHORT_SHIFTED)) === 0
+}
+
 /** The chunk lengths of a whole content. Up to SMALL_CONTENT_BYTES it is one chunk, also when it is empty. */
 export function cutAll(bytes: Uint8Array): number[] {
   if (bytes.length <= SMALL_CONTENT_BYTES) return [bytes.length]

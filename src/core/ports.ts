@@ -189,9 +189,12 @@ export interface StageFile {
   missing(): readonly number[]
   /** Verifies each chunk by its hash and writes it; returns the indexes that were wrong. */
   write(chunks: readonly { index: number; bytes: Uint8Array }[], options: Waiting): Promise<readonly number[]>
-  /** Copies chunks from where they lie on this device (clone ranges where the disk can); verified; returns the indexes that failed. */
+  /**
+   * Copies chunks from where they lie on this device; verified; returns the indexes that failed. `cut`: some list that this device knows
+   * to be right has the same chunk.
+   */
   copy(
-    chunks: readonly { index: number; place: ContentPlace; offset: number }[],
+    chunks: readonly { index: number; place: ContentPlace; offset: number; cut?: boolean }[],
     options: Waiting,
   ): Promise<readonly number[]>
   /** Verifies the whole, fsyncs; afterwards `has(content)`. Throws KithError `content-mismatch`. */
@@ -205,8 +208,16 @@ export interface Stage {
   has(content: ContentId): boolean
   /** Whole contents of at most SMALL_CONTENT_BYTES (or merged texts); verified; returns those that were wrong. */
   putWhole(items: readonly { content: ContentId; bytes: Uint8Array }[], options: Waiting): Promise<readonly ContentId[]>
-  /** Stages a content from where it lies whole on this device, verified; false if it is not there any more as said. */
-  putLocal(content: ContentId, size: number, place: ContentPlace, options: Waiting): Promise<boolean>
+  /**
+   * Stages a content from where it lies whole on this device, verified; false if it is not there any more as said. `list`: its own, which
+   * this device knows to be right: then it is compared with that and not cut again.
+   */
+  putLocal(
+    content: ContentId,
+    size: number,
+    place: ContentPlace,
+    options: Waiting & { readonly list?: ContentList | null },
+  ): Promise<boolean>
   /** Checks free space first: throws KithError `no-space`. */
   open(list: ContentList, options: Waiting): Promise<StageFile>
   /** Removes everything staged that is not in `wanted`. */

@@ -49,6 +49,28 @@ export function readChunks(fd: number, from: number, size: number, until: number
   }
 }
 
+/** Are the bytes of the handle these chunks, and nothing more? */
+export function isMadeOf(fd: number, chunks: readonly Chunk[]): boolean {
+  window ??= Buffer.allocUnsafeSlow(WINDOW_BYTES)
+  let at = 0
+  for (let next = 0; next < chunks.length; ) {
+    let [end, wanted] = [next, 0]
+    for (; end < chunks.length; end++) {
+      const { length } = chunks[end] as Chunk
+      if (wanted + length > WINDOW_BYTES) break
+      wanted += length
+    }
+    if (readFully(fd, window, at, wanted) !== wanted) return false
+    for (let start = 0; next < end; next++) {
+      const { hash, length } = chunks[next] as Chunk
+      if (sha256(window.subarray(start, start + length)) !== hash) return false
+      start += length
+    }
+    at += wanted
+  }
+  return readFully(fd, window, at, 1) === 0
+}
+
 /** A copy of the bytes where they are a text: UTF-8 without NUL, or UTF-16 with its mark. */
 export function textOf(whole: Uint8Array | null): Uint8Array | null {
   if (whole === null) return null

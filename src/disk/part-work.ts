@@ -2,7 +2,7 @@
 // its hash, and that it ends where every device would cut it, before it is written; so the whole is right when all its chunks are and its
 // list is, and is read again only where something else may have written to it, which its seal tells from one task to the next.
 import { closeSync, constants, fchmodSync, fstatSync, ftruncateSync, openSync, renameSync } from 'node:fs'
-import { endsRight } from '../core/chunker.ts'
+import { endsRight, endsRightIfCut } from '../core/chunker.ts'
 import { type Chunk, MAX_CHUNK_BYTES, SMALL_CONTENT_BYTES } from '../core/content.ts'
 import { listOf, sha256 } from '../core/content-list.ts'
 import type { ContentId, Hash } from '../core/ids.ts'
@@ -26,6 +26,8 @@ export interface ChunkTarget {
   readonly hash: Hash
   /** Nothing comes behind it. */
   readonly isLast: boolean
+  /** Some right list has it too. */
+  readonly wasCut?: boolean
 }
 
 interface OfPart {
@@ -151,8 +153,9 @@ function fill(
   }
 }
 
-function isCut({ at, length, isLast }: ChunkTarget, bytes: Uint8Array): boolean {
-  return (isLast && at === 0 && length <= SMALL_CONTENT_BYTES) || endsRight(bytes, isLast)
+function isCut({ at, length, isLast, wasCut }: ChunkTarget, bytes: Uint8Array): boolean {
+  if (isLast && at === 0 && length <= SMALL_CONTENT_BYTES) return true
+  return wasCut === true ? endsRightIfCut(bytes, isLast) : endsRight(bytes, isLast)
 }
 
 /** Chunks that lie one behind the other are written with one call. */

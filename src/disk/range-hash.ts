@@ -2,14 +2,13 @@
 // the range before it, all cuts behind it are the same. Chunks cross threads packed: there may be very many of them.
 import type { Chunk, ContentList } from '../core/content.ts'
 import { listOf } from '../core/content-list.ts'
-import type { Hash } from '../core/ids.ts'
 import { readChunks } from './content-read.ts'
+import { chunkAt, type PackedChunks, packChunks } from './packed-chunks.ts'
 
 /** Larger files are hashed in ranges of this size. */
 export const RANGE_BYTES = 64 * 1024 * 1024
 /** A range goes on so far into the next: two ways to cut mostly meet within a few hundred KiB. */
 const OVERLAP_BYTES = 2 * 1024 * 1024
-const HASH_CHARS = 32
 
 export interface Range {
   readonly from: number
@@ -17,13 +16,10 @@ export interface Range {
   readonly until: number
 }
 
-export interface RangeChunks {
+export interface RangeChunks extends PackedChunks {
   readonly from: number
   /** Where the last one ends. */
   readonly end: number
-  /** One behind the other. */
-  readonly hashes: string
-  readonly lengths: Uint32Array<ArrayBuffer>
 }
 
 /** What a content of that size is hashed in. */
@@ -40,8 +36,7 @@ export function hashRange(fd: number, { from, until }: Range, size: number): Ran
   const chunks = readChunks(fd, from, size, until)
   const end = chunks.reduce((sum, { length }) => sum + length, from)
   if (end < until) return null
-  const hashes = chunks.map(({ hash }) => hash).join('')
-  return { from, end, hashes, lengths: Uint32Array.from(chunks, ({ length }) => length) }
+  return { from, end, ...packChunks(chunks) }
 }
 
 /** Of ranges each of which meets the one before. */
@@ -52,10 +47,7 @@ export function joinRanges(ranges: readonly RangeChunks[]): ContentList {
     const meeting = before === undefined ? { dropped: 0, skipped: 0 } : meet(before, range)
     if (meeting === null) throw new RangeError('ranges that do not meet')
     chunks.length -= meeting.dropped
-    for (let index = meeting.skipped; index < range.lengths.length; index++) {
-      const hash = range.hashes.slice(index * HASH_CHARS, (index + 1) * HASH_CHARS) as Hash
-      chunks.push({ hash, length: range.lengths[index] as number })
-    }
+    for (let index = meeting.skipped; index < range.lengths.length; index++) chunks.push(chunkAt(range, index))
   })
   return listOf(chunks)
 }

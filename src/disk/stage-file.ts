@@ -78,12 +78,15 @@ export class DiskStageFile implements StageFile {
   }
 
   async copy(
-    chunks: readonly { index: number; place: ContentPlace; offset: number }[],
+    chunks: readonly { index: number; place: ContentPlace; offset: number; cut?: boolean }[],
     options: Waiting,
   ): Promise<readonly number[]> {
     options.signal.throwIfAborted()
     const known = chunks.filter(({ index }) => this.#list.chunks[index] !== undefined)
-    const targets = known.map(({ index, place, offset }) => ({ ...this.#target(index), place, offset }))
+    const targets = known.map(({ index, place, offset, cut = false }) => ({
+      ...this.#target(index),
+      ...{ place, offset, wasCut: cut },
+    }))
     return this.#fill(chunks, known, part => this.#deps.workers.hash({ do: 'part-copy', ...part, targets }))
   }
 

@@ -1,18 +1,21 @@
 // What the workers do in `.kith/stage` with whole contents: write, copy, verify. A file there has its content's name only after the whole
 // was verified; what arrives in chunks is with part-work. A descriptor whose fsync failed is never synced again: the file goes.
 
-import { fstatSync, renameSync } from 'node:fs'
-import { matches } from '../core/content-list.ts'
+import { closeSync, fstatSync, renameSync } from 'node:fs'
+import { listOf, matches } from '../core/content-list.ts'
 import { systemCode } from '../core/errors.ts'
 import type { ContentId } from '../core/ids.ts'
 import type { ContentPlace } from '../core/ports.ts'
-import { AREA, contentName, type Seal, STAGE, sealOf } from './area.ts'
+import { AREA, contentName, isSealed, type Seal, STAGE, sealOf } from './area.ts'
 import { type Directory, within } from './beneath.ts'
+import { isMadeOf, readContent } from './content-read.ts'
+import { fsyncAsync } from './dirty-handles.ts'
 import { copyHandle, removeIfThere, writeFully } from './own-files.ts'
+import { type PackedChunks, unpackChunks } from './packed-chunks.ts'
 import { type PartReplies, type PartTask, partWork } from './part-work.ts'
 import { isAbsent } from './problem-of.ts'
 import { type Root, type Source, withSource } from './source.ts'
-import { verified, writeNew } from './verified-file.ts'
+import { openOwn, verified, writeNew } from './verified-file.ts'
 
 const COPY_SUFFIX = '.copy'
 const PIECE_BYTES = 4 * 1024 * 1024
@@ -30,7 +33,13 @@ export type StageTask =
       /** All of them, one after the other. */
       readonly bytes: Uint8Array
     }
-  | (OfContent & { readonly do: 'stage-local'; readonly size: number; readonly place: ContentPlace })
+  | (OfContent & {
+      readonly do: 'stage-local'
+      readonly size: number
+      readonly place: ContentPlace
+      /** Of a right list of it, where there is one. */
+      readonly chunks: PackedChunks | null
+    })
   | PartTask
   | (OfContent & { readonly do: 'stage-verify' })
 
@@ -41,12 +50,12 @@ export interface StageReplies extends PartReplies {
   'stage-verify': Seal | null
 }
 
-export function stageWork(task: StageTask): StageReplies[StageTask['do']] {
+export function stageWork(task: StageTask): StageReplies[StageTask['do']] | Promise<StageReplies[StageTask['do']]> {
   switch (task.do) {
     case 'stage-whole':
       return inStage(task.root, stage => putWhole(stage, task))
     case 'stage-local':
-      return inStage(task.root, stage => putLocal(stage, task))
+      return putLocal(task)
     case 'stage-verify':
       return inStage(task.root, stage => verify(stage, task.content))
     default:
@@ -73,13 +82,37 @@ function putWhole(stage: Directory, task: StageTask & { do: 'stage-whole' }): (S
   })
 }
 
-function putLocal(stage: Directory, task: StageTask & { do: 'stage-local' }): Seal | null {
+async function putLocal(task: StageTask & { do: 'stage-local' }): Promise<Seal | null> {
   // Not the `.part` of chunks that may be on their way to the same content.
-  const path = `${stage.base}/${contentName(task.content)}${COPY_SUFFIX}`
-  let found: Seal | null = null
+  const name = `${contentName(task.content)}${COPY_SUFFIX}`
+  const fd = inStage(task.root, stage => copied(`${stage.base}/${name}`, task))
+  if (fd === null) return null
+  let seal: Seal | null = null
+  try {
+    const before = sealOf(fstatSync(fd, { bigint: true }))
+    // The disk writes while the bytes are compared.
+    const synced = Promise.allSettled([fsyncAsync(fd)])
+    const isRight = isContent(fd, task)
+    const [sync] = await synced
+    const after = fstatSync(fd, { bigint: true })
+    if (isRight && sync.status === 'fulfilled' && isSealed(before, after)) seal = before
+    if (sync.status === 'rejected') throw sync.reason
+  } finally {
+    closeSync(fd)
+    const keep = seal !== null
+    inStage(task.root, stage => {
+      if (keep) renameSync(`${stage.base}/${name}`, `${stage.base}/${contentName(task.content)}`)
+      else removeIfThere(`${stage.base}/${name}`)
+    })
+  }
+  return seal
+}
+
+/** A handle of the copy; null where the source is not there as said. An error of the stage itself is thrown. */
+function copied(path: string, task: StageTask & { do: 'stage-local' }): number | null {
   try {
     removeIfThere(path)
-    found = withSource(task.root, task.place, source => {
+    return withSource(task.root, task.place, source => {
       if (source.size !== task.size) return null
       if (source.fd === null) {
         if (!writeNew(path, fd => writeSource(fd, source))) return null
@@ -87,17 +120,19 @@ function putLocal(stage: Directory, task: StageTask & { do: 'stage-local' }): Se
         // The system clones where the disk can, and else copies without the bytes coming here.
         copyHandle(source.fd, path)
       }
-      return verified(path, task.content, false)
+      return openOwn(path)
     })
   } catch (error) {
     removeIfThere(path)
-    // The source is not there as said; an error of the stage itself is thrown.
     if (isAbsent(error) || systemCode(error) === 'ELOOP' || systemCode(error) === 'EINVAL') return null
     throw error
   }
-  if (found === null) removeIfThere(path)
-  else renameSync(path, `${stage.base}/${contentName(task.content)}`)
-  return found
+}
+
+function isContent(fd: number, { content, size, chunks }: StageTask & { do: 'stage-local' }): boolean {
+  if (chunks === null) return readContent(fd, size).list.content === content
+  const list = unpackChunks(chunks)
+  return listOf(list).content === content && isMadeOf(fd, list)
 }
 
 /** What is no file of its own: a symlink's target, a packed version. */

@@ -1,11 +1,13 @@
 // The port `Stage` on `.kith/stage`: remembers what is staged and when it was last verified; the workers do the reading and writing.
 import { readdir, unlink } from 'node:fs/promises'
 import type { ContentList } from '../core/content.ts'
+import { isSingle } from '../core/content.ts'
 import { systemCode } from '../core/errors.ts'
 import type { ContentId } from '../core/ids.ts'
 import type { ContentPlace, Stage, StageFile, Waiting } from '../core/ports.ts'
 import { areaPath, contentOfName, PART_SUFFIX, type Seal, STAGE } from './area.ts'
 import { abortable } from './hasher.ts'
+import { packChunks } from './packed-chunks.ts'
 import type { Filled } from './part-work.ts'
 import { reserveRoom } from './room.ts'
 import type { Root } from './source.ts'
@@ -67,11 +69,18 @@ export class DiskStage implements Stage {
     return wrong
   }
 
-  async putLocal(content: ContentId, size: number, place: ContentPlace, options: Waiting): Promise<boolean> {
+  async putLocal(
+    content: ContentId,
+    size: number,
+    place: ContentPlace,
+    options: Waiting & { readonly list?: ContentList | null },
+  ): Promise<boolean> {
     options.signal.throwIfAborted()
     if (this.has(content)) return true
     await reserveRoom(this.#deps.root().path, size)
-    const task = { do: 'stage-local', root: this.#deps.root(), content, size, place } as const
+    const { list = null } = options
+    const chunks = list === null || isSingle(content) ? null : packChunks(list.chunks)
+    const task = { do: 'stage-local', root: this.#deps.root(), content, size, place, chunks } as const
     const seal = await this.#deps.workers.hash(task)
     if (seal !== null) this.#staged.set(content, seal)
     return seal !== null

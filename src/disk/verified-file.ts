@@ -13,9 +13,8 @@ const NEW_FILE = O_WRONLY | O_CREAT | O_EXCL | (O_NOFOLLOW ?? 0)
 
 /** Reads the whole. The seal is taken before and compared after, so that a write in between is noticed. */
 export function verified(path: string, content: ContentId, sync: boolean): Seal | null {
-  const fd = openSync(path, O_RDWR | (O_NOFOLLOW ?? 0))
+  const fd = openOwn(path)
   try {
-    fchmodSync(fd, PRIVATE_MODE)
     const before = sealOf(fstatSync(fd, { bigint: true }))
     if (readContent(fd, Number(before.size)).list.content !== content) return null
     if (sync) syncOrRemove(fd, path)
@@ -23,6 +22,18 @@ export function verified(path: string, content: ContentId, sync: boolean): Seal 
     return before.mtimeNs === after.mtimeNs && before.size === after.size ? after : null
   } finally {
     closeSync(fd)
+  }
+}
+
+/** For nobody else from then on. */
+export function openOwn(path: string): number {
+  const fd = openSync(path, O_RDWR | (O_NOFOLLOW ?? 0))
+  try {
+    fchmodSync(fd, PRIVATE_MODE)
+    return fd
+  } catch (error) {
+    closeSync(fd)
+    throw error
   }
 }
 

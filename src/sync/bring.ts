@@ -43,7 +43,8 @@ export async function stageLocal(deps: BringDeps, { content, size }: Wanted, opt
   if (size === 0) return (await stage.putWhole([{ content, bytes: new Uint8Array() }], options)).length === 0
   for (const place of placesOf(deps, content)) {
     try {
-      if (await stage.putLocal(content, size, place, options)) return true
+      const list = isSingle(content) ? null : await deps.store.list(content)
+      if (await stage.putLocal(content, size, place, { signal: options.signal, list })) return true
     } catch (error) {
       if (options.signal.aborted || (isKithError(error) && error.code === 'no-space')) throw error
       deps.log.warn({ err: error }, 'a local copy could not be used')
@@ -109,6 +110,7 @@ interface Copy {
   readonly index: number
   readonly place: ContentPlace
   readonly offset: number
+  readonly cut: boolean
 }
 
 /** Chunks that lie in other contents on this device: an insert or append sends almost nothing. */
@@ -124,7 +126,9 @@ function copiesOf(deps: BringDeps, file: StageFile, list: ContentList): Copy[] {
       place = [...placesOf(deps, known.content)][0] ?? null
       places.set(known.content, place)
     }
-    if (place !== null) copies.push({ index, place, offset: known.offset })
+    // A small content is never cut, so it says nothing of where it would be.
+    const cut = !isSingle(known.content) || known.length > SMALL_CONTENT_BYTES
+    if (place !== null) copies.push({ index, place, offset: known.offset, cut })
   }
   return copies
 }

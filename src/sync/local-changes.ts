@@ -73,13 +73,22 @@ export function sameStat(a: Stat, b: Stat): boolean {
   )
 }
 
-/** Writes within this span of the last look may not show in the times: look at the content whatever they say. */
+/** On a disk with coarse times (FAT has steps of two seconds) writes within this span of the last look may not show in them. */
 export const RACY_MS = 2_000
+/** On all others no longer than a tick of the system's clock (10 ms at most), by which it stamps what is written. */
+const RACY_FINE_MS = 20
 /** A disk that shows change times in whole milliseconds, or worse; others have odd microseconds nearly always. */
 const COARSE_US = 1_000
 
+/** May a write after a look at that moment be hidden by the times that it showed? Then the content is looked at whatever they say. */
 export function isRacy(stat: Stat, nowMs: number): boolean {
-  return isRecent(stat.mtimeUs, nowMs) || (isCoarse(stat) && isRecent(stat.ctimeUs, nowMs))
+  if (!isCoarse(stat)) return Math.abs(nowMs - stat.ctimeUs / 1000) < RACY_FINE_MS
+  return isRecent(stat.mtimeUs, nowMs) || isRecent(stat.ctimeUs, nowMs)
+}
+
+/** For so long (ms) from that look on. */
+export function racyMs(stat: Stat): number {
+  return isCoarse(stat) ? RACY_MS : RACY_FINE_MS
 }
 
 /** A write whose mtime was set back shows in the change time alone, and on a coarse disk not even there. */

@@ -1,6 +1,6 @@
 // One chunk alone tells whether every device cuts it there: the judgement agrees with cutting the whole, whatever comes behind.
 import { expect } from 'chai'
-import { cutAll, cutChunk, endsRight } from '../../src/core/chunker.ts'
+import { cutAll, cutChunk, endsRight, endsRightIfCut } from '../../src/core/chunker.ts'
 import { MAX_CHUNK_BYTES, MIN_CHUNK_BYTES } from '../../src/core/content.ts'
 
 const BYTES = 4 * 1024 * 1024
@@ -23,6 +23,23 @@ describe('core/chunker', () => {
       for (const [index, length] of lengths.entries()) {
         const isLast = index === lengths.length - 1
         expect(endsRight(bytes.subarray(at, at + length), isLast)).to.equal(true)
+        expect(endsRightIfCut(bytes.subarray(at, at + length), isLast)).to.equal(true)
+        at += length
+      }
+    }
+  })
+
+  it('knows the end of what was cut already by its last bytes', () => {
+    for (const seed of [4, 5, 6]) {
+      const bytes = stream(seed)
+      let at = 0
+      for (const length of cutAll(bytes).slice(0, 12)) {
+        // As the last of a content that ends there: nothing in it is a cut.
+        for (let part = MIN_CHUNK_BYTES - 1; part <= length; part += part + 8 < length ? 997 : 1) {
+          const chunk = bytes.subarray(at, at + part)
+          expect(endsRightIfCut(chunk, false), `seed ${seed}, ${part} of ${length}`).to.equal(endsRight(chunk, false))
+          expect(endsRightIfCut(chunk, true)).to.equal(true)
+        }
         at += length
       }
     }
