@@ -5,6 +5,7 @@ import type { Chunk, ContentList } from '../core/content.ts'
 import { MAX_CHUNK_BYTES } from '../core/content.ts'
 import { contentOf, listOf, sha256 } from '../core/content-list.ts'
 import { readFully } from './beneath.ts'
+import type { Run } from './run.ts'
 
 const MAX_TEXT_BYTES = 2 * 1024 * 1024
 const WINDOW_BYTES = 4 * 1024 * 1024
@@ -49,8 +50,8 @@ export function readChunks(fd: number, from: number, size: number, until: number
   }
 }
 
-/** Are the bytes of the handle these chunks, and nothing more? */
-export function isMadeOf(fd: number, chunks: readonly Chunk[]): boolean {
+/** Are the bytes of the handle these chunks, and nothing more? `into`: what is right is written there. */
+export function isMadeOf(fd: number, chunks: readonly Chunk[], into: Run | null = null): boolean {
   window ??= Buffer.allocUnsafeSlow(WINDOW_BYTES)
   let at = 0
   for (let next = 0; next < chunks.length; ) {
@@ -63,9 +64,12 @@ export function isMadeOf(fd: number, chunks: readonly Chunk[]): boolean {
     if (readFully(fd, window, at, wanted) !== wanted) return false
     for (let start = 0; next < end; next++) {
       const { hash, length } = chunks[next] as Chunk
-      if (sha256(window.subarray(start, start + length)) !== hash) return false
+      const bytes = window.subarray(start, start + length)
+      if (sha256(bytes) !== hash) return false
+      into?.add(bytes, at + start)
       start += length
     }
+    into?.write()
     at += wanted
   }
   return readFully(fd, window, at, 1) === 0

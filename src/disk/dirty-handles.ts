@@ -48,14 +48,18 @@ export class DirtyHandles {
       try {
         await fsyncAsync(handle.fd)
       } catch (error) {
-        const code = systemCode(error)
-        // Some file systems have no sync of directories; there is nothing more to be had from them.
-        if (code !== 'EINVAL' && code !== 'ENOTSUP') for (const step of handle.steps) this.#failed.set(step, error)
+        if (!isNoSync(error)) for (const step of handle.steps) this.#failed.set(step, error)
       } finally {
         await closeAsync(handle.fd)
       }
     })
   }
+}
+
+/** Some file systems have no sync, of directories above all; there is nothing more to be had from them. */
+export function isNoSync(error: unknown): boolean {
+  const code = systemCode(error)
+  return code === 'EINVAL' || code === 'ENOTSUP'
 }
 
 /** Runs `work` on all items, at most `limit` at a time. */

@@ -6,9 +6,9 @@ import { contentOf } from '../core/content-list.ts'
 import { systemCode } from '../core/errors.ts'
 import type { ContentId, Hash } from '../core/ids.ts'
 import type { HashRequest, Problem, Stat } from '../core/ports.ts'
-import { type Directory, openRegular, readLink, splitPath, Walk } from './beneath.ts'
+import { openRegular, readLink, splitPath, Walk } from './beneath.ts'
 import { readContent, textOf } from './content-read.ts'
-import { DirtyHandles } from './dirty-handles.ts'
+import { eachOf, fsyncAsync, isNoSync, SYNCS_IN_FLIGHT } from './dirty-handles.ts'
 import { type Envelope, enveloped } from './envelope.ts'
 import type { PackReplies, PackTask } from './pack-work.ts'
 import { packWork } from './pack-work.ts'
@@ -25,6 +25,9 @@ import { versionWork } from './version-work.ts'
 
 /** Of the file that was asked for: a symlink or a FIFO now stands there, or another root, or none. */
 const SAYS_NOTHING = new Set(['ELOOP', 'EINVAL', 'ENXIO', 'ROOT_GONE'])
+
+/** Of one task. */
+const OPEN_FILES = 64
 
 /** Longer than a system keeps what was written in memory (Linux: 30 s). */
 const WRITTEN_AFTER_MS = 120_000
@@ -96,52 +99,94 @@ function act(task: HashTask): Reply | Promise<Reply> {
 
 /**
  * What was written a moment ago is synced before anybody is told of it: after a power cut the file would be empty or the one before, and
- * that would count as an edit and reach every other device.
+ * that would count as an edit and reach every other device. It is synced before it is read: from then on a write through a mapping of the
+ * file into memory shows in its times.
  */
 async function hashAll(root: Root, requests: readonly HashRequest[]): Promise<Movable<Hashed[]>> {
   const walk = new Walk(root.path, root.identity)
-  const fresh = new DirtyHandles()
   const results: Hashed[] = []
   try {
-    for (const [index, request] of requests.entries()) {
-      results.push(hashOne(walk, request, fd => fresh.add(fd, index)))
-      if (fresh.isFull) await fresh.flush()
+    for (let at = 0; at < requests.length; at += OPEN_FILES) {
+      const opened = requests.slice(at, at + OPEN_FILES).map(request => openedFor(walk, request))
+      await eachOf(opened.filter(isFresh), SYNCS_IN_FLIGHT, syncOf)
+      for (const one of opened) results.push(hashOne(walk, one))
     }
   } finally {
     walk.close()
-    await fresh.flush()
   }
-  for (const [index, error] of fresh.failed)
-    results[index] = { ok: false, problem: readingProblem(error, (requests[index] as HashRequest).path) }
   const buffers = results.flatMap(result =>
     result.ok && result.text !== null && result.text.length > 0 ? [result.text.buffer] : [],
   )
   return new Movable(results, buffers)
 }
 
-/** `sync` takes over the handle of a file that may not be on the disk yet. */
-function hashOne(walk: Walk, request: HashRequest, sync: (fd: number) => void): Hashed {
-  return tried(request, () => {
+/** A file that is to be read, or why it will not be; of a symlink neither. */
+interface Opened {
+  readonly request: HashRequest
+  readonly file: { readonly fd: number; readonly stat: Stat } | null
+  failed: Unhashed | null
+}
+
+function openedFor(walk: Walk, request: HashRequest): Opened {
+  if (request.kind !== 'file') return { request, file: null, failed: null }
+  const file = tried(request, () => {
     const { directory, name } = splitPath(request.path)
-    const parent = walk.open(directory)
-    if (request.kind !== 'file') return hashLink(`${parent.base}/${name}`, () => readLink(parent, name), request)
-    return fromFile(parent, name, request, sync, fd => {
-      const { list, whole } = readContent(fd, request.stat.size)
-      return list.size === request.stat.size ? hashed(list, textOf(whole)) : null
-    })
+    const { fd, stats } = openRegular(walk.open(directory), name)
+    const stat = statOf(stats)
+    if (isSame(request.stat, stat, 'file')) return { fd, stat }
+    closeSync(fd)
+    return busy(request)
   })
+  return 'fd' in file ? { request, file, failed: null } : { request, file: null, failed: file }
+}
+
+function isFresh({ file }: Opened): boolean {
+  return file !== null && mayBeUnwritten(file.stat)
+}
+
+async function syncOf(opened: Opened): Promise<void> {
+  try {
+    if (opened.file !== null) await fsyncAsync(opened.file.fd)
+  } catch (error) {
+    if (!isNoSync(error)) opened.failed = { ok: false, problem: readingProblem(error, opened.request.path) }
+  }
+}
+
+function hashOne(walk: Walk, { request, file, failed }: Opened): Hashed {
+  try {
+    if (failed !== null) return failed
+    return tried(request, () => {
+      if (file !== null) {
+        return readAsObserved(file.fd, request, () => {
+          const { list, whole } = readContent(file.fd, request.stat.size)
+          return list.size === request.stat.size ? hashed(list, textOf(whole)) : null
+        })
+      }
+      const { directory, name } = splitPath(request.path)
+      const parent = walk.open(directory)
+      return hashLink(`${parent.base}/${name}`, () => readLink(parent, name), request)
+    })
+  } finally {
+    if (file !== null) closeSync(file.fd)
+  }
 }
 
 function hashOneRange(root: Root, request: HashRequest, range: Range): RangeHashed {
   const walk = new Walk(root.path, root.identity)
   try {
-    return tried(request, () => {
-      const { directory, name } = splitPath(request.path)
-      return fromFile(walk.open(directory), name, request, syncNow, fd => {
-        const chunks = hashRange(fd, range, request.stat.size)
-        return chunks === null ? null : { ok: true, chunks }
+    const { file, failed } = openedFor(walk, request)
+    if (file === null) return failed ?? busy(request)
+    try {
+      return tried(request, () => {
+        if (mayBeUnwritten(file.stat)) syncNow(file.fd)
+        return readAsObserved(file.fd, request, () => {
+          const chunks = hashRange(file.fd, range, request.stat.size)
+          return chunks === null ? null : { ok: true, chunks }
+        })
       })
-    })
+    } finally {
+      closeSync(file.fd)
+    }
   } finally {
     walk.close()
   }
@@ -150,8 +195,8 @@ function hashOneRange(root: Root, request: HashRequest, range: Range): RangeHash
 function syncNow(fd: number): void {
   try {
     fsyncSync(fd)
-  } finally {
-    closeSync(fd)
+  } catch (error) {
+    if (!isNoSync(error)) throw error
   }
 }
 
@@ -167,28 +212,10 @@ function tried<T>(request: HashRequest, work: () => T): T | Unhashed {
 }
 
 /** `read`: null where the file is shorter than its stat says. */
-function fromFile<T>(
-  parent: Directory,
-  name: string,
-  request: HashRequest,
-  sync: (fd: number) => void,
-  read: (fd: number) => T | null,
-): T | Unhashed {
-  const { fd, stats } = openRegular(parent, name)
-  let isOurs = true
-  try {
-    if (!isSame(request.stat, statOf(stats), 'file')) return busy(request)
-    const result = read(fd)
-    const after = statOf(fstatSync(fd, { bigint: true }))
-    if (result === null || !isSame(request.stat, after, 'file')) return busy(request)
-    if (mayBeUnwritten(after)) {
-      isOurs = false
-      sync(fd)
-    }
-    return result
-  } finally {
-    if (isOurs) closeSync(fd)
-  }
+function readAsObserved<T>(fd: number, request: HashRequest, read: () => T | null): T | Unhashed {
+  const result = read()
+  const isStill = isSame(request.stat, statOf(fstatSync(fd, { bigint: true })), 'file')
+  return result !== null && isStill ? result : busy(request)
 }
 
 /** By the change time, which no program can set. Windows syncs no handle that only reads. */

@@ -20,6 +20,18 @@ import { isAbsent } from './problem-of.ts'
 
 const COPY_BYTES = 1024 * 1024
 
+/** A new file that shares its bytes with an open one; false: this disk cannot. */
+export function cloneHandle(fd: number, to: string): boolean {
+  if (process.platform !== 'linux') return false
+  try {
+    copyFileSync(`/proc/self/fd/${fd}`, to, constants.COPYFILE_FICLONE_FORCE | constants.COPYFILE_EXCL)
+    return true
+  } catch (error) {
+    if (systemCode(error) === 'ENOSPC') throw error
+    return false
+  }
+}
+
 /** A new file with the bytes of an open one; cloned where the disk can. */
 export function copyHandle(fd: number, to: string): void {
   if (process.platform === 'linux') {

@@ -3,21 +3,19 @@
 // list is, and is read again only where something else may have written to it, which its seal tells from one task to the next.
 import { closeSync, constants, fchmodSync, fstatSync, ftruncateSync, openSync, renameSync } from 'node:fs'
 import { endsRight, endsRightIfCut } from '../core/chunker.ts'
-import { type Chunk, MAX_CHUNK_BYTES, SMALL_CONTENT_BYTES } from '../core/content.ts'
+import { type Chunk, SMALL_CONTENT_BYTES } from '../core/content.ts'
 import { listOf, sha256 } from '../core/content-list.ts'
 import type { ContentId, Hash } from '../core/ids.ts'
 import type { ContentPlace } from '../core/ports.ts'
 import { contentName, isSealed, PART_SUFFIX, PRIVATE_MODE, type Seal, sealOf } from './area.ts'
 import { type Directory, openRegular, readFully } from './beneath.ts'
-import { writeAll, writeFully } from './own-files.ts'
 import { readEach } from './piece-reads.ts'
 import { isAbsent } from './problem-of.ts'
+import { Run } from './run.ts'
 import type { Root } from './source.ts'
 import { syncOrRemove, verified, writeNew } from './verified-file.ts'
 
 const { O_NOFOLLOW, O_RDWR } = constants
-/** One call writes no more of them. */
-const MOST_PIECES = 256
 
 /** A chunk to be had, and where it goes. */
 export interface ChunkTarget {
@@ -158,41 +156,6 @@ function isCut({ at, length, isLast, wasCut }: ChunkTarget, bytes: Uint8Array): 
   return wasCut === true ? endsRightIfCut(bytes, isLast) : endsRight(bytes, isLast)
 }
 
-/** Chunks that lie one behind the other are written with one call. */
-class Run {
-  readonly #fd: number
-  #pieces: Uint8Array[] = []
-  #start = 0
-  #end = 0
-
-  constructor(fd: number) {
-    this.#fd = fd
-  }
-
-  add(bytes: Uint8Array, at: number): void {
-    if (at !== this.#end || this.#pieces.length === MOST_PIECES) this.write()
-    if (isZero(bytes)) {
-      this.write()
-      writeZeros(this.#fd, bytes, at)
-      return
-    }
-    if (this.#pieces.length === 0) this.#start = at
-    this.#pieces.push(bytes)
-    this.#end = at + bytes.length
-  }
-
-  write(): void {
-    if (this.#pieces.length > 0) writeAll(this.#fd, this.#pieces, this.#start)
-    this.#pieces = []
-  }
-}
-
-/** Leaves a hole a hole; overwrites what an earlier, torn write left there. */
-function writeZeros(fd: number, bytes: Uint8Array, at: number): void {
-  const there = Buffer.allocUnsafe(bytes.length)
-  if (readFully(fd, there, at) !== bytes.length || !isZero(there)) writeFully(fd, bytes, at)
-}
-
 /** What is written so far: the end would wait long for all of it. */
 function sync(stage: Directory, content: ContentId): null {
   const path = partPath(stage, content)
@@ -227,10 +190,3 @@ function synced(path: string, seal: Seal): Seal | null {
 function partPath(stage: Directory, content: ContentId): string {
   return `${stage.base}/${contentName(content)}${PART_SUFFIX}`
 }
-
-function isZero(bytes: Uint8Array): boolean {
-  if (bytes[0] !== 0 || bytes[bytes.length - 1] !== 0) return false
-  return Buffer.compare(bytes, ZEROS.subarray(0, bytes.length)) === 0
-}
-
-const ZEROS = Buffer.alloc(MAX_CHUNK_BYTES)

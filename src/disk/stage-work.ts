@@ -1,7 +1,7 @@
 // What the workers do in `.kith/stage` with whole contents: write, copy, verify. A file there has its content's name only after the whole
 // was verified; what arrives in chunks is with part-work. A descriptor whose fsync failed is never synced again: the file goes.
 
-import { closeSync, fstatSync, renameSync } from 'node:fs'
+import { closeSync, fstatSync, ftruncateSync, renameSync } from 'node:fs'
 import { listOf, matches } from '../core/content-list.ts'
 import { systemCode } from '../core/errors.ts'
 import type { ContentId } from '../core/ids.ts'
@@ -10,10 +10,11 @@ import { AREA, contentName, isSealed, type Seal, STAGE, sealOf } from './area.ts
 import { type Directory, within } from './beneath.ts'
 import { isMadeOf, readContent } from './content-read.ts'
 import { fsyncAsync } from './dirty-handles.ts'
-import { copyHandle, removeIfThere, writeFully } from './own-files.ts'
+import { cloneHandle, copyHandle, removeIfThere, writeFully } from './own-files.ts'
 import { type PackedChunks, unpackChunks } from './packed-chunks.ts'
 import { type PartReplies, type PartTask, partWork } from './part-work.ts'
 import { isAbsent } from './problem-of.ts'
+import { Run } from './run.ts'
 import { type Root, type Source, withSource } from './source.ts'
 import { openOwn, verified, writeNew } from './verified-file.ts'
 
@@ -85,46 +86,64 @@ function putWhole(stage: Directory, task: StageTask & { do: 'stage-whole' }): (S
 async function putLocal(task: StageTask & { do: 'stage-local' }): Promise<Seal | null> {
   // Not the `.part` of chunks that may be on their way to the same content.
   const name = `${contentName(task.content)}${COPY_SUFFIX}`
-  const fd = inStage(task.root, stage => copied(`${stage.base}/${name}`, task))
-  if (fd === null) return null
+  const copy = inStage(task.root, stage => copied(`${stage.base}/${name}`, task))
+  if (copy === null) return null
+  const { fd } = copy
   let seal: Seal | null = null
   try {
     const before = sealOf(fstatSync(fd, { bigint: true }))
     // The disk writes while the bytes are compared.
     const synced = Promise.allSettled([fsyncAsync(fd)])
-    const isRight = isContent(fd, task)
+    const isRight = copy.isRight ?? isContent(fd, task)
     const [sync] = await synced
-    const after = fstatSync(fd, { bigint: true })
-    if (isRight && sync.status === 'fulfilled' && isSealed(before, after)) seal = before
     if (sync.status === 'rejected') throw sync.reason
+    if (isRight && isSealed(before, fstatSync(fd, { bigint: true }))) seal = before
   } finally {
     closeSync(fd)
-    const keep = seal !== null
     inStage(task.root, stage => {
-      if (keep) renameSync(`${stage.base}/${name}`, `${stage.base}/${contentName(task.content)}`)
-      else removeIfThere(`${stage.base}/${name}`)
+      if (seal === null) removeIfThere(`${stage.base}/${name}`)
+      else renameSync(`${stage.base}/${name}`, `${stage.base}/${contentName(task.content)}`)
     })
   }
   return seal
 }
 
-/** A handle of the copy; null where the source is not there as said. An error of the stage itself is thrown. */
-function copied(path: string, task: StageTask & { do: 'stage-local' }): number | null {
+interface Copied {
+  readonly fd: number
+  /** Null: nobody has compared its bytes yet. */
+  readonly isRight: boolean | null
+}
+
+/** Null where the source is not there as said; an error of the stage itself is thrown. */
+function copied(path: string, task: StageTask & { do: 'stage-local' }): Copied | null {
   try {
     removeIfThere(path)
     return withSource(task.root, task.place, source => {
       if (source.size !== task.size) return null
-      if (source.fd === null) {
-        if (!writeNew(path, fd => writeSource(fd, source))) return null
-      } else {
-        // The system clones where the disk can, and else copies without the bytes coming here.
-        copyHandle(source.fd, path)
-      }
-      return openOwn(path)
+      if (source.fd !== null) return copiedFile(source.fd, path, task)
+      return writeNew(path, fd => writeSource(fd, source)) ? { fd: openOwn(path), isRight: null } : null
     })
   } catch (error) {
     removeIfThere(path)
     if (isAbsent(error) || systemCode(error) === 'ELOOP' || systemCode(error) === 'EINVAL') return null
+    throw error
+  }
+}
+
+/** Cloned where the disk can. Else its bytes pass through here once, compared as they do, where there is something to compare them with. */
+function copiedFile(from: number, path: string, { content, size, chunks }: StageTask & { do: 'stage-local' }): Copied {
+  if (cloneHandle(from, path)) return { fd: openOwn(path), isRight: null }
+  const list = chunks === null ? null : unpackChunks(chunks)
+  if (list === null || listOf(list).content !== content) {
+    copyHandle(from, path)
+    return { fd: openOwn(path), isRight: null }
+  }
+  writeNew(path, fd => ftruncateSync(fd, size))
+  const fd = openOwn(path)
+  try {
+    return { fd, isRight: isMadeOf(from, list, new Run(fd)) }
+  } catch (error) {
+    closeSync(fd)
     throw error
   }
 }

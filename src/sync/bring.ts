@@ -11,6 +11,8 @@ import type { RowTable } from '../core/rows.ts'
 
 /** Chunks are verified and written in pieces of this many bytes. */
 const PIECE_BYTES = 2 * 1024 * 1024
+/** What lies here does not cross threads. */
+const COPY_BYTES = 8 * 1024 * 1024
 /** So many pieces may be on their way to the disk while the next arrives. */
 const PIECES_BEHIND = 2
 
@@ -145,7 +147,7 @@ async function copyChunks(
   for (const copy of copies) {
     piece.push(copy)
     size += list.chunks[copy.index]?.length ?? 0
-    if (size < PIECE_BYTES) continue
+    if (size < COPY_BYTES) continue
     await file.copy(piece, options)
     piece = []
     size = 0
