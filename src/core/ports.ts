@@ -479,6 +479,11 @@ export interface SharedFolder {
   holds(contents: readonly ContentId[], options: Waiting): Promise<readonly boolean[]>
 }
 
+export interface ListOptions extends Waiting {
+  /** Null for a segment that does not lie on this device. */
+  readonly known?: (hash: Hash) => Promise<Uint8Array | null>
+}
+
 /** What a folder asks of the network, given to it when it is shared. */
 export interface FolderNetwork {
   /** Linked devices that hold this folder. */
@@ -494,8 +499,8 @@ export interface FolderNetwork {
     contents: readonly ContentId[],
     options: Waiting,
   ): AsyncIterable<{ content: ContentId; bytes: Uint8Array; from: DeviceId }>
-  /** Top and segments of a listed content, verified against the id; null if no peer has it. */
-  fetchList(content: ContentId, options: Waiting): Promise<ContentList | null>
+  /** Top and segments of a listed content, verified against the id; null if no peer has it. Segments that are `known` here are not asked for. */
+  fetchList(content: ContentId, options: ListOptions): Promise<ContentList | null>
   /** Chunks, unverified (the stage verifies), from all peers that have them, bounded in memory: the next is asked for as the consumer goes on. */
   fetchChunks(
     content: ContentId,

@@ -9,7 +9,7 @@ import { buildList, decodeTop, MAX_TOP_BYTES, sha256 } from '../core/content-lis
 import { isKithError, KithError } from '../core/errors.ts'
 import type { ContentId, DeviceId, FolderId, Hash } from '../core/ids.ts'
 import type { Log } from '../core/log.ts'
-import type { FolderNetwork, SharedFolder, Waiting } from '../core/ports.ts'
+import type { FolderNetwork, ListOptions, SharedFolder, Waiting } from '../core/ports.ts'
 import { ContentLink, Rate } from './content-link.ts'
 import { ContentServer } from './content-server.ts'
 import type { Lane, Wanted } from './fetch-job.ts'
@@ -117,7 +117,7 @@ export class ContentExchange implements SessionPart {
     for await (const { key, bytes, from } of this.#run(wanted, lanes, options)) yield { hash: key, bytes, from }
   }
 
-  async #fetchList(folder: FolderId, content: ContentId, options: Waiting): Promise<ContentList | null> {
+  async #fetchList(folder: FolderId, content: ContentId, options: ListOptions): Promise<ContentList | null> {
     if (isSingle(content)) return null
     for (const link of this.#sorted(folder)) {
       options.signal.throwIfAborted()
@@ -161,10 +161,11 @@ export class ContentExchange implements SessionPart {
   async #fetchSegments(
     folder: FolderId,
     top: Uint8Array,
-    options: Waiting,
+    options: ListOptions,
   ): Promise<ReadonlyMap<Hash, Uint8Array> | null> {
-    const missing = new Set(decodeTop(top).segments.map(segment => segment.hash))
-    const found = new Map<Hash, Uint8Array>()
+    const hashes = new Set(decodeTop(top).segments.map(segment => segment.hash))
+    const found = await knownOf(hashes, options)
+    const missing = new Set([...hashes].filter(hash => !found.has(hash)))
     const liars = new Set<DeviceId>()
     for (let tries = 0; missing.size > 0 && tries < SEGMENT_TRIES; tries++) {
       const lanes = (): Lane<Hash>[] =>
@@ -234,6 +235,18 @@ export class ContentExchange implements SessionPart {
       for (const job of this.#jobs) job.pump()
     })
   }
+}
+
+/** What lies here already of a content that was changed in places. Where it cannot be read, or is not what it was, it is asked for. */
+async function knownOf(hashes: Iterable<Hash>, { signal, known }: ListOptions): Promise<Map<Hash, Uint8Array>> {
+  const found = new Map<Hash, Uint8Array>()
+  if (known === undefined) return found
+  for (const hash of hashes) {
+    signal.throwIfAborted()
+    const bytes = await known(hash).catch(() => null)
+    if (bytes !== null && sha256(bytes) === hash) found.set(hash, bytes)
+  }
+  return found
 }
 
 function mismatch(): KithError {

@@ -18,7 +18,7 @@ const PIECES_BEHIND = 2
 
 export interface BringDeps {
   readonly disk: FolderDisk
-  readonly store: Pick<FolderStore, 'list' | 'chunk' | 'base'>
+  readonly store: Pick<FolderStore, 'list' | 'segment' | 'chunk' | 'base'>
   readonly log: Log
   /** The rows as they are now: the table is replaced when it had to be loaded again. */
   readonly rows: () => RowTable
@@ -64,9 +64,10 @@ export async function fetchLarge(
   isWanted: () => boolean,
   options: Waiting,
 ): Promise<ContentList | null> {
+  const known = (hash: Hash): Promise<Uint8Array | null> => deps.store.segment(hash)
   const list = isSingle(content)
     ? singleList(content, size)
-    : ((await deps.store.list(content)) ?? (await network.fetchList(content, options)))
+    : ((await deps.store.list(content)) ?? (await network.fetchList(content, { ...options, known })))
   if (list === null) return null
   const file = await deps.disk.stage.open(list, options)
   try {

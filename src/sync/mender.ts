@@ -19,7 +19,7 @@ const MOST_LOST = 1_000
 
 export interface MenderDeps extends BringDeps {
   readonly folder: FolderId
-  readonly store: Pick<FolderStore, 'list' | 'chunk' | 'base' | 'note' | 'commit' | 'journal'>
+  readonly store: Pick<FolderStore, 'list' | 'segment' | 'chunk' | 'base' | 'note' | 'commit' | 'journal'>
   readonly emit: Emit
   readonly damage: Damage
   /** Stores what the rows changed; within `alone` only. */

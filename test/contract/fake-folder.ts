@@ -30,6 +30,7 @@ export class FakeFolder implements SharedFolder {
   needFiles = 0
   stopped: string | null = null
   reads = 0
+  readonly segmentsAsked: Hash[] = []
   /** What was asked of the past. */
   readonly pasts: (readonly PastQuery[])[] = []
   /** It cannot answer. */
@@ -184,6 +185,7 @@ export class FakeFolder implements SharedFolder {
   }
 
   async readSegment(hash: Hash): Promise<Uint8Array | null> {
+    this.segmentsAsked.push(hash)
     for (const { list } of this.#contents.values()) {
       const segment = list.segments.get(hash)
       if (segment !== undefined) return segment

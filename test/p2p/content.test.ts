@@ -1,7 +1,7 @@
 // Contents over real links: speed, bounds, streams, and devices that lie, stall or die.
 import { expect } from 'chai'
-import { sha256 } from '../../src/core/content-list.ts'
-import type { ContentId, FolderId } from '../../src/core/ids.ts'
+import { contentOf, sha256 } from '../../src/core/content-list.ts'
+import type { ContentId, FolderId, Hash } from '../../src/core/ids.ts'
 import type { FolderNetwork } from '../../src/core/ports.ts'
 import { FakeFolder } from '../contract/fake-folder.ts'
 import { pseudorandom } from '../contract/network-contract.ts'
@@ -135,6 +135,34 @@ describe('contents', () => {
     expect(list?.size).to.equal(MIB)
     for await (const { hash, bytes: got } of network().fetchChunks(content, list?.chunks ?? [], { signal })) {
       expect(sha256(got)).to.equal(hash)
+    }
+  })
+
+  it('segments that lie here already are not asked for, unless they cannot be read or are something else', async () => {
+    await start(2)
+    const bytes = pseudorandom(24 * MIB, 7)
+    const before = contentOf(bytes)
+    const changed = Buffer.from(bytes)
+    changed.fill(1, 12 * MIB, 12 * MIB + 4_096)
+    const content = folder(1).addContent(changed)
+    const segments = [...(folder(1).listOf(content)?.segments.keys() ?? [])]
+    const fresh = segments.filter(hash => !before.segments.has(hash))
+    const shared = segments.filter(hash => before.segments.has(hash))
+    expect(fresh.length).to.be.within(1, 2)
+    expect(shared.length).to.be.above(0)
+    const known = async (hash: Hash): Promise<Uint8Array | null> => before.segments.get(hash) ?? null
+    const list = await network().fetchList(content, { signal, known })
+    expect(list?.chunks).to.deep.equal(folder(1).listOf(content)?.chunks)
+    expect(folder(1).segmentsAsked).to.have.members(fresh)
+    for (const useless of [
+      async () => new Uint8Array(36),
+      async () => {
+        throw new Error('it cannot be read')
+      },
+    ]) {
+      folder(1).segmentsAsked.length = 0
+      expect((await network().fetchList(content, { signal, known: useless }))?.size).to.equal(24 * MIB)
+      expect(folder(1).segmentsAsked).to.have.members(segments)
     }
   })
 

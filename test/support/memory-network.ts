@@ -5,7 +5,7 @@ import type { Chunk, ContentList } from '../../src/core/content.ts'
 import { buildList } from '../../src/core/content-list.ts'
 import type { ContentId, DeviceId, Hash } from '../../src/core/ids.ts'
 import type { HistoryQuery, Holding, JournalEntry } from '../../src/core/past.ts'
-import type { FolderNetwork, PastQuery, SharedFolder, Waiting } from '../../src/core/ports.ts'
+import type { FolderNetwork, ListOptions, PastQuery, SharedFolder, Waiting } from '../../src/core/ports.ts'
 import { decodeTopHashes, MemoryLink } from './memory-link.ts'
 import type { Random } from './random.ts'
 import type { VirtualClock } from './virtual-clock.ts'
@@ -319,7 +319,7 @@ export class MemoryNetwork {
     for await (const { key, bytes, from } of this.#each(device, hashes, options, read)) yield { hash: key, bytes, from }
   }
 
-  async #fetchList(device: DeviceId, content: ContentId, options: Waiting): Promise<ContentList | null> {
+  async #fetchList(device: DeviceId, content: ContentId, options: ListOptions): Promise<ContentList | null> {
     const end = watchEnd(options.signal)
     try {
       for (const link of this.#sources(device)) {
@@ -336,14 +336,15 @@ export class MemoryNetwork {
     device: DeviceId,
     link: MemoryLink,
     content: ContentId,
-    options: Waiting,
+    options: ListOptions,
     ended: Promise<void>,
   ): Promise<ContentList | null> {
     const top = await this.#ask(device, link, options, ended, folder => folder.readTop(content))
     if (top === null) return null
     const segments = new Map<Hash, Uint8Array>()
     for (const hash of decodeTopHashes(top.top)) {
-      const bytes = await this.#ask(device, link, options, ended, folder => folder.readSegment(hash))
+      const known = (await options.known?.(hash)) ?? null
+      const bytes = known ?? (await this.#ask(device, link, options, ended, folder => folder.readSegment(hash)))
       if (bytes === null) return null
       segments.set(hash, bytes)
     }
