@@ -34,6 +34,8 @@ const SAVES = 20
 const SAVE_TIMEOUT_MS = 120_000
 const IDLE_SETTLE_MS = 15_000
 const IDLE_MS = 60_000
+/** What a good wireless link gives. A burst of some milliseconds: the timer of the kernel is no finer. */
+const SLOW_UPLINK = { rate: '400mbit', burst: '1mb', latency: '100ms' }
 const REAL_TREE = '/usr/share'
 
 /** Upper bounds; times are shares of what Syncthing took in the same run. */
@@ -69,7 +71,8 @@ export const WORKLOADS: Readonly<Record<string, Workload>> = {
   W10: { title: 'a real tree of 20,000 entries', target: { ratio: 0.25 } },
   W11: { title: '10,000 equal files on both before they meet', target: { ratio: 0.5, sentBytes: 1e6 } },
   W12: { title: '1,000 of 10,000 files changed at once', target: { ratio: 0.4 } },
-  W13: { title: '512 MiB to two others at once', target: { sentShare: 1.2 } },
+  W13: { title: '512 MiB to two others at once', target: { ratio: 0.9, sentShare: 1.2 } },
+  W13r: { title: 'the same, the source at 400 Mbit/s', target: { ratio: 0.9, sentShare: 1.2 } },
 }
 
 export interface SessionPlan {
@@ -80,6 +83,7 @@ export interface SessionPlan {
 }
 
 const TWO = ['desk', 'lamp'] as const
+const THREE = [...TWO, 'shelf'] as const
 
 /** The most telling first: a run may end before all is done. */
 export const SESSIONS: readonly SessionPlan[] = [
@@ -88,7 +92,8 @@ export const SESSIONS: readonly SessionPlan[] = [
   { name: 'edits of a large file', workloads: ['W8', 'W4a', 'W4b', 'W4c'], devices: TWO, run: largeEdits },
   { name: 'equal on both', workloads: ['W11'], devices: TWO, run: equalOnBoth },
   { name: 'a real tree', workloads: ['W10'], devices: TWO, run: realTree },
-  { name: 'three devices', workloads: ['W13'], devices: [...TWO, 'shelf'], run: threeDevices },
+  { name: 'three devices', workloads: ['W13'], devices: THREE, run: threeDevices },
+  { name: 'three devices, a slow uplink', workloads: ['W13r'], devices: THREE, run: slowUplink },
   { name: 'very many files', workloads: ['W3', 'W7b', 'W9'], devices: TWO, run: manyFiles },
 ]
 
@@ -220,6 +225,14 @@ async function threeDevices(session: Session, scale: (whole: number) => number):
   writeRandom(join(session.stage, 'large'), scale(LARGE_BYTES))
   await session.up()
   await session.change('W13', session.moveIn('large'), { there: anywhere, timeoutMs })
+}
+
+/** Linked at full speed: only what the source sends of the file is slow. */
+async function slowUplink(session: Session, scale: (whole: number) => number): Promise<void> {
+  writeRandom(join(session.stage, 'large'), scale(LARGE_BYTES))
+  await session.up()
+  session.source.node.limit(SLOW_UPLINK)
+  await session.change('W13r', session.moveIn('large'), { there: anywhere, timeoutMs })
 }
 
 async function manyFiles(session: Session, scale: (whole: number) => number): Promise<void> {

@@ -67,6 +67,13 @@ export class Lan {
   }
 }
 
+/** As tc writes them. */
+interface Limit {
+  readonly rate: string
+  readonly burst: string
+  readonly latency: string
+}
+
 interface LanNodeOptions {
   readonly name: string
   readonly namespace: string
@@ -127,9 +134,10 @@ export class LanNode {
     this.linkUp()
   }
 
-  /** Slows what this node sends, e.g. `2mbit`. */
-  limit(rate: string): void {
-    const shape = ['root', 'tbf', 'rate', rate, 'burst', '16k', 'latency', '200ms']
+  /** Slows what this node sends, e.g. to `2mbit`. The faster, the larger the burst has to be. */
+  limit(rate: string | Limit): void {
+    const limit = typeof rate === 'string' ? { rate, burst: '16k', latency: '200ms' } : rate
+    const shape = ['root', 'tbf', 'rate', limit.rate, 'burst', limit.burst, 'latency', limit.latency]
     execFileSync('tc', ['-n', this.namespace, 'qdisc', 'replace', 'dev', 'eth0', ...shape])
   }
 
