@@ -99,6 +99,8 @@ export type ContentPlace =
   | { readonly at: 'file'; readonly path: string; readonly stat: Stat; readonly kind: 'file' | 'symlink' }
   | { readonly at: 'version'; readonly content: ContentId }
   | { readonly at: 'stage'; readonly content: ContentId }
+  /** On its way to the stage: what was not written yet is anything. */
+  | { readonly at: 'part'; readonly content: ContentId }
 
 /** `Expected`: what must stand there (dev, ino, birth; for files and symlinks also size, mtime, ctime), or null for nothing. */
 export type Expected = Stat | null
@@ -187,6 +189,8 @@ export interface StageFile {
   readonly content: ContentId
   /** Indexes into `list.chunks` not yet there. */
   missing(): readonly number[]
+  /** Is this one there? It lies at { at: 'part' }, and after `finish` at { at: 'stage' }. */
+  has(index: number): boolean
   /** Verifies each chunk by its hash and writes it; returns the indexes that were wrong. */
   write(chunks: readonly { index: number; bytes: Uint8Array }[], options: Waiting): Promise<readonly number[]>
   /**
@@ -471,6 +475,8 @@ export interface SharedFolder {
   readTop(content: ContentId): Promise<{ top: Uint8Array; size: number } | null>
   readSegment(hash: Hash): Promise<Uint8Array | null>
   readChunk(hash: Hash, options: Waiting): Promise<Uint8Array | null>
+  /** What of a content can be read here by now: 'all', a bit for each chunk of its list while it is received, or null. */
+  progress(content: ContentId): Uint8Array | 'all' | null
   /** For each query: does this device's journal know it? */
   past(queries: readonly PastQuery[], options: Waiting): Promise<readonly boolean[]>
   /** What this device's journal has of these, newest first, at most MAX_HISTORY. */
@@ -482,6 +488,11 @@ export interface SharedFolder {
 export interface ListOptions extends Waiting {
   /** Null for a segment that does not lie on this device. */
   readonly known?: (hash: Hash) => Promise<Uint8Array | null>
+}
+
+export interface ChunkOptions extends Waiting {
+  /** Where each of the chunks stands in the content's list: with it, devices that still receive the content share what they have. */
+  readonly places?: readonly number[]
 }
 
 /** What a folder asks of the network, given to it when it is shared. */
@@ -505,7 +516,7 @@ export interface FolderNetwork {
   fetchChunks(
     content: ContentId,
     chunks: readonly Chunk[],
-    options: Waiting,
+    options: ChunkOptions,
   ): AsyncIterable<{ hash: Hash; bytes: Uint8Array; from: DeviceId }>
   /** A device sent bytes that do not match their hash; after three it is set aside. */
   reportBad(device: DeviceId): void

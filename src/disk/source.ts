@@ -3,7 +3,7 @@
 import { closeSync, fstatSync, lstatSync } from 'node:fs'
 import type { ContentId } from '../core/ids.ts'
 import type { ContentPlace } from '../core/ports.ts'
-import { AREA, contentName, STAGE, VERSIONS } from './area.ts'
+import { AREA, contentName, PART_SUFFIX, STAGE, VERSIONS } from './area.ts'
 import { type Directory, openRegular, type RootIdentity, readFully, readLink, splitPath, within } from './beneath.ts'
 import { isAbsent } from './problem-of.ts'
 import { withPacked } from './recipes.ts'
@@ -30,7 +30,9 @@ export function withSource<T>(root: Root, place: ContentPlace, use: (source: Sou
     case 'version':
       return fromVersion(root, place.content, use)
     case 'stage':
-      return fromArea(root, STAGE, place.content, use)
+      return fromArea(root, STAGE, contentName(place.content), use)
+    case 'part':
+      return fromArea(root, STAGE, `${contentName(place.content)}${PART_SUFFIX}`, use)
   }
 }
 
@@ -63,7 +65,7 @@ function linkAsObserved(parent: Directory, name: string, place: ContentPlace & {
 function fromVersion<T>(root: Root, content: ContentId, use: (source: Source) => T): T | null {
   let opened = false
   try {
-    return fromArea(root, VERSIONS, content, source => {
+    return fromArea(root, VERSIONS, contentName(content), source => {
       opened = true
       return use(source)
     })
@@ -73,9 +75,9 @@ function fromVersion<T>(root: Root, content: ContentId, use: (source: Source) =>
   return withPacked(root, content, use)
 }
 
-function fromArea<T>(root: Root, area: string, content: ContentId, use: (source: Source) => T): T | null {
+function fromArea<T>(root: Root, area: string, name: string, use: (source: Source) => T): T | null {
   return within(root.path, root.identity, `${AREA}/${area}`, parent => {
-    const { fd, stats } = openRegular(parent, contentName(content))
+    const { fd, stats } = openRegular(parent, name)
     try {
       return use(fromHandle(fd, Number(stats.size)))
     } finally {

@@ -66,6 +66,10 @@ export class DiskStageFile implements StageFile {
     return missing
   }
 
+  has(index: number): boolean {
+    return this.#have[index] === 1
+  }
+
   async write(chunks: readonly { index: number; bytes: Uint8Array }[], options: Waiting): Promise<readonly number[]> {
     options.signal.throwIfAborted()
     const fitting = chunks.filter(({ index, bytes }) => this.#list.chunks[index]?.length === bytes.length)

@@ -9,7 +9,7 @@ import { buildList, decodeTop, MAX_TOP_BYTES, sha256 } from '../core/content-lis
 import { isKithError, KithError } from '../core/errors.ts'
 import type { ContentId, DeviceId, FolderId, Hash } from '../core/ids.ts'
 import type { Log } from '../core/log.ts'
-import type { FolderNetwork, ListOptions, SharedFolder, Waiting } from '../core/ports.ts'
+import type { ChunkOptions, FolderNetwork, ListOptions, SharedFolder, Waiting } from '../core/ports.ts'
 import { ContentLink, Rate } from './content-link.ts'
 import { ContentServer } from './content-server.ts'
 import type { Lane, Wanted } from './fetch-job.ts'
@@ -27,6 +27,8 @@ const SEGMENT_TRIES = 4
 export interface ContentExchangeDeps {
   readonly clock: Clock
   readonly log: Log
+  /** This one. */
+  readonly device: DeviceId
   /** The folder, where this device shares it with that one right now. */
   sharedWith(folder: FolderId, device: DeviceId): SharedFolder | undefined
 }
@@ -70,7 +72,7 @@ export class ContentExchange implements SessionPart {
     return {
       fetchWhole: (contents, options) => this.#fetchWhole(id, contents, options),
       fetchList: (content, options) => this.#fetchList(id, content, options),
-      fetchChunks: (_content, chunks, options) => this.#fetchChunks(id, chunks, options),
+      fetchChunks: (content, chunks, options) => this.#fetchChunks(id, content, chunks, options),
       reportBad: device => this.#reportBad(device),
     }
   }
@@ -109,11 +111,16 @@ export class ContentExchange implements SessionPart {
 
   async *#fetchChunks(
     folder: FolderId,
+    content: ContentId,
     chunks: readonly Chunk[],
-    options: Waiting,
+    options: ChunkOptions,
   ): AsyncGenerator<{ hash: Hash; bytes: Uint8Array; from: DeviceId }> {
-    const wanted = chunks.map(chunk => ({ key: chunk.hash, length: chunk.length }))
-    const lanes = (): Lane<Hash>[] => this.#sorted(folder).map(link => link.chunks(folder))
+    const { places } = options
+    const wanted = chunks.map(({ hash, length }, at) => {
+      const place = places?.[at]
+      return { key: hash, length, ...(place === undefined ? {} : { place }) }
+    })
+    const lanes = (): Lane<Hash>[] => this.#sorted(folder).map(link => link.chunks(folder, content))
     for await (const { key, bytes, from } of this.#run(wanted, lanes, options)) yield { hash: key, bytes, from }
   }
 
@@ -189,7 +196,7 @@ export class ContentExchange implements SessionPart {
 
   async *#run<K extends string>(wanted: readonly Wanted<K>[], lanes: () => Lane<K>[], options: Waiting) {
     const onBad = (device: DeviceId): void => this.#reportBad(device)
-    const job = new FetchJob(wanted, { clock: this.#deps.clock, lanes, onBad })
+    const job = new FetchJob(wanted, { clock: this.#deps.clock, self: this.#deps.device, lanes, onBad })
     this.#jobs.add(job)
     try {
       yield* job.run(options.signal)

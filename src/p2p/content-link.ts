@@ -3,17 +3,19 @@
 // rejects when the session ends. Who is asked for what is decided in fetch-job.ts.
 
 import type { Clock } from '../core/clock.ts'
+import { KithError } from '../core/errors.ts'
 import type { ContentId, DeviceId, FolderId, Hash } from '../core/ids.ts'
 import { bytesOf } from '../core/ids.ts'
 import { timeoutSignal } from '../core/timeout.ts'
 import type { AnswerDesk } from './content-server.ts'
+import type { Held } from './fellows.ts'
 import type { Lane, Wanted } from './fetch-job.ts'
 import { broken } from './frame.ts'
 import type { PartLink, Peer } from './peer.ts'
 import { PullStream } from './pull-stream.ts'
 import { SafeStream } from './safe-stream.ts'
 import type { Blobs, Outgoing, SyncMessage } from './wire.ts'
-import { itemsOf, joinKeys, MAX_ANSWER_BYTES, onlyBlob } from './wire.ts'
+import { itemsOf, joinKeys, MAX_ANSWER_BYTES, MAX_ARRIVED_BYTES, onlyBlob } from './wire.ts'
 
 /** Requests for small things on the way at one time. */
 const GETS = 4
@@ -56,14 +58,16 @@ export class Rate {
 }
 
 interface Waiting {
+  readonly type: Question['type']
   resolve(answer: { message: Answer; blobs: Blobs }): void
   reject(error: unknown): void
 }
 
-type Answer = Extract<SyncMessage, { type: 'items' | 'piece' }>
+type Answer = Extract<SyncMessage, { type: 'items' | 'piece' | 'arrived' }>
 type Question =
   | { readonly type: 'get'; kind: 'whole' | 'segment'; limit: number }
   | { readonly type: 'top'; offset: number }
+  | { readonly type: 'progress' }
 
 export interface ContentLinkDeps {
   readonly clock: Clock
@@ -85,6 +89,8 @@ export class ContentLink implements PartLink {
   #pulls: PullStream[] = []
   #opening: Promise<PullStream> | null = null
   #pulling = 0
+  /** It does not know what it is asked there. */
+  #isOlder = false
 
   constructor(peer: Peer, deps: ContentLinkDeps) {
     this.device = peer.device
@@ -97,10 +103,12 @@ export class ContentLink implements PartLink {
     switch (message.type) {
       case 'get':
       case 'top':
+      case 'progress':
         this.#deps.desk.receive(message, blobs)
         return true
       case 'items':
-      case 'piece': {
+      case 'piece':
+      case 'arrived': {
         // An answer that nobody waits for any more came too late, and is dropped.
         const waiting = this.#waiting.get(message.id)
         this.#waiting.delete(message.id)
@@ -118,6 +126,16 @@ export class ContentLink implements PartLink {
 
   onFolders(): void {
     this.#deps.onRoom()
+  }
+
+  refused(what: string): void {
+    if (what !== 'progress') return
+    this.#isOlder = true
+    for (const [id, waiting] of [...this.#waiting]) {
+      if (waiting.type !== what) continue
+      this.#waiting.delete(id)
+      waiting.reject(new KithError('peer-protocol', 'The other device is of an older version.'))
+    }
   }
 
   detach(): void {
@@ -139,7 +157,7 @@ export class ContentLink implements PartLink {
     }
   }
 
-  chunks(folder: FolderId): Lane<Hash> {
+  chunks(folder: FolderId, content: ContentId): Lane<Hash> {
     return {
       device: this.device,
       rate: () => this.rate.value,
@@ -150,6 +168,7 @@ export class ContentLink implements PartLink {
         return free < batch && this.#pulling > 0 ? 0 : batch
       },
       fetch: (wanted, bytes) => this.#pull(folder, wanted, bytes),
+      holds: () => this.#holds(folder, content),
     }
   }
 
@@ -162,6 +181,20 @@ export class ContentLink implements PartLink {
     const { message, blobs } = await this.#ask(folder, { type: 'top', offset }, bytesOf(content))
     if (message.type !== 'piece') throw this.#broken('no piece of a list')
     return message.total === null ? null : { piece: onlyBlob(blobs), total: message.total }
+  }
+
+  async #holds(folder: FolderId, content: ContentId): Promise<Held> {
+    if (this.#isOlder) return null
+    try {
+      const { message, blobs } = await this.#ask(folder, { type: 'progress' }, bytesOf(content))
+      const bits = onlyBlob(blobs)
+      if (message.type !== 'arrived' || bits.byteLength > MAX_ARRIVED_BYTES) throw this.#broken('no word on a content')
+      if (message.what === 'all') return 'all'
+      return message.what === 'some' ? bits : new Uint8Array(0)
+    } catch (error) {
+      if (this.#isOlder) return null
+      throw error
+    }
   }
 
   async #get<K extends ContentId | Hash>(
@@ -238,6 +271,7 @@ export class ContentLink implements PartLink {
       signal.addEventListener('abort', late, { once: true })
       const done = (): void => signal.removeEventListener('abort', late)
       this.#waiting.set(id, {
+        type: question.type,
         resolve: answer => {
           done()
           resolve(answer)

@@ -11,7 +11,16 @@ import { broken, encodeFrame, FrameReader } from './frame.ts'
 import type { Peer } from './peer.ts'
 import type { SafeStream } from './safe-stream.ts'
 import type { Blobs, Outgoing, SyncMessage } from './wire.ts'
-import { CONTENT_ID_BYTES, frameOf, HASH_BYTES, keysOf, MAX_ANSWER_BYTES, onlyBlob, parseContent } from './wire.ts'
+import {
+  CONTENT_ID_BYTES,
+  frameOf,
+  HASH_BYTES,
+  keysOf,
+  MAX_ANSWER_BYTES,
+  MAX_ARRIVED_BYTES,
+  onlyBlob,
+  parseContent,
+} from './wire.ts'
 
 /** Reads of contents at one time, over all devices. */
 const READS = 64
@@ -41,7 +50,7 @@ interface Pull {
   readonly readFrom: (at: number) => Promise<(Uint8Array | null)[]>
 }
 
-type Request = Extract<SyncMessage, { type: 'get' | 'top' }>
+type Request = Extract<SyncMessage, { type: 'get' | 'top' | 'progress' }>
 
 export class ContentServer {
   readonly #deps: ContentServerDeps
@@ -115,6 +124,15 @@ export class ContentServer {
       const found = await this.#read(folder, peer.device, shared => shared.readTop(content))
       const piece = found?.top.subarray(request.offset, request.offset + TOP_PIECE_BYTES) ?? new Uint8Array(0)
       return { message: { type: 'piece', id, total: found?.top.byteLength ?? null }, blobs: [piece] }
+    }
+    if (request.type === 'progress') {
+      const read = async (shared: SharedFolder) => shared.progress(binary(blob) as ContentId)
+      const arrived = await this.#read(folder, peer.device, read)
+      if (arrived === null || arrived === 'all') {
+        const what = arrived ?? 'none'
+        return { message: { type: 'arrived', id, what }, blobs: [new Uint8Array(0)] }
+      }
+      return { message: { type: 'arrived', id, what: 'some' }, blobs: [arrived.subarray(0, MAX_ARRIVED_BYTES)] }
     }
     const limit = Math.min(request.limit, MAX_ANSWER_BYTES)
     const options = { signal: peer.signal }

@@ -148,6 +148,7 @@ class PeerNetwork implements Network {
     this.#exchange = new ContentExchange({
       clock,
       log,
+      device: this.device,
       sharedWith: (folder, device) => this.#replication.sharedWith(folder, device),
     })
     this.#past = new PastExchange({

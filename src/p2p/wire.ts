@@ -15,6 +15,8 @@ export const PROTOCOL_VERSION = 1
 export const MAX_UPDATE_BYTES = 64 * 1024 * 1024
 /** An answer holds no more than this, but always at least one item. */
 export const MAX_ANSWER_BYTES = 1024 * 1024
+/** Of a longer list the rest counts as not there. */
+export const MAX_ARRIVED_BYTES = 1024 * 1024
 /** Keys in one request. */
 const MAX_KEYS = 1024
 export const DIGEST_BYTES = 32
@@ -123,6 +125,10 @@ const SYNC_MESSAGES = {
   get: z.object({ id: count, folder, kind: z.enum(['whole', 'segment']), limit: count }),
   /** One blob: the content id. The answer is one piece of its top list, from `offset` on. */
   top: z.object({ id: count, folder, offset: count }),
+  /** One blob: a content id. What of it lies there by now? */
+  progress: z.object({ id: count, folder }),
+  /** One blob: with `some` a bit for each chunk of the list, the lowest of a byte first, else empty. `none`: not shared, or not known. */
+  arrived: z.object({ id: count, what: z.enum(['none', 'some', 'all']) }),
   /** `has`: yes or no for each key from the front; blobs: one for each yes. */
   items: z.object({ id: count, has }),
   /** One blob: the piece. `total`: length of the whole list, null for no. */

@@ -1,6 +1,6 @@
 // Brings one content to the stage: from where it lies on this device, whole or in chunks, else from linked devices. Nothing is trusted: the
 // stage verifies every chunk and the whole, so that a damaged place gives what is sound of it and no more.
-import type { ContentList } from '../core/content.ts'
+import type { Chunk, ContentList } from '../core/content.ts'
 import { isSingle, SMALL_CONTENT_BYTES } from '../core/content.ts'
 import { singleList } from '../core/content-list.ts'
 import { isKithError } from '../core/errors.ts'
@@ -8,6 +8,7 @@ import type { ContentId, DeviceId, Hash } from '../core/ids.ts'
 import type { Log } from '../core/log.ts'
 import type { ContentPlace, FolderDisk, FolderNetwork, FolderStore, StageFile, Waiting } from '../core/ports.ts'
 import type { RowTable } from '../core/rows.ts'
+import type { Arriving } from './arriving.ts'
 
 /** Chunks are verified and written in pieces of this many bytes. */
 const PIECE_BYTES = 2 * 1024 * 1024
@@ -62,7 +63,7 @@ export async function fetchLarge(
   network: FolderNetwork,
   { content, size }: Wanted,
   isWanted: () => boolean,
-  options: Waiting,
+  options: Waiting & { readonly arriving?: Arriving },
 ): Promise<ContentList | null> {
   const known = (hash: Hash): Promise<Uint8Array | null> => deps.store.segment(hash)
   const list = isSingle(content)
@@ -70,6 +71,8 @@ export async function fetchLarge(
     : ((await deps.store.list(content)) ?? (await network.fetchList(content, { ...options, known })))
   if (list === null) return null
   const file = await deps.disk.stage.open(list, options)
+  let isWhole = false
+  if (!isSingle(content)) options.arriving?.begin(list, file)
   try {
     const copies = copiesOf(deps, file, list)
     const here = new Set(copies.map(({ index }) => index))
@@ -80,8 +83,10 @@ export async function fetchLarge(
     if (isWanted()) await fetchChunks(transfer, notHere, options)
     if (file.missing().length > 0) return null
     await file.finish(options)
+    isWhole = true
     return list
   } finally {
+    options.arriving?.end(content, isWhole)
     await file.close()
   }
 }
@@ -176,7 +181,8 @@ async function fetchChunks(
     if (at === undefined) indexes.set(chunk.hash, [index])
     else at.push(index)
   }
-  const chunks = [...indexes.values()].flatMap(([first]) => (first === undefined ? [] : (list.chunks[first] ?? [])))
+  const places = [...indexes.values()].flatMap(([first]) => first ?? [])
+  const chunks = places.map(place => list.chunks[place] as Chunk)
   if (chunks.length === 0) return
   const behind = new Behind()
   let piece: Arrived[] = []
@@ -188,7 +194,7 @@ async function fetchChunks(
     if (arrived.length > 0) await behind.add(writePiece(file, network, arrived, options))
   }
   try {
-    for await (const { hash, bytes, from } of network.fetchChunks(list.content, chunks, options)) {
+    for await (const { hash, bytes, from } of network.fetchChunks(list.content, chunks, { ...options, places })) {
       for (const index of indexes.get(hash) ?? []) piece.push({ index, bytes, from })
       size += bytes.byteLength
       if (size >= PIECE_BYTES) await flush()

@@ -7,11 +7,14 @@ import { decodeTop, matches } from '../core/content-list.ts'
 import type { ContentId, Hash, RowId } from '../core/ids.ts'
 import type { ContentPlace, FolderDisk, FolderStore, HashedBytes, Waiting } from '../core/ports.ts'
 import type { RowTable } from '../core/rows.ts'
+import type { Arriving } from './arriving.ts'
 
 export interface ContentServerDeps {
   readonly rows: () => RowTable
   readonly disk: FolderDisk
   readonly store: Pick<FolderStore, 'list' | 'segment' | 'chunk' | 'base'>
+  /** What is served before all of it is here. */
+  readonly arriving: Arriving
   /** What stands at this path is not what its row says: a change that nobody has looked at. */
   readonly onStale: (path: string) => void
   /** Of a kept version something is sent: whoever gets it will ask for the rest. */
@@ -53,13 +56,20 @@ export class ContentServer {
 
   async readTop(content: ContentId): Promise<{ top: Uint8Array; size: number } | null> {
     if (isSingle(content)) return null
-    const list = await this.#deps.store.list(content)
+    const list = this.#deps.arriving.list(content) ?? (await this.#deps.store.list(content))
     if (list !== null) this.#deps.onServed(content)
     return list === null ? null : { top: list.top, size: decodeTop(list.top).size }
   }
 
-  readSegment(hash: Hash): Promise<Uint8Array | null> {
-    return this.#deps.store.segment(hash)
+  async readSegment(hash: Hash): Promise<Uint8Array | null> {
+    return this.#deps.arriving.segment(hash) ?? (await this.#deps.store.segment(hash))
+  }
+
+  progress(content: ContentId): Uint8Array | 'all' | null {
+    const arrived = this.#deps.arriving.progress(content)
+    if (arrived !== null) return arrived
+    for (const _place of this.#places(content)) return 'all'
+    return null
   }
 
   async readChunk(hash: Hash, options: Waiting): Promise<Uint8Array | null> {
@@ -68,9 +78,12 @@ export class ContentServer {
       const found = await this.#read(located, 0, Math.min(located.size, MAX_CHUNK_BYTES), options)
       if (found !== null && this.#isSound(located, found.hash === hash)) return found.bytes
     }
+    const arrived = this.#deps.arriving.find(hash)
     const known = this.#deps.store.chunk(hash)
-    if (known === null) return null
-    return (await this.#readAt(hash, known, options)) ?? (await this.#readElsewhere(hash, options))
+    return (
+      (arrived && (await this.#readAt(hash, arrived, options))) ??
+      (known && ((await this.#readAt(hash, known, options)) ?? (await this.#readElsewhere(hash, options))))
+    )
   }
 
   async #readAt(hash: Hash, { content, offset, length }: ChunkPlace, options: Waiting): Promise<Uint8Array | null> {
@@ -143,7 +156,9 @@ export class ContentServer {
     }
     if (this.#deps.disk.hasVersion(content))
       yield { place: { at: 'version', content }, row: null, size: Number.MAX_SAFE_INTEGER }
-    if (this.#deps.disk.stage.has(content))
+    if (this.#deps.arriving.has(content)) yield { place: { at: 'part', content }, row: null, size: 0 }
+    // Between the two it is renamed.
+    if (this.#deps.disk.stage.has(content) || this.#deps.arriving.has(content))
       yield { place: { at: 'stage', content }, row: null, size: Number.MAX_SAFE_INTEGER }
   }
 }

@@ -7,6 +7,7 @@ import { SMALL_CONTENT_BYTES } from '../core/content.ts'
 import { isKithError } from '../core/errors.ts'
 import type { ContentId, DeviceId } from '../core/ids.ts'
 import type { FolderNetwork, Problem, Waiting } from '../core/ports.ts'
+import type { Arriving } from './arriving.ts'
 import { type BringDeps, fetchLarge, stageLocal } from './bring.ts'
 import type { Want } from './plan.ts'
 
@@ -28,6 +29,7 @@ const RETRY_LAST_MS = 30_000
 const OF_THIS_DISK: ReadonlySet<string> = new Set(['permission-denied', 'store-failed'])
 
 export interface FetcherDeps extends BringDeps {
+  readonly arriving: Arriving
   readonly clock: Clock
   /** Staged and ready to be published. */
   readonly onStaged: (contents: readonly ContentId[]) => void
@@ -66,8 +68,9 @@ export class Fetcher {
   /** What the disk lacks, whole, and kept current by its owner. `news`: some of it was not wanted before. */
   want(wants: ReadonlyMap<ContentId, Want>, news: boolean): void {
     this.#wanted = wants
-    for (const content of [...this.#lists.keys()])
-      if (!this.#wanted.has(content) && !this.#deps.disk.stage.has(content)) this.#lists.delete(content)
+    const isKept = (content: ContentId): boolean => wants.has(content) || this.#deps.disk.stage.has(content)
+    for (const content of [...this.#lists.keys()]) if (!isKept(content)) this.#lists.delete(content)
+    this.#deps.arriving.keep(isKept)
     // What failed before waits for its time, or every cycle would be another try.
     if (news || this.#running === null) this.kick()
   }
@@ -259,7 +262,10 @@ export class Fetcher {
   }
 
   async #fetchOne(network: FolderNetwork, want: Want, options: Waiting): Promise<void> {
-    const list = await fetchLarge(this.#deps, network, want, () => this.#wanted.has(want.content), options)
+    const list = await fetchLarge(this.#deps, network, want, () => this.#wanted.has(want.content), {
+      ...options,
+      arriving: this.#deps.arriving,
+    })
     if (list === null) return
     this.#lists.set(want.content, list)
     this.#deps.onStaged([want.content])

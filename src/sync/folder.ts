@@ -30,6 +30,7 @@ import type {
   FolderStatus,
   Shown,
 } from '../core/status.ts'
+import { Arriving } from './arriving.ts'
 import { loadHeld } from './brake.ts'
 import { type Company, isAlone, type PairedDevice, whomToWaitFor } from './company.ts'
 import { entryPath, listConflicts } from './conflicts.ts'
@@ -170,8 +171,10 @@ class Engine implements FolderEngine {
     const rows = (): Replica['rows'] => replica().rows
     const network = (): FolderNetwork | null => this.#network
     this.#dirty = new Dirty(clock)
+    const arriving = new Arriving()
     this.#fetcher = new Fetcher({
       disk,
+      arriving,
       store,
       clock,
       log,
@@ -211,7 +214,7 @@ class Engine implements FolderEngine {
     const onStale = (path: string): void =>
       this.#hint(() => this.#dirty.addLater(parentPath(path), STALE_MS, { quiet: true }))
     this.#server = new ContentServer({
-      ...{ rows, disk, store, onStale },
+      ...{ rows, disk, store, arriving, onStale },
       onServed: content => this.#ages.touch([content]),
       onDamaged: row => this.#ages.suspect(row),
     })
@@ -722,6 +725,10 @@ class Engine implements FolderEngine {
 
   readChunk(hash: Hash, options: Waiting): Promise<Uint8Array | null> {
     return this.#server.readChunk(hash, options)
+  }
+
+  progress(content: ContentId): Uint8Array | 'all' | null {
+    return this.#server.progress(content)
   }
 
   /** What is shown there now is no past: whoever asks for it has not heard of it yet. */

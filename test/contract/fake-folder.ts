@@ -31,6 +31,11 @@ export class FakeFolder implements SharedFolder {
   stopped: string | null = null
   reads = 0
   readonly segmentsAsked: Hash[] = []
+  progressAsked = 0
+  /** On its way here: what was added of it can be read. */
+  readonly receiving = new Map<ContentId, ContentList>()
+  /** Bytes of chunks given away. */
+  sent = 0
   /** What was asked of the past. */
   readonly pasts: (readonly PastQuery[])[] = []
   /** It cannot answer. */
@@ -79,6 +84,10 @@ export class FakeFolder implements SharedFolder {
 
   listOf(content: ContentId): ContentList | undefined {
     return this.#contents.get(content)?.list
+  }
+
+  addChunk(hash: Hash, bytes: Uint8Array): void {
+    this.#chunks.set(hash, bytes)
   }
 
   /** Forgets one chunk, as a device that is still receiving the content. */
@@ -197,7 +206,19 @@ export class FakeFolder implements SharedFolder {
     this.reads++
     await this.reading()
     const bytes = this.#chunks.get(hash)
+    this.sent += bytes?.byteLength ?? 0
     return bytes === undefined ? null : this.spoil(bytes)
+  }
+
+  progress(content: ContentId): Uint8Array | 'all' | null {
+    this.progressAsked++
+    const list = this.receiving.get(content) ?? this.#contents.get(content)?.list
+    if (list === undefined) return null
+    if (list.chunks.every(({ hash }) => this.#chunks.has(hash))) return 'all'
+    const bits = new Uint8Array((list.chunks.length + 7) >> 3)
+    for (const [place, { hash }] of list.chunks.entries())
+      if (this.#chunks.has(hash)) bits[place >> 3] = (bits[place >> 3] as number) | (1 << (place & 7))
+    return bits
   }
 
   async past(queries: readonly PastQuery[]): Promise<readonly boolean[]> {

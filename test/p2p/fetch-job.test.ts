@@ -75,7 +75,12 @@ function setup(names: string[], count: number, length = 100) {
   const clock = new FakeClock()
   const bad: DeviceId[] = []
   const wanted = Array.from({ length: count }, (_, at) => ({ key: `k${at}`, length }))
-  const job = new FetchJob(wanted, { clock, lanes: () => lanes, onBad: device => bad.push(device) })
+  const job = new FetchJob(wanted, {
+    clock,
+    self: 'self' as DeviceId,
+    lanes: () => lanes,
+    onBad: device => bad.push(device),
+  })
   return { lanes, clock, bad, job, lane: (at: number) => lanes[at] as FakeLane }
 }
 

@@ -87,6 +87,7 @@ export class Device implements MembershipPort {
     this.exchange = new ContentExchange({
       clock,
       log: silentLog,
+      device: this.id,
       sharedWith: (folder, device) => this.replication.sharedWith(folder, device),
     })
     this.past = new PastExchange(

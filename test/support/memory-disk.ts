@@ -272,12 +272,20 @@ export class MemoryDisk implements FolderDisk {
   }
 
   #readNow(place: ContentPlace, offset: number, length: number): Uint8Array | null {
+    if (place.at === 'part') return this.#partNow(place.content, offset, length)
     const whole = this.#whole(place)
     if (whole === null || offset > whole.length) return null
     return whole.slice(offset, offset + length)
   }
 
-  #whole(place: ContentPlace): Uint8Array | null {
+  /** What is there of a chunk that begins at this offset. */
+  #partNow(content: ContentId, offset: number, length: number): Uint8Array | null {
+    const part = this.#volume.root?.kith?.stage.get(content)
+    if (part === undefined || part.whole !== null) return null
+    return part.chunks.get(part.offsets.indexOf(offset))?.slice(0, length) ?? new Uint8Array(length)
+  }
+
+  #whole(place: Exclude<ContentPlace, { at: 'part' }>): Uint8Array | null {
     switch (place.at) {
       case 'file': {
         const inode: Inode | null = this.#volume.at(place.path)

@@ -57,10 +57,11 @@ export class MemoryStage implements Stage {
     const area = this.#deps.area()
     let staged = area.stage.get(list.content)
     if (staged === undefined) {
-      staged = { chunks: new Map(), whole: null }
+      staged = { chunks: new Map(), whole: null, offsets: [] }
       area.stage.set(list.content, staged)
     }
     const held = staged
+    held.offsets = offsetsOf(list)
     // What an earlier process left is believed only where it is what it should be.
     for (const [index, bytes] of [...held.chunks]) {
       const chunk = list.chunks[index]
@@ -77,6 +78,7 @@ export class MemoryStage implements Stage {
     return {
       content: list.content,
       missing: () => (held.whole === null ? list.chunks.flatMap((_, at) => (held.chunks.has(at) ? [] : [at])) : []),
+      has: index => held.whole !== null || held.chunks.has(index),
       write: async (chunks, waiting) => {
         await pause('stage write')
         waiting.signal.throwIfAborted()
@@ -115,8 +117,16 @@ export class MemoryStage implements Stage {
   #keep(content: ContentId, bytes: Uint8Array): void {
     if (this.#deps.volume.readOnly) throw readOnly()
     if (bytes.length > this.#deps.volume.freeBytes) throw noSpace()
-    this.#deps.area().stage.set(content, { chunks: new Map(), whole: bytes.slice() })
+    this.#deps.area().stage.set(content, { chunks: new Map(), whole: bytes.slice(), offsets: [] })
   }
+}
+
+function offsetsOf({ chunks }: ContentList): number[] {
+  let at = 0
+  return chunks.map(({ length }) => {
+    at += length
+    return at - length
+  })
 }
 
 export function noSpace(): KithError {

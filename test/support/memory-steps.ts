@@ -135,7 +135,7 @@ export class StepBatch {
       if (place.parent.children.get(place.name) !== inode || inode.data !== bytes) return
       this.#volume.detach(place.parent, place.name)
       if (old !== null) this.#volume.attach(place.parent, place.name, old)
-      this.#area.stage.set(step.content, { chunks: new Map(), whole: bytes })
+      this.#area.stage.set(step.content, { chunks: new Map(), offsets: [], whole: bytes })
     })
     return done(inode)
   }

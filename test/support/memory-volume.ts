@@ -41,6 +41,8 @@ export interface Staged {
   readonly chunks: Map<number, Uint8Array>
   /** Verified as a whole and durable. */
   whole: Uint8Array | null
+  /** Where each chunk begins. */
+  offsets: readonly number[]
 }
 
 export interface VolumeOptions {
@@ -284,7 +286,7 @@ function copyOf(inode: Inode, identity: (inode: Inode) => Pick<Inode, 'ino' | 'b
     versions: new Map(kith.versions),
     packed: new Set(kith.packed),
     damaged: [...kith.damaged],
-    stage: new Map([...kith.stage].map(([id, { chunks, whole }]) => [id, { chunks: new Map(chunks), whole }])),
+    stage: new Map([...kith.stage].map(([id, { chunks, ...rest }]) => [id, { chunks: new Map(chunks), ...rest }])),
     parked: new Map([...kith.parked].map(([id, at]) => [id, { ...at, inode: copyOf(at.inode, identity) }])),
     journal: [...kith.journal],
   }

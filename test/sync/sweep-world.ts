@@ -281,7 +281,7 @@ export class SweepWorld {
 
   stage(content: ContentId): void {
     const whole = this.#bytes.get(content) ?? null
-    areaOf(this.volume).stage.set(content, { chunks: new Map(), whole })
+    areaOf(this.volume).stage.set(content, { chunks: new Map(), offsets: [], whole })
   }
 
   /** This device has it no more, by nobody's doing. */

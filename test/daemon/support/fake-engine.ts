@@ -152,6 +152,9 @@ export class FakeEngine implements FolderEngine {
   async readChunk(): Promise<null> {
     return null
   }
+  progress(): null {
+    return null
+  }
   async past(): Promise<readonly boolean[]> {
     return []
   }
