@@ -25,8 +25,8 @@ interface Asked {
 /** A device that did not have all of it when it was first asked. */
 export class Fellow {
   readonly device: DeviceId
-  /** What it did not give, though it said that it has it: not asked for before it says so again. */
-  readonly refused = new Set<number>()
+  /** So many chunks it did not give though it said that it has them: before it says so again it is asked for nothing. */
+  refused = 0
   /** Where the next look for something that it has begins. */
   cursor = 0
   #held: Uint8Array | 'all'
@@ -47,7 +47,7 @@ export class Fellow {
   }
 
   get isDone(): boolean {
-    return this.#held === 'all' && this.refused.size === 0
+    return this.#held === 'all' && this.refused === 0
   }
 
   has(place: number): boolean {
@@ -63,7 +63,7 @@ export class Fellow {
     if (held === 'all' ? this.#held !== 'all' : this.#held === 'all' || Buffer.compare(held, this.#held) !== 0)
       this.#newsAt = now
     this.#held = held
-    this.refused.clear()
+    this.refused = 0
     this.cursor = 0
   }
 }
@@ -140,8 +140,8 @@ export class Fellows {
   }
 
   /** Somebody else has it: those that have everything are spared. */
-  isElsewhere(position: number, place: number): boolean {
-    return this.#here.some(fellow => fellow.has(place) && !fellow.refused.has(position))
+  isElsewhere(place: number): boolean {
+    return this.#here.some(fellow => fellow.has(place))
   }
 
   async #learn(lane: Asked, asked: { waiting: boolean }): Promise<void> {

@@ -253,6 +253,7 @@ export class FetchJob<K extends string> {
     if (this.#fellows.isAwaited(lane.device)) return null
     const fellow = this.#fellows.of(lane.device)
     if (fellow !== undefined && !this.#isLastResort(fellow)) {
+      if (fellow.refused > 0) return null
       return (fellow.isDone ? this.#returned(lane.device, room) : null) ?? this.#fromFellow(fellow, room)
     }
     return this.#returned(lane.device, room) ?? this.#fresh(room) ?? (this.#mayHelp ? this.#fromBack(room) : null)
@@ -292,7 +293,7 @@ export class FetchJob<K extends string> {
 
   #isLeft(position: number): boolean {
     const place = this.#place(position)
-    return !this.#fellows.isOwn(place) || this.#fellows.isElsewhere(position, place)
+    return !this.#fellows.isOwn(place) || this.#fellows.isElsewhere(place)
   }
 
   #fromBack(room: number): number[] | null {
@@ -319,8 +320,7 @@ export class FetchJob<K extends string> {
 
   #mayGive(fellow: Fellow, position: number): boolean {
     const state = this.#states[position]
-    if ((state !== FRESH && state !== RETURNED) || fellow.refused.has(position)) return false
-    return fellow.has(this.#place(position))
+    return (state === FRESH || state === RETURNED) && fellow.has(this.#place(position))
   }
 
   /** What a much slower device was asked for and has not sent, for a device that has nothing to do here. */
@@ -406,8 +406,8 @@ export class FetchJob<K extends string> {
     const fellow = this.#fellows.of(from)
     if (fellow?.has(this.#place(position)) === true) {
       // Once is soon the case, between two places where it lies. A device that says so again and again does not have it.
-      if (fellow.refused.size === 0) this.#failed(from)
-      fellow.refused.add(position)
+      if (fellow.refused === 0) this.#failed(from)
+      fellow.refused++
     }
     this.#putBack(position, [from])
   }
@@ -439,7 +439,8 @@ export class FetchJob<K extends string> {
     const fellow = this.#fellows.of(device)
     if (fellow === undefined || fellow.isDone || this.#isLastResort(fellow))
       return this.#left > (this.#refused.get(device)?.size ?? 0)
-    for (; fellow.cursor < this.#items.length; fellow.cursor++) if (this.#mayGive(fellow, fellow.cursor)) return true
+    for (; fellow.refused === 0 && fellow.cursor < this.#items.length; fellow.cursor++)
+      if (this.#mayGive(fellow, fellow.cursor)) return true
     return fellow.mayGetMore(this.#deps.clock.elapsed())
   }
 
