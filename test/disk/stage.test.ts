@@ -7,7 +7,7 @@ import type { ContentList } from '../../src/core/content.ts'
 import { contentOf, listOf, sha256 } from '../../src/core/content-list.ts'
 import { isKithError } from '../../src/core/errors.ts'
 import type { ContentId } from '../../src/core/ids.ts'
-import type { FolderDisk, StageFile } from '../../src/core/ports.ts'
+import type { FolderDisk, HashedBytes, StageFile } from '../../src/core/ports.ts'
 import { areaPath, contentName } from '../../src/disk/area.ts'
 import { openFolderDisk } from '../../src/disk/folder-disk.ts'
 import type { HashTask } from '../../src/disk/hash-worker.ts'
@@ -173,6 +173,35 @@ describe('disk/stage', () => {
     expect(await file.copy([{ index: 0, place, offset: 0 }], waiting)).to.deep.equal([0])
     expect(await disk.stage.putLocal(list.content, list.size, place, waiting)).to.equal(false)
     expect(readdirSync(areaPath(root, 'stage'))).to.deep.equal([`${contentName(list.content)}.part`])
+    await file.close()
+  })
+
+  it('gives chunks of what is not whole yet, and other bytes with another hash', async () => {
+    const bytes = stream(600_000, 6)
+    const list = contentOf(bytes)
+    const parts = partsOf(list, bytes)
+    const [first, second] = list.chunks
+    if (first === undefined || second === undefined) throw new Error('too few chunks')
+    const place = { at: 'part', content: list.content } as const
+    const readSecond = (): Promise<HashedBytes | null> => disk.readHashed(place, first.length, second.length, waiting)
+    expect(await readSecond(), 'not there').to.equal(null)
+    const file = await disk.stage.open(list, waiting)
+    expect((await readSecond())?.hash, 'not written').not.to.equal(second.hash)
+    expect([file.has(0), file.has(1), file.has(999)]).to.deep.equal([false, false, false])
+    await file.write(parts.slice(1, 2), waiting)
+    expect([file.has(0), file.has(1)]).to.deep.equal([false, true])
+    const read = await readSecond()
+    expect(read?.hash).to.equal(second.hash)
+    expect(Buffer.compare(read?.bytes ?? Buffer.alloc(0), parts[1]?.bytes ?? Buffer.alloc(0))).to.equal(0)
+    const foreign = openSync(partPath(list), 'r+')
+    writeSync(foreign, Buffer.from('X'), 0, 1, first.length + 5)
+    expect((await readSecond())?.hash, 'another wrote there').not.to.equal(second.hash)
+    await file.write(parts, waiting)
+    await file.finish(waiting)
+    expect([file.has(0), await readSecond()], 'whole, and somewhere else').to.deep.equal([true, null])
+    expect((await disk.readHashed({ at: 'stage', content: list.content }, 0, first.length, waiting))?.hash).to.equal(
+      first.hash,
+    )
     await file.close()
   })
 

@@ -2,11 +2,15 @@
 import { expect } from 'chai'
 import { contentOf, sha256 } from '../../src/core/content-list.ts'
 import type { ContentId, FolderId, Hash } from '../../src/core/ids.ts'
+import { bytesOf } from '../../src/core/ids.ts'
 import type { FolderNetwork } from '../../src/core/ports.ts'
+import { ContentLink, Rate } from '../../src/p2p/content-link.ts'
+import { ContentServer } from '../../src/p2p/content-server.ts'
+import type { Peer } from '../../src/p2p/peer.ts'
 import { FakeFolder } from '../contract/fake-folder.ts'
 import { pseudorandom } from '../contract/network-contract.ts'
 import type { Device } from './loopback.ts'
-import { openLoopback, until } from './loopback.ts'
+import { openLoopback, realClock, silentLog, until } from './loopback.ts'
 
 const FOLDER = 'ee'.repeat(16) as FolderId
 const MIB = 1024 * 1024
@@ -212,6 +216,82 @@ describe('contents', () => {
     }
     expect(got).to.equal(chunks.length)
     expect(from.size).to.equal(2)
+  })
+
+  it('two that receive the same share it: the source sends it little more than once', async function () {
+    this.timeout(60_000)
+    await start(3)
+    await device(1).dial(device(2))
+    await until('all linked', () => folder(2).network?.peers().length === 2)
+    const bytes = pseudorandom(48 * MIB, 8)
+    const content = folder(0).addContent(bytes)
+    const list = folder(0).listOf(content)
+    if (list === undefined) throw new Error('no list')
+    // As fast as a disk and a network are, and not as a loop in one process.
+    for (const each of folders) each.reading = () => new Promise(resolve => setTimeout(resolve, 10))
+    const places = list.chunks.map((_chunk, at) => at)
+    const receive = async (at: number): Promise<void> => {
+      folder(at).receiving.set(content, list)
+      const network = folder(at).network as FolderNetwork
+      for await (const { hash, bytes: got } of network.fetchChunks(content, list.chunks, { signal, places })) {
+        expect(sha256(got)).to.equal(hash)
+        folder(at).addChunk(hash, got)
+      }
+      expect(folder(at).progress(content)).to.equal('all')
+    }
+    await Promise.all([receive(1), receive(2)])
+    console.log(`      the source sent ${(folder(0).sent / bytes.byteLength).toFixed(2)} times the size`)
+    expect(folder(0).sent).to.be.below(1.15 * bytes.byteLength)
+    expect(folder(0).progressAsked).to.be.within(2, 4)
+  })
+
+  it('what one has of a content is said within a folder that both share, and to nobody else', async () => {
+    await start(1)
+    const content = folder(0).addContent(pseudorandom(8 * MIB, 9))
+    const shared = new Set<FolderId>([FOLDER])
+    const desk = new ContentServer({
+      log: silentLog,
+      sharedWith: id => (shared.has(id) ? folder(0) : undefined),
+    }).desk({ device: device(0).id, signal, wake: () => undefined } as Peer)
+    const ask = async (id: FolderId, of = content): Promise<{ what: unknown; bits: Uint8Array | undefined }> => {
+      desk.receive({ type: 'progress', id: 7, folder: id }, [bytesOf(of)])
+      let out = desk.next()
+      await until('answered', () => {
+        out ??= desk.next()
+        return out !== null
+      })
+      expect(out?.message).to.include({ type: 'arrived', id: 7 })
+      return { what: out?.message.type === 'arrived' && out.message.what, bits: out?.blobs[0] }
+    }
+    const none = { what: 'none', bits: new Uint8Array(0) }
+    expect(await ask(FOLDER)).to.deep.equal({ what: 'all', bits: new Uint8Array(0) })
+    expect(await ask('dd'.repeat(16) as FolderId)).to.deep.equal(none)
+    expect(await ask(FOLDER, contentOf(new Uint8Array(5)).content)).to.deep.equal(none)
+    folder(0).dropChunk(folder(0).listOf(content)?.chunks[3]?.hash as Hash)
+    const some = await ask(FOLDER)
+    expect([some.what, some.bits?.[0], some.bits?.[1]]).to.deep.equal(['some', 0b11110111, 0xff])
+    shared.clear()
+    expect(await ask(FOLDER)).to.deep.equal(none)
+  })
+
+  it('an older device that does not know the question is not asked again', async () => {
+    await start(1)
+    const posted: string[] = []
+    const peer = { device: device(0).id, signal, post: ({ type }: { type: string }) => posted.push(type) }
+    const link = new ContentLink(peer as unknown as Peer, {
+      clock: realClock,
+      rate: new Rate(),
+      desk: new ContentServer({ log: silentLog, sharedWith: () => undefined }).desk(peer as unknown as Peer),
+      onRoom: () => undefined,
+      onDetached: () => undefined,
+    })
+    const lane = link.chunks(FOLDER, contentOf(new Uint8Array(5)).content)
+    const held = lane.holds?.()
+    link.refused('something else')
+    link.refused('progress')
+    expect(await held).to.equal(null)
+    expect(await lane.holds?.()).to.equal(null)
+    expect(posted).to.deep.equal(['progress'])
   })
 
   it('a stream from a device without a link is not answered', async () => {

@@ -209,6 +209,18 @@ describe('one content for several devices', () => {
     expect(a.tookMs).to.be.below((4 * SIZE) / FAST + 6_000)
   })
 
+  it('what was left to a receiver that is lost comes from the source at once', async () => {
+    const [source, a, b] = [member('s').fill(), member('a'), member('b')]
+    mesh(source, a, b)
+    void clock.sleep(500, { signal }).then(() => {
+      b.leave()
+      b.state = 'over'
+    })
+    await run([a, b])
+    expect(a.isWhole).to.equal(true)
+    expect(a.tookMs).to.be.below((1.3 * SIZE) / FAST)
+  })
+
   it('a receiver that does not get on leaves the source to the others', async () => {
     const [source, a, b] = [member('s').fill(), member('a'), member('b')]
     mesh(source, a, b)
