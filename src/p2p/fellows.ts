@@ -81,6 +81,8 @@ export class Fellows {
   #receivers: readonly DeviceId[] = []
   #seen = ''
   #areAny = false
+  #isNews = false
+  #lanes: readonly Asked[] = []
 
   constructor(self: DeviceId, deps: { clock: Clock; chunks: number; onNews: () => void }) {
     this.#self = self
@@ -89,7 +91,7 @@ export class Fellows {
     this.#onNews = deps.onNews
   }
 
-  /** Of those that are here now: is there one that has anything, or receives it? */
+  /** Of those that are here now: is there one that has anything, or may receive it? */
   get areAny(): boolean {
     return this.#areAny
   }
@@ -107,17 +109,24 @@ export class Fellows {
 
   /** True where others than before are here, or receive: what was left to them is to be looked at anew. */
   see(lanes: readonly Asked[]): boolean {
+    const isAsBefore =
+      lanes.length === this.#lanes.length && lanes.every(({ device }, at) => this.#lanes[at]?.device === device)
+    this.#lanes = lanes
+    if (isAsBefore && !this.#isNews) return false
+    this.#isNews = false
     this.#here = lanes.flatMap(({ device }) => this.#known.get(device) ?? [])
-    this.#areAny = this.#here.some(fellow => !fellow.hasNothing)
-    this.#receivers = [
-      ...this.#here.filter(fellow => fellow.isReceiving).map(({ device }) => device),
-      this.#self,
-    ].sort()
+    // Who has not said yet may receive it too: if all begin at once, none begins where another does.
+    const receivers = lanes.filter(({ device, holds }) => {
+      const fellow = this.#known.get(device)
+      return fellow?.isReceiving ?? (holds !== undefined && !this.#sources.has(device))
+    })
+    this.#receivers = [...receivers.map(({ device }) => device), this.#self].sort()
     const holding = this.#here.filter(fellow => !fellow.hasNothing).map(({ device }) => device)
+    this.#areAny = holding.length > 0 || receivers.length > 0
     const seen = [...this.#receivers, '', ...holding.sort()].join(' ')
-    const isNew = seen !== this.#seen
+    const isOther = seen !== this.#seen
     this.#seen = seen
-    return isNew
+    return isOther
   }
 
   ask(lanes: readonly Asked[]): void {
@@ -139,6 +148,12 @@ export class Fellows {
     return length < 2 || this.#receivers[(place >> RUN_SHIFT) % length] === this.#self
   }
 
+  /** As a share of the whole: where to begin, so that one who was alone before is not met at once. */
+  get start(): number {
+    const { length } = this.#receivers
+    return length < 2 ? 0 : (this.#receivers.indexOf(this.#self) + 0.5) / length
+  }
+
   /** Somebody else has it: those that have everything are spared. */
   isElsewhere(place: number): boolean {
     return this.#here.some(fellow => fellow.has(place))
@@ -156,6 +171,7 @@ export class Fellows {
 
   #take(device: DeviceId, held: Held): void {
     const known = this.#known.get(device)
+    this.#isNews = true
     if (held === null || (held === 'all' && known === undefined)) {
       this.#known.delete(device)
       this.#sources.add(device)

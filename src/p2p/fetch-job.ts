@@ -9,6 +9,8 @@ import { type Fellow, Fellows, type Held } from './fellows.ts'
 /** Asked for and not yet taken by the consumer. */
 const BUFFER_BYTES = 4 * 1024 * 1024
 const BATCH_ITEMS = 256
+/** While a device has something to do it is not asked for less: each request has its price. */
+const LEAST_BYTES = 256 * 1024
 /** A device whose requests fail this often in one fetch is not asked again. */
 const MAX_FAILURES = 3
 const TICK_MS = 500
@@ -20,7 +22,7 @@ const OVERDUE_FACTOR = 4
 /** Fewer chunks are there before anybody could say what he has. */
 const MIN_SHARED = 64
 /** How long it is looked at what comes from others, before those that have everything are asked for their share too. */
-const LOOK_MS = 1_000
+const LOOK_MS = 2_000
 
 /** `length` 0: not known. */
 export interface Wanted<K> {
@@ -89,7 +91,8 @@ export class FetchJob<K extends string> {
   readonly #states: Uint8Array
   #left: number
   #leftBytes = 0
-  /** Fresh ones are asked for from the front; those that others are to bring, if need be, from the back. */
+  /** Fresh ones are asked for from the first on, all around; those that others are to bring, if need be, from the back. */
+  #first = 0
   #front = 0
   #back: number
   /** What waits to be asked again, by who has refused it. */
@@ -107,6 +110,8 @@ export class FetchJob<K extends string> {
   #fellowBytes = 0
   #ready: Ready<K>[] = []
   #readyBytes = 0
+  /** More would have been asked for, had there been room for it. */
+  #isFull = false
   #askedBytes = 0
   #askedFellows = 0
   #wake: (() => void) | null = null
@@ -141,7 +146,7 @@ export class FetchJob<K extends string> {
           const { byteLength } = bytes
           yield { key, bytes, from }
           this.#readyBytes -= byteLength
-          this.pump()
+          if (this.#isFull && this.#room() >= LEAST_BYTES) this.pump()
           continue
         }
         this.pump()
@@ -162,9 +167,13 @@ export class FetchJob<K extends string> {
     if (this.#left === 0) return this.#wake?.()
     const lanes = this.#usable()
     this.#look(lanes)
+    this.#isFull = false
     for (const lane of lanes) {
-      for (let room = lane.room(); room > 0 && this.#spare(lane) > 0; room = lane.room()) {
-        const positions = this.#take(lane, Math.min(room, this.#spare(lane))) ?? this.#takeOver(lane)
+      for (let room = lane.room(); room > 0; room = lane.room()) {
+        const spare = this.#spare(lane)
+        this.#isFull ||= spare < room
+        if (spare <= 0 || (spare < Math.min(room, LEAST_BYTES) && this.#isBusy(lane))) break
+        const positions = this.#take(lane, Math.min(room, spare)) ?? this.#takeOver(lane)
         if (positions === null) break
         this.#start(lane, positions, room)
       }
@@ -188,6 +197,11 @@ export class FetchJob<K extends string> {
     }
     this.#ready = kept
     this.pump()
+  }
+
+  #isBusy(lane: Lane<K>): boolean {
+    for (const batch of this.#batches) if (batch.lane.device === lane.device) return true
+    return false
   }
 
   #item(position: number): Wanted<K> {
@@ -215,6 +229,7 @@ export class FetchJob<K extends string> {
     if (!this.#isShared) return
     this.#fellows.ask(lanes)
     if (!this.#fellows.see(lanes)) return
+    this.#first = Math.floor(this.#fellows.start * this.#items.length)
     this.#front = 0
     this.#back = this.#items.length
   }
@@ -240,9 +255,13 @@ export class FetchJob<K extends string> {
 
   // -- who is asked for what
 
+  #room(): number {
+    return BUFFER_BYTES - this.#askedBytes - this.#readyBytes
+  }
+
   /** Of what may be asked, half is for those that have everything and half for the others: neither wait for the other's turn. */
   #spare(lane: Lane<K>): number {
-    const all = BUFFER_BYTES - this.#askedBytes - this.#readyBytes
+    const all = this.#room()
     if (!this.#fellows.areAny) return all
     const isFellow = this.#fellows.of(lane.device) !== undefined
     const asked = isFellow ? this.#askedFellows : this.#askedBytes - this.#askedFellows
@@ -282,7 +301,7 @@ export class FetchJob<K extends string> {
   #fresh(room: number): number[] | null {
     const pick = new Pick(room)
     for (; this.#front < this.#items.length; this.#front++) {
-      const position = this.#front
+      const position = (this.#first + this.#front) % this.#items.length
       if (this.#states[position] !== FRESH) continue
       if (this.#fellows.areAny && this.#isLeft(position)) continue
       if (!pick.add(position, this.#item(position).length)) break
@@ -325,7 +344,7 @@ export class FetchJob<K extends string> {
 
   /** What a much slower device was asked for and has not sent, for a device that has nothing to do here. */
   #takeOver(lane: Lane<K>): number[] | null {
-    for (const batch of this.#batches) if (batch.lane.device === lane.device) return null
+    if (this.#isBusy(lane)) return null
     const now = this.#deps.clock.elapsed()
     const fellow = this.#fellows.of(lane.device)
     // Who shares a source with others is slow for a moment now and then, and nothing is to be sent twice for that.
