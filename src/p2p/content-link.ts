@@ -2,6 +2,7 @@
 // for small things and two content streams are open, that what is asked for fits the link's speed, and that everything waiting
 // rejects when the session ends. Who is asked for what is decided in fetch-job.ts.
 
+import PQueue from 'p-queue'
 import type { Clock } from '../core/clock.ts'
 import { KithError } from '../core/errors.ts'
 import type { ContentId, DeviceId, FolderId, Hash } from '../core/ids.ts'
@@ -19,6 +20,8 @@ import { itemsOf, joinKeys, MAX_ANSWER_BYTES, MAX_ARRIVED_BYTES, onlyBlob } from
 
 /** Requests for small things on the way at one time. */
 const GETS = 4
+/** Questions what lies there, at one time: contents are fetched for many folders at once. */
+const QUESTIONS = 8
 const PULL_STREAMS = 2
 /** A second stream is opened when the first has this much to do. */
 const SECOND_STREAM_BYTES = 1024 * 1024
@@ -89,6 +92,7 @@ export class ContentLink implements PartLink {
   #pulls: PullStream[] = []
   #opening: Promise<PullStream> | null = null
   #pulling = 0
+  readonly #questions = new PQueue({ concurrency: QUESTIONS })
   /** It does not know what it is asked there. */
   #isOlder = false
 
@@ -186,7 +190,8 @@ export class ContentLink implements PartLink {
   async #holds(folder: FolderId, content: ContentId): Promise<Held> {
     if (this.#isOlder) return null
     try {
-      const { message, blobs } = await this.#ask(folder, { type: 'progress' }, bytesOf(content))
+      const ask = () => this.#ask(folder, { type: 'progress' }, bytesOf(content))
+      const { message, blobs } = await this.#questions.add(ask)
       const bits = onlyBlob(blobs)
       if (message.type !== 'arrived' || bits.byteLength > MAX_ARRIVED_BYTES) throw this.#broken('no word on a content')
       if (message.what === 'all') return 'all'
