@@ -297,8 +297,14 @@ export function diskContract(name: string, open: () => Promise<DiskSubject>): vo
 
         const again = await disk.stage.open(list, waiting)
         expect(again.missing()).to.deep.equal([0])
+        const [, second] = list.chunks
+        const part = { at: 'part', content: list.content } as const
+        const readSecond = async (): Promise<string | undefined> =>
+          (await disk.readHashed(part, list.chunks[0]?.length ?? 0, second?.length ?? 0, waiting))?.hash
+        expect([again.has(0), again.has(1), await readSecond()]).to.deep.equal([false, true, second?.hash])
         expect(await again.write(parts.slice(0, 1), waiting)).to.deep.equal([])
         await again.finish(waiting)
+        expect([again.has(0), await readSecond()]).to.deep.equal([true, undefined])
         await again.close()
         expect(disk.stage.has(list.content)).to.equal(true)
         const read = await disk.read({ at: 'stage', content: list.content }, 1000, 2000, waiting)
