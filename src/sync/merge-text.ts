@@ -1,6 +1,7 @@
 // Line-by-line three-way merge of two texts with a common base. Pure, and the same bytes on every device whichever side is called
 // first. Only what is surely text is merged: valid UTF-8, or UTF-16 with a byte order mark; nothing is guessed. Lines keep their ends
 // (LF, CRLF, none at the end), so what nobody touched stays byte for byte.
+import { isUtf8 } from 'node:buffer'
 import { diff3Merge } from 'node-diff3'
 
 /** Larger texts are kept twice instead. */
@@ -16,7 +17,9 @@ interface Text {
 
 /** Is it a text that can be merged (encoding and size)? */
 export function isText(bytes: Uint8Array): boolean {
-  return decode(bytes) !== null
+  if (bytes.byteLength > MERGE_LIMIT_BYTES) return false
+  // As `decode` would say, ten times as fast.
+  return encodingOf(bytes) === 'utf-8' ? isUtf8(bytes) && !bytes.includes(0) : decode(bytes) !== null
 }
 
 /** The text without its byte order mark; null where it is none, or too long. */
