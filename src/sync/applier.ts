@@ -153,6 +153,8 @@ export class Applier {
     const journal: JournalEntry[] = []
     const bases: Base[] = []
     const dots: { node: NodeId; actor: ActorId; seq: number; content: ContentId }[] = []
+    /** Directories that went and keep their rows as long as something of them is parked. */
+    const leaving = new Set<PlannedStep>()
     let done = 0
     for (const [i, planned] of steps.entries()) {
       const result = results[i]
@@ -163,6 +165,11 @@ export class Applier {
       }
       const before = rows.get(planned.row)
       const was = standing(rows, before)
+      const left = [...leaving].map(gone => ({
+        gone,
+        row: rows.get(gone.row),
+        was: standing(rows, rows.get(gone.row)),
+      }))
       if (planned.done(result.stat)) done++
       // What only stepped aside is no step of its own.
       else if (planned.action !== null) waiting.push(planned)
@@ -184,6 +191,13 @@ export class Applier {
         }
       }
       this.#note(planned, before, was, journal)
+      // Said after what moved out of it: taken back newest first, the directory is there for that.
+      for (const { gone, row, was } of left) {
+        if (rows.get(gone.row) !== undefined) continue
+        leaving.delete(gone)
+        this.#note(gone, row, was, journal)
+      }
+      if (step.do === 'remove' && rows.get(planned.row) !== undefined) leaving.add(planned)
     }
     await this.#deps.commit({ lists, bases, dots, journal, ...intents.done() })
     // Reading may end with the folder, so what was done is recorded by then.

@@ -31,6 +31,15 @@ function shownBy(device: SimDevice): Map<string, string> {
   return new Map(lines.sort())
 }
 
+/** The same of what the journal led back to. */
+function ledTo(rewound: Rewound): Map<string, string> {
+  const lines = [...rewound.all().values()].map(({ path, kind, mode, content }): [string, string] => {
+    const hex = Buffer.from(content, 'latin1').toString('hex')
+    return [path, `${kind} ${mode.toString(8)} ${hex}`]
+  })
+  return new Map(lines.sort())
+}
+
 class Play {
   readonly stage: Scene
   readonly #random: Random
@@ -119,11 +128,7 @@ class Play {
         undone.push(tellEntry(entry))
         rewound.undo(entry)
       }
-      const then = [...rewound.all().values()].map(({ path, kind, mode, content }): [string, string] => {
-        const hex = Buffer.from(content, 'latin1').toString('hex')
-        return [path, `${kind} ${mode.toString(8)} ${hex}`]
-      })
-      expect(Object.fromEntries(then.sort()), `${device.name} at entry ${moment.entries}`).to.deep.equal(
+      expect(Object.fromEntries(ledTo(rewound)), `${device.name} at entry ${moment.entries}`).to.deep.equal(
         Object.fromEntries(moment.disk),
       )
     }
@@ -263,6 +268,32 @@ describe('the journal', () => {
         'device-bert deleted D/b',
         'device-bert deleted f',
       ])
+    }))
+
+  it('has a directory that went while what was in it was parked, after what moved out of it', () =>
+    scene({}, async stage => {
+      await stage.begin(p => {
+        p.mkdirs('D/sub')
+        p.write('D/sub/f', 'moves out')
+        p.mkdir('A')
+        p.write('A/name', 'taken')
+        p.write('x', 'takes the place')
+      })
+      const count = (await journalOf(stage.a)).length
+      const disk = shownBy(stage.a)
+      stage.world.partition()
+      await stage.act(1, p => p.remove('A/name'))
+      await stage.act(1, p => p.rename('D/sub/f', 'A/name'))
+      await stage.act(1, p => p.rmrf('D'))
+      await stage.act(1, p => p.rename('x', 'D'))
+      await stage.meet()
+      expect(stage.tree()).to.deep.equal({ 'A/': '', D: 'takes the place', 'A/name': 'moves out' })
+      const entries = (await journalOf(stage.a)).slice(0, -count)
+      const told = entries.map(({ action, path }) => `${action} ${path}`)
+      expect(told).to.include.members(['deleted D', 'deleted D/sub'])
+      const rewound = new Rewound(await stage.a.database.loadRows())
+      for (const entry of entries) rewound.undo(entry)
+      expect(Object.fromEntries(ledTo(rewound))).to.deep.equal(Object.fromEntries(disk))
     }))
 
   it('has the merge of a text once, by the device that merged', () =>
