@@ -6,6 +6,7 @@ import type { Log } from '../core/log.ts'
 import type { StatusBody } from './api/schema.ts'
 import { loadConfig } from './config.ts'
 import { type Daemon, startDaemon } from './daemon.ts'
+import { setEngineFlags } from './engine-flags.ts'
 import { type Home, openHome } from './home.ts'
 import { createLog, jsonTarget, type LogTarget, textTarget } from './log.ts'
 import { Openings } from './openings.ts'
@@ -27,6 +28,7 @@ export interface RunOptions {
 
 /** Resolves when the daemon was asked to stop and has stopped. Throws KithError where it could not start. */
 export async function runDaemon(options: RunOptions): Promise<void> {
+  setEngineFlags()
   // Whatever this process makes is for its user alone, from the moment it exists.
   process.umask(0o077)
   const home = await openHome(options.home)

@@ -74,7 +74,7 @@ class Kith implements System {
   async prepare(places: readonly Place[]): Promise<void> {
     const { profiles } = this.#options
     for (const place of places) {
-      const node = profiles === undefined ? (process.env['KITH_NODE_ARGS'] ?? '').split(' ').filter(Boolean) : ['--cpu-prof', '--cpu-prof-dir', `${profiles}/${place.name}`]
+      const node = profiles === undefined ? [] : ['--cpu-prof', '--cpu-prof-dir', `${profiles}/${place.name}`]
       const device = new Device(place.node, place.directory, { node })
       this.#devices.set(place, device)
       await device.start()
@@ -224,6 +224,7 @@ ${devices.join('\n')}
   start(place: Place): Promise<void> {
     const options = ['--no-browser', '--no-upgrade', '--no-restart', '--no-default-folder']
     const command = ['syncthing', 'serve', `--home=${place.path('state')}`, ...options]
+    // Without the process that watches over it: killed, that one would leave it behind.
     this.#daemons.start(place, command, { HOME: place.directory, STNOMONITOR: '1' })
     return Promise.resolve()
   }
