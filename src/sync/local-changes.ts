@@ -86,11 +86,6 @@ export function isRacy(stat: Stat, nowMs: number): boolean {
   return isRecent(stat.mtimeUs, nowMs) || isRecent(stat.ctimeUs, nowMs)
 }
 
-/** For so long (ms) from that look on. */
-export function racyMs(stat: Stat): number {
-  return isCoarse(stat) ? RACY_MS : RACY_FINE_MS
-}
-
 /** A write whose mtime was set back shows in the change time alone, and on a coarse disk not even there. */
 export function isCoarse(stat: Stat): boolean {
   return stat.ctimeUs % COARSE_US === 0

@@ -16,7 +16,6 @@ import {
   type LocalChanges,
   parentPath,
   RACY_MS,
-  racyMs,
 } from './local-changes.ts'
 
 /** A scan that keeps finding more to read (a tree being renamed under us) starts over later. */
@@ -183,13 +182,15 @@ export class Observer {
   /** What was written a moment ago is hashed once more when its times cannot hide a later write any longer. */
   #racy(listed: ReadonlyMap<string, Listing>, nowMs: number): void {
     for (const listing of listed.values()) {
-      let afterMs = 0
-      for (const { kind, stat } of listing.entries) {
-        if (kind === 'directory' || !isRacy(stat, nowMs)) continue
-        afterMs = Math.max(afterMs, racyMs(stat))
-        this.#suspect(stat.ino)
+      let racy = false
+      for (const entry of listing.entries) {
+        if (entry.kind === 'directory') continue
+        if (!isRacy(entry.stat, nowMs)) continue
+        racy = true
+        this.#suspect(entry.stat.ino)
       }
-      if (afterMs > 0) this.#deps.lookLater(listing.path, afterMs, { quiet: true })
+      // Much later than needed on a fine disk: on a clock that stands still it would be looked at without an end.
+      if (racy) this.#deps.lookLater(listing.path, RACY_MS, { quiet: true })
     }
   }
 }

@@ -30,7 +30,7 @@ const LOOKING: readonly Mutant[] = [
     edits: [
       {
         file: 'sync/local-changes.ts',
-        find: 'return isRecent(stat.mtimeUs, nowMs) || (isCoarse(stat) && isRecent(stat.ctimeUs, nowMs))',
+        find: 'return isRecent(stat.mtimeUs, nowMs) || isRecent(stat.ctimeUs, nowMs)',
         replace: 'return nowMs < 0 && isRecent(stat.mtimeUs, nowMs)',
       },
     ],
@@ -56,7 +56,7 @@ const LOOKING: readonly Mutant[] = [
     edits: [
       {
         file: 'sync/local-changes.ts',
-        find: 'return isRecent(stat.mtimeUs, nowMs) || (isCoarse(stat) && isRecent(stat.ctimeUs, nowMs))',
+        find: 'return isRecent(stat.mtimeUs, nowMs) || isRecent(stat.ctimeUs, nowMs)',
         replace: 'return isRecent(stat.mtimeUs, nowMs)',
       },
     ],
