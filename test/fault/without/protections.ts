@@ -106,8 +106,8 @@ export const PROTECTIONS: Readonly<Record<string, readonly (Protection | Simulat
       edits: [
         {
           file: 'disk/hash-worker.ts',
-          find: 'if (mayBeUnwritten(after)) {',
-          replace: 'if (mayBeUnwritten(after) && WRITTEN_AFTER_MS < 0) {',
+          find: 'stat.ctimeUs / 1000 < WRITTEN_AFTER_MS',
+          replace: 'stat.ctimeUs / 1000 < -WRITTEN_AFTER_MS',
         },
       ],
       test: { file: 'test/fault/power-cuts.test.ts', grep: 'leave what was acknowledged' },
@@ -167,8 +167,8 @@ export const PROTECTIONS: Readonly<Record<string, readonly (Protection | Simulat
       edits: [
         {
           file: 'disk/hash-worker.ts',
-          find: "if (result === null || !isSame(request.stat, after, 'file')) return busy(request)",
-          replace: 'if (result === null) return busy(request)',
+          find: 'return result !== null && isStill ? result : busy(request)',
+          replace: 'return result !== null && (isStill || result !== null) ? result : busy(request)',
         },
       ],
       test: { file: 'test/disk/publish.test.ts', grep: 'never takes half of one content' },
