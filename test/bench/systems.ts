@@ -23,6 +23,8 @@ export interface System {
   prepare(places: readonly Place[]): Promise<void>
   start(place: Place): Promise<void>
   stop(place: Place): Promise<void>
+  /** SIGKILL. */
+  kill(place: Place): Promise<void>
   /** Whether all are connected and idle. */
   ready(): Promise<boolean>
   /** Whether the system says that all hold the same `files` files. */
@@ -106,6 +108,11 @@ class Kith implements System {
   async stop(place: Place): Promise<void> {
     this.#up.delete(place)
     await this.#device(place).stop()
+  }
+
+  async kill(place: Place): Promise<void> {
+    this.#up.delete(place)
+    await this.#device(place).kill()
   }
 
   ready(): Promise<boolean> {
@@ -233,6 +240,10 @@ ${devices.join('\n')}
     return this.#daemons.stop(place)
   }
 
+  kill(place: Place): Promise<void> {
+    return this.#daemons.stop(place, 'SIGKILL')
+  }
+
   ready(): Promise<boolean> {
     return this.#all(async place => (await this.#status(place)).state === 'idle')
   }
@@ -352,6 +363,10 @@ class Rsync implements System {
 
   stop(place: Place): Promise<void> {
     return this.#daemons.stop(place)
+  }
+
+  kill(place: Place): Promise<void> {
+    return this.#daemons.stop(place, 'SIGKILL')
   }
 
   ready(): Promise<boolean> {

@@ -73,6 +73,7 @@ export const WORKLOADS: Readonly<Record<string, Workload>> = {
   W12: { title: '1,000 of 10,000 files changed at once', target: { ratio: 0.4 } },
   W13: { title: '512 MiB to two others at once', target: { ratio: 0.9, sentShare: 1.2 } },
   W13r: { title: 'the same, the source at 400 Mbit/s', target: { ratio: 0.9, sentShare: 1.2 } },
+  W14: { title: '512 MiB cut at half by SIGKILL: the rest', target: { sentShare: 0.55 } },
 }
 
 export interface SessionPlan {
@@ -93,6 +94,7 @@ export const SESSIONS: readonly SessionPlan[] = [
   { name: 'equal on both', workloads: ['W11'], devices: TWO, run: equalOnBoth },
   { name: 'a real tree', workloads: ['W10'], devices: TWO, run: realTree },
   { name: 'three devices', workloads: ['W13'], devices: THREE, run: threeDevices },
+  { name: 'a cut transfer', workloads: ['W14'], devices: TWO, run: cutTransfer },
   { name: 'three devices, a slow uplink', workloads: ['W13r'], devices: THREE, run: slowUplink },
   { name: 'very many files', workloads: ['W3', 'W7b', 'W9'], devices: TWO, run: manyFiles },
 ]
@@ -219,6 +221,21 @@ async function realTree(session: Session, scale: (whole: number) => number): Pro
   copyTree(REAL_TREE, join(session.stage, 'tree'), scale(20_000))
   await session.up()
   await session.change('W10', session.moveIn('tree'), { there: anywhere, timeoutMs })
+}
+
+/** The receiver is killed when the source has sent half; what is measured begins with its next start. */
+async function cutTransfer(session: Session, scale: (whole: number) => number): Promise<void> {
+  const { system, source, target } = session
+  if (!system.live) return
+  const size = scale(LARGE_BYTES)
+  writeRandom(join(session.stage, 'large'), size)
+  await session.up()
+  const before = source.read().sentBytes
+  session.moveIn('large')()
+  await session.until(() => source.read().sentBytes - before >= size / 2, 'half is sent', timeoutMs, 10)
+  await system.kill(target)
+  const again = (): void => void system.start(target)
+  await session.change('W14', again, { there: anywhere, timeoutMs })
 }
 
 async function threeDevices(session: Session, scale: (whole: number) => number): Promise<void> {
