@@ -16,6 +16,7 @@ import {
 import { systemCode } from '../core/errors.ts'
 import { AREA_MODE, PRIVATE_MODE } from './area.ts'
 import { type Directory, openForSync, readFully } from './beneath.ts'
+import { isNoSync } from './dirty-handles.ts'
 import { isAbsent } from './problem-of.ts'
 
 const COPY_BYTES = 1024 * 1024
@@ -97,9 +98,7 @@ export function syncDirectory(directory: Directory): void {
   try {
     fsyncSync(fd)
   } catch (error) {
-    const code = systemCode(error)
-    // Some file systems have no sync of directories.
-    if (code !== 'EINVAL' && code !== 'ENOTSUP') throw error
+    if (!isNoSync(error)) throw error
   } finally {
     closeSync(fd)
   }

@@ -2,6 +2,7 @@
 // was verified; what arrives in chunks is with part-work. A descriptor whose fsync failed is never synced again: the file goes.
 
 import { closeSync, fstatSync, ftruncateSync, renameSync } from 'node:fs'
+import type { Chunk } from '../core/content.ts'
 import { listOf, matches } from '../core/content-list.ts'
 import { systemCode } from '../core/errors.ts'
 import type { ContentId } from '../core/ids.ts'
@@ -83,18 +84,19 @@ function putWhole(stage: Directory, task: StageTask & { do: 'stage-whole' }): (S
   })
 }
 
-async function putLocal(task: StageTask & { do: 'stage-local' }): Promise<Seal | null> {
+async function putLocal(task: LocalTask): Promise<Seal | null> {
   // Not the `.part` of chunks that may be on their way to the same content.
   const name = `${contentName(task.content)}${COPY_SUFFIX}`
-  const copy = inStage(task.root, stage => copied(`${stage.base}/${name}`, task))
+  const chunks = rightChunks(task)
+  const copy = inStage(task.root, stage => copied(`${stage.base}/${name}`, task, chunks))
   if (copy === null) return null
-  const { fd } = copy
+  const { fd, compared } = copy
   let seal: Seal | null = null
   try {
     const before = sealOf(fstatSync(fd, { bigint: true }))
     // The disk writes while the bytes are compared.
     const synced = Promise.allSettled([fsyncAsync(fd)])
-    const isRight = copy.isRight ?? isContent(fd, task)
+    const isRight = compared === 'right' || (compared === 'not yet' && isContent(fd, task, chunks))
     const [sync] = await synced
     if (sync.status === 'rejected') throw sync.reason
     if (isRight && isSealed(before, fstatSync(fd, { bigint: true }))) seal = before
@@ -108,21 +110,32 @@ async function putLocal(task: StageTask & { do: 'stage-local' }): Promise<Seal |
   return seal
 }
 
-interface Copied {
-  readonly fd: number
-  /** Null: nobody has compared its bytes yet. */
-  readonly isRight: boolean | null
+type LocalTask = StageTask & { readonly do: 'stage-local' }
+
+/** Null where they are not those of the content. */
+function rightChunks({ content, chunks }: LocalTask): readonly Chunk[] | null {
+  const list = chunks === null ? null : unpackChunks(chunks)
+  return list !== null && listOf(list).content === content ? list : null
 }
 
+/** What is known of the bytes of a copy. */
+type Compared = 'right' | 'wrong' | 'not yet'
+
 /** Null where the source is not there as said; an error of the stage itself is thrown. */
-function copied(path: string, task: StageTask & { do: 'stage-local' }): Copied | null {
+function copied(
+  path: string,
+  task: LocalTask,
+  chunks: readonly Chunk[] | null,
+): { fd: number; compared: Compared } | null {
   try {
     removeIfThere(path)
-    return withSource(task.root, task.place, source => {
-      if (source.size !== task.size) return null
-      if (source.fd !== null) return copiedFile(source.fd, path, task)
-      return writeNew(path, fd => writeSource(fd, source)) ? { fd: openOwn(path), isRight: null } : null
-    })
+    // Only now is it known whether the source stayed what it was: the handle is opened after that.
+    const compared = withSource(task.root, task.place, source =>
+      source.size === task.size ? copySource(source, path, chunks) : null,
+    )
+    if (compared !== null) return { fd: openOwn(path), compared }
+    removeIfThere(path)
+    return null
   } catch (error) {
     removeIfThere(path)
     if (isAbsent(error) || systemCode(error) === 'ELOOP' || systemCode(error) === 'EINVAL') return null
@@ -131,27 +144,24 @@ function copied(path: string, task: StageTask & { do: 'stage-local' }): Copied |
 }
 
 /** Cloned where the disk can. Else its bytes pass through here once, compared as they do, where there is something to compare them with. */
-function copiedFile(from: number, path: string, { content, size, chunks }: StageTask & { do: 'stage-local' }): Copied {
-  if (cloneHandle(from, path)) return { fd: openOwn(path), isRight: null }
-  const list = chunks === null ? null : unpackChunks(chunks)
-  if (list === null || listOf(list).content !== content) {
-    copyHandle(from, path)
-    return { fd: openOwn(path), isRight: null }
+function copySource(source: Source, path: string, chunks: readonly Chunk[] | null): Compared | null {
+  if (source.fd === null) return writeNew(path, fd => writeSource(fd, source)) ? 'not yet' : null
+  if (cloneHandle(source.fd, path)) return 'not yet'
+  if (chunks === null) {
+    copyHandle(source.fd, path)
+    return 'not yet'
   }
-  writeNew(path, fd => ftruncateSync(fd, size))
+  writeNew(path, fd => ftruncateSync(fd, source.size))
   const fd = openOwn(path)
   try {
-    return { fd, isRight: isMadeOf(from, list, new Run(fd)) }
-  } catch (error) {
+    return isMadeOf(source.fd, chunks, new Run(fd)) ? 'right' : 'wrong'
+  } finally {
     closeSync(fd)
-    throw error
   }
 }
 
-function isContent(fd: number, { content, size, chunks }: StageTask & { do: 'stage-local' }): boolean {
-  if (chunks === null) return readContent(fd, size).list.content === content
-  const list = unpackChunks(chunks)
-  return listOf(list).content === content && isMadeOf(fd, list)
+function isContent(fd: number, { content, size }: LocalTask, chunks: readonly Chunk[] | null): boolean {
+  return chunks === null ? readContent(fd, size).list.content === content : isMadeOf(fd, chunks)
 }
 
 /** What is no file of its own: a symlink's target, a packed version. */

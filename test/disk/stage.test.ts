@@ -1,6 +1,16 @@
 // Staging beyond the contract: resuming what a crash tore, holes, full disks, lists that no honest device makes.
 import { spawnSync } from 'node:child_process'
-import { lstatSync, openSync, readdirSync, rmSync, symlinkSync, utimesSync, writeFileSync, writeSync } from 'node:fs'
+import {
+  lstatSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { expect } from 'chai'
 import type { ContentList } from '../../src/core/content.ts'
@@ -203,6 +213,33 @@ describe('disk/stage', () => {
       first.hash,
     )
     await file.close()
+  })
+
+  it('copies what lies here by its list, zeros as a hole, and nothing that is not as the list says', async () => {
+    const bytes = stream(3_000_000, 8)
+    bytes.fill(0, 1_000_000, 2_000_000)
+    const list = contentOf(bytes)
+    const other = contentOf(stream(3_000_000, 9))
+    const placeOf = async (path: string) => {
+      const stat = (await disk.look(path))?.stat
+      if (stat === undefined) throw new Error('no stat')
+      return { at: 'file', path, stat, kind: 'file' } as const
+    }
+    const put = async (path: string, known: typeof list): Promise<boolean> =>
+      disk.stage.putLocal(list.content, list.size, await placeOf(path), { ...waiting, list: known })
+    const damaged = Uint8Array.from(bytes)
+    damaged[2_500_000] = (damaged[2_500_000] ?? 0) ^ 1
+    person.write('damaged', damaged)
+    expect(await put('damaged', list)).to.equal(false)
+    expect(readdirSync(areaPath(root, 'stage'))).to.deep.equal([])
+    person.write('right', bytes)
+    for (const known of [list, other]) {
+      // Of something else, a list says nothing.
+      expect(await put('right', known)).to.equal(true)
+      const staged = areaPath(root, 'stage', contentName(list.content))
+      expect(readFileSync(staged).equals(bytes)).to.equal(true)
+      await disk.stage.sweep(new Set())
+    }
   })
 
   it('stages merged texts and empty contents, and many at a time', async () => {

@@ -4,9 +4,9 @@ import { expect } from 'chai'
 import type { Kind } from '../../src/core/entry.ts'
 import type { ContentId, NodeId, RowId } from '../../src/core/ids.ts'
 import { ROOT_NODE, ROOT_ROW } from '../../src/core/ids.ts'
-import type { Listing, Observed, Stat } from '../../src/core/ports.ts'
+import { type Listing, NO_STAT, type Observed, type Stat } from '../../src/core/ports.ts'
 import { type Row, RowTable } from '../../src/core/rows.ts'
-import { detectChanges, isClean, parentPath } from '../../src/sync/local-changes.ts'
+import { detectChanges, isClean, isRacy, parentPath } from '../../src/sync/local-changes.ts'
 
 const NOW_MS = 1_800_000_000_000
 const OLD_US = (NOW_MS - 3_600_000) * 1000
@@ -101,6 +101,15 @@ function detect(
 }
 
 describe('local changes', () => {
+  it('doubts what was changed within a tick before the look, and on a coarse disk within two seconds', () => {
+    const NOW_MS = 1_700_000_000_000
+    const changed = (agoMs: number, us: number, mtimeAgoMs = agoMs): boolean =>
+      isRacy({ ...NO_STAT, ctimeUs: (NOW_MS - agoMs) * 1_000 + us, mtimeUs: (NOW_MS - mtimeAgoMs) * 1_000 }, NOW_MS)
+    expect([changed(5, 123), changed(15, 123), changed(25, 123)]).to.deep.equal([true, true, false])
+    expect(changed(60_000, 123, 5), 'a program may set the time of writing').to.equal(false)
+    expect([changed(1_900, 0), changed(2_100, 0), changed(60_000, 0, 1_900)]).to.deep.equal([true, false, true])
+  })
+
   const cases: [string, string, string, string[]][] = [
     ['nothing', 'D/:2 D/f:3 g:4', 'D/:2 D/f:3 g:4', []],
     ['a new file and a new directory', 'g:4', 'g:4 h:5 E/:6 E/i:7', ['create E', 'create E/i', 'create h']],
