@@ -184,6 +184,19 @@ export interface HashedBytes {
   readonly hash: Hash
 }
 
+export interface PlacedRead {
+  readonly place: ContentPlace
+  readonly offset: number
+  readonly length: number
+}
+
+/** What was read together, in the order in which it was asked for; null for what is not there. */
+export interface Together<T> {
+  readonly found: readonly (T | null)[]
+  /** Gives the memory of all of it back at once: nobody may look at it afterwards. Who does not call it leaves that to the collector. */
+  release(): void
+}
+
 /** One content being brought to this device, in `.kith/stage`. Resumable: after a restart `missing` says what is still to come. */
 export interface StageFile {
   readonly content: ContentId
@@ -289,6 +302,8 @@ export interface FolderDisk {
   read(place: ContentPlace, offset: number, length: number, options: Waiting): Promise<Uint8Array | null>
   /** The same, with the hash that these bytes have: what it should be is for the caller to compare. */
   readHashed(place: ContentPlace, offset: number, length: number, options: Waiting): Promise<HashedBytes | null>
+  /** The same of many. */
+  readTogether(reads: readonly PlacedRead[], options: Waiting): Promise<Together<HashedBytes>>
   hasVersion(content: ContentId): boolean
   /** Bytes of the file system that the folder is on; null: unknown. */
   space(): Promise<{ readonly free: number; readonly total: number } | null>
@@ -474,7 +489,7 @@ export interface SharedFolder {
   readWhole(content: ContentId, options: Waiting): Promise<Uint8Array | null>
   readTop(content: ContentId): Promise<{ top: Uint8Array; size: number } | null>
   readSegment(hash: Hash): Promise<Uint8Array | null>
-  readChunk(hash: Hash, options: Waiting): Promise<Uint8Array | null>
+  readChunks(hashes: readonly Hash[], options: Waiting): Promise<Together<Uint8Array>>
   /** What of a content can be read here by now: 'all', a bit for each chunk of its list while it is received, or null. */
   progress(content: ContentId): Uint8Array | 'all' | null
   /** For each query: does this device's journal know it? */

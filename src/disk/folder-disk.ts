@@ -16,8 +16,10 @@ import type {
   Listing,
   Move,
   Observed,
+  PlacedRead,
   RootState,
   StepResult,
+  Together,
   Unlisted,
   Waiting,
   Watch,
@@ -183,6 +185,10 @@ class RealFolderDisk implements FolderDisk {
 
   readHashed(place: ContentPlace, offset: number, length: number, options: Waiting): Promise<HashedBytes | null> {
     return abortable(this.#reads.readHashed(place, offset, length), options.signal)
+  }
+
+  readTogether(reads: readonly PlacedRead[], options: Waiting): Promise<Together<HashedBytes>> {
+    return abortable(this.#reads.readTogether(reads), options.signal)
   }
 
   async space(): Promise<{ free: number; total: number } | null> {

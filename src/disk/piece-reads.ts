@@ -2,20 +2,13 @@
 // one behind the other with one call. Pieces that a peer asked for are hashed here, so that no other thread has to.
 import { sha256 } from '../core/content-list.ts'
 import type { Hash } from '../core/ids.ts'
-import type { ContentPlace } from '../core/ports.ts'
+import type { ContentPlace, PlacedRead } from '../core/ports.ts'
 import { readFully } from './beneath.ts'
 import { type Root, type Source, withSource } from './source.ts'
 import { isSame } from './stat.ts'
 import { Movable } from './transfer.ts'
 
-/** A piece of a content, where it lies. */
-interface PlacedPiece {
-  readonly place: ContentPlace
-  readonly offset: number
-  readonly length: number
-}
-
-export interface PieceRead extends PlacedPiece {
+export interface PieceRead extends PlacedRead {
   readonly hashed: boolean
 }
 
@@ -40,19 +33,19 @@ export function readAll({ root, reads }: ReadTask): Movable<readonly (Piece | nu
 }
 
 /** Null for those that are not there as said. */
-export function readEach(root: Root, reads: readonly PlacedPiece[]): (Uint8Array | null)[] {
+export function readEach(root: Root, reads: readonly PlacedRead[]): (Uint8Array | null)[] {
   const found: (Uint8Array | null)[] = []
   for (let at = 0; at < reads.length; ) {
-    const first = reads[at] as PlacedPiece
+    const first = reads[at] as PlacedRead
     let end = at + 1
-    while (end < reads.length && isSamePlace(first.place, (reads[end] as PlacedPiece).place)) end++
+    while (end < reads.length && isSamePlace(first.place, (reads[end] as PlacedRead).place)) end++
     found.push(...readPieces(root, first.place, reads.slice(at, end)))
     at = end
   }
   return found
 }
 
-function readPieces(root: Root, place: ContentPlace, pieces: readonly PlacedPiece[]): readonly (Uint8Array | null)[] {
+function readPieces(root: Root, place: ContentPlace, pieces: readonly PlacedRead[]): readonly (Uint8Array | null)[] {
   const none = pieces.map(() => null)
   try {
     return withSource(root, place, source => piecesOf(source, pieces)) ?? none
@@ -62,7 +55,7 @@ function readPieces(root: Root, place: ContentPlace, pieces: readonly PlacedPiec
   }
 }
 
-function piecesOf(source: Source, pieces: readonly PlacedPiece[]): (Uint8Array | null)[] {
+function piecesOf(source: Source, pieces: readonly PlacedRead[]): (Uint8Array | null)[] {
   const lengths = pieces.map(({ offset, length }) => Math.min(length, source.size - offset))
   const { fd } = source
   if (fd === null)
@@ -73,7 +66,7 @@ function piecesOf(source: Source, pieces: readonly PlacedPiece[]): (Uint8Array |
   const found: (Uint8Array | null)[] = []
   let filled = 0
   for (let at = 0; at < pieces.length; ) {
-    const { offset } = pieces[at] as PlacedPiece
+    const { offset } = pieces[at] as PlacedRead
     const end = endOfRun(pieces, lengths, at)
     const wanted = lengths.slice(at, end).reduce((sum, length) => sum + length, 0)
     const isThere = wanted >= 0 && readFully(fd, buffer.subarray(filled, filled + wanted), offset) === wanted
@@ -87,9 +80,9 @@ function piecesOf(source: Source, pieces: readonly PlacedPiece[]): (Uint8Array |
 }
 
 /** Up to which piece they lie one behind the other, from `at` on. */
-function endOfRun(pieces: readonly PlacedPiece[], lengths: readonly number[], at: number): number {
+function endOfRun(pieces: readonly PlacedRead[], lengths: readonly number[], at: number): number {
   let end = at + 1
-  let next = (pieces[at] as PlacedPiece).offset + (lengths[at] as number)
+  let next = (pieces[at] as PlacedRead).offset + (lengths[at] as number)
   while ((lengths[at] as number) > 0 && pieces[end]?.offset === next && (lengths[end] as number) > 0) {
     next += lengths[end] as number
     end++

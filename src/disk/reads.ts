@@ -1,9 +1,10 @@
 // Reads of pieces of contents, gathered: what is asked for within one turn of the loop goes to the workers in few messages, because a
 // message and the opening of a file cost more than the reading of a chunk does.
 import type { Hash } from '../core/ids.ts'
-import type { ContentPlace, HashedBytes } from '../core/ports.ts'
+import type { ContentPlace, HashedBytes, PlacedRead, Together } from '../core/ports.ts'
 import type { Piece, PieceRead } from './piece-reads.ts'
 import type { Root } from './source.ts'
+import { discard } from './transfer.ts'
 import type { DiskWorkers } from './workers.ts'
 
 /** One message reads at most so much: the workers share the work, and memory stays bounded. */
@@ -41,6 +42,18 @@ export class GatheredReads {
     return piece && { bytes: piece.bytes, hash: piece.hash as Hash }
   }
 
+  /** In messages of their own: nobody else has bytes in the same memory, so that it can be given back. */
+  async readTogether(reads: readonly PlacedRead[]): Promise<Together<HashedBytes>> {
+    const root = this.#deps.root()
+    const messages = inMessages(reads.map(read => ({ ...read, hashed: true })))
+    const parts = await Promise.all(messages.map(part => this.#deps.workers.hash({ do: 'read', root, reads: part })))
+    const pieces = parts.flat()
+    return {
+      found: pieces.map(piece => piece && { bytes: piece.bytes, hash: piece.hash as Hash }),
+      release: () => discard(pieces.flatMap(piece => piece?.bytes.buffer ?? [])),
+    }
+  }
+
   #piece(read: PieceRead): Promise<Piece | null> {
     return new Promise((resolve, reject) => {
       if (this.#asked.length === MESSAGE_READS || this.#bytes + read.length > MESSAGE_BYTES) this.#send()
@@ -68,4 +81,18 @@ export class GatheredReads {
       },
     )
   }
+}
+
+function inMessages(reads: readonly PieceRead[]): readonly PieceRead[][] {
+  const messages: PieceRead[][] = []
+  let bytes = Number.POSITIVE_INFINITY
+  for (const read of reads) {
+    if (bytes + read.length > MESSAGE_BYTES || messages.at(-1)?.length === MESSAGE_READS) {
+      messages.push([])
+      bytes = 0
+    }
+    messages.at(-1)?.push(read)
+    bytes += read.length
+  }
+  return messages
 }

@@ -6,7 +6,7 @@ import { MAX_CHUNK_BYTES } from '../core/content.ts'
 import type { ContentId, DeviceId, FolderId, Hash } from '../core/ids.ts'
 import { binary } from '../core/ids.ts'
 import type { Log } from '../core/log.ts'
-import type { SharedFolder, Waiting } from '../core/ports.ts'
+import type { SharedFolder, Together, Waiting } from '../core/ports.ts'
 import { broken, encodeFrame, FrameReader } from './frame.ts'
 import type { Peer } from './peer.ts'
 import type { SafeStream } from './safe-stream.ts'
@@ -24,6 +24,8 @@ import {
 
 /** Reads of contents at one time, over all devices. */
 const READS = 64
+/** Of them, those of READ_AHEAD chunks. */
+const CHUNK_READS = 8
 /** Contents of one request read at one time: what is asked of the disk together costs little more than one. */
 const READS_PER_REQUEST = 32
 /** Answers of one session being made or waiting to leave. */
@@ -35,6 +37,8 @@ const READ_AHEAD = 16
 const WRITE_BYTES = 256 * 1024
 const TOP_PIECE_BYTES = 512 * 1024
 
+const NONE: Together<never> = { found: [], release: () => undefined }
+
 export interface ContentServerDeps {
   readonly log: Log
   /** The folder, where this device shares it with that one right now. */
@@ -45,9 +49,9 @@ export interface ContentServerDeps {
 interface Pull {
   readonly id: number
   readonly count: number
-  readonly first: Promise<(Uint8Array | null)[]>
+  readonly first: Promise<Together<Uint8Array>>
   /** READ_AHEAD of them, from there on. */
-  readonly readFrom: (at: number) => Promise<(Uint8Array | null)[]>
+  readonly readFrom: (at: number) => Promise<Together<Uint8Array>>
 }
 
 type Request = Extract<SyncMessage, { type: 'get' | 'top' | 'progress' }>
@@ -55,6 +59,7 @@ type Request = Extract<SyncMessage, { type: 'get' | 'top' | 'progress' }>
 export class ContentServer {
   readonly #deps: ContentServerDeps
   readonly #reads = new PQueue({ concurrency: READS })
+  readonly #chunkReads = new PQueue({ concurrency: CHUNK_READS })
 
   constructor(deps: ContentServerDeps) {
     this.#deps = deps
@@ -86,34 +91,38 @@ export class ContentServer {
     const message = parseContent(frame)
     if ('unknown' in message || message.type !== 'pull') throw broken('no request for chunks')
     const hashes = keysOf<Hash>(onlyBlob(frame.blobs), HASH_BYTES)
-    const read = (hash: Hash): Promise<Uint8Array | null> =>
-      this.#item(message.folder, device, shared => shared.readChunk(hash, options))
-    const readFrom = (at: number): Promise<(Uint8Array | null)[]> =>
-      Promise.all(hashes.slice(at, at + READ_AHEAD).map(read))
+    const readFrom = async (at: number): Promise<Together<Uint8Array>> => {
+      const wanted = hashes.slice(at, at + READ_AHEAD)
+      const read = (shared: SharedFolder): Promise<Together<Uint8Array>> => shared.readChunks(wanted, options)
+      if (wanted.length === 0) return NONE
+      return (await this.#read(this.#chunkReads, message.folder, device, read)) ?? NONE
+    }
     return { id: message.id, count: hashes.length, first: readFrom(0), readFrom }
   }
 
   async #answerPull({ id, count, first, readFrom }: Pull, stream: SafeStream, options: Waiting): Promise<void> {
     let ahead = first
-    let chunks: (Uint8Array | null)[] = []
-    let has: boolean[] = []
-    let blobs: Uint8Array[] = []
-    let bytes = 0
-    for (let at = 0; at < count; at++) {
-      if (at % READ_AHEAD === 0) {
-        chunks = await ahead
-        ahead = readFrom(at + READ_AHEAD)
+    for (let start = 0; start < count; start += READ_AHEAD) {
+      const { found, release } = await ahead
+      ahead = readFrom(start + READ_AHEAD)
+      let has: boolean[] = []
+      let blobs: Uint8Array[] = []
+      let bytes = 0
+      const end = Math.min(start + READ_AHEAD, count)
+      for (let at = start; at < end; at++) {
+        const chunk = sendable(found[at - start] ?? null)
+        has.push(chunk !== null)
+        if (chunk !== null) blobs.push(chunk)
+        bytes += chunk?.byteLength ?? 0
+        if (bytes < WRITE_BYTES && at < end - 1) continue
+        const answer = frameOf({ message: { type: 'items', id, has }, blobs })
+        await stream.write(await encodeFrame(answer, { compress: false }), options)
+        has = []
+        blobs = []
+        bytes = 0
       }
-      const chunk = chunks[at % READ_AHEAD] ?? null
-      has.push(chunk !== null)
-      if (chunk !== null) blobs.push(chunk)
-      bytes += chunk?.byteLength ?? 0
-      if (bytes < WRITE_BYTES && at < count - 1) continue
-      const answer = frameOf({ message: { type: 'items', id, has }, blobs })
-      await stream.write(await encodeFrame(answer, { compress: false }), options)
-      has = []
-      blobs = []
-      bytes = 0
+      // Written: the stream holds none of it any more.
+      release()
     }
   }
 
@@ -121,13 +130,13 @@ export class ContentServer {
     const { folder, id } = request
     if (request.type === 'top') {
       const content = binary(blob) as ContentId
-      const found = await this.#read(folder, peer.device, shared => shared.readTop(content))
+      const found = await this.#read(this.#reads, folder, peer.device, shared => shared.readTop(content))
       const piece = found?.top.subarray(request.offset, request.offset + TOP_PIECE_BYTES) ?? new Uint8Array(0)
       return { message: { type: 'piece', id, total: found?.top.byteLength ?? null }, blobs: [piece] }
     }
     if (request.type === 'progress') {
       const read = async (shared: SharedFolder) => shared.progress(binary(blob) as ContentId)
-      const arrived = await this.#read(folder, peer.device, read)
+      const arrived = await this.#read(this.#reads, folder, peer.device, read)
       if (arrived === null || arrived === 'all') {
         const what = arrived ?? 'none'
         return { message: { type: 'arrived', id, what }, blobs: [new Uint8Array(0)] }
@@ -166,18 +175,17 @@ export class ContentServer {
     return out
   }
 
-  /** Nothing that travels as one item is longer than a chunk. */
   async #item(
     folder: FolderId,
     device: DeviceId,
     read: (shared: SharedFolder) => Promise<Uint8Array | null>,
   ): Promise<Uint8Array | null> {
-    const item = await this.#read(folder, device, read)
-    return item !== null && item.byteLength <= MAX_CHUNK_BYTES ? item : null
+    return sendable(await this.#read(this.#reads, folder, device, read))
   }
 
   /** Null for every reason alike: not shared, not there, too large, or it could not be read. */
   async #read<T>(
+    queue: PQueue,
     folder: FolderId,
     device: DeviceId,
     read: (shared: SharedFolder) => Promise<T | null>,
@@ -185,12 +193,17 @@ export class ContentServer {
     const shared = this.#deps.sharedWith(folder, device)
     if (shared === undefined) return null
     try {
-      return await this.#reads.add(() => read(shared))
+      return await queue.add(() => read(shared))
     } catch (error) {
       this.#deps.log.debug({ folder, error: String(error) }, 'a content that was asked for could not be read')
       return null
     }
   }
+}
+
+/** Nothing that travels as one item is longer than a chunk. */
+function sendable(item: Uint8Array | null): Uint8Array | null {
+  return item !== null && item.byteLength <= MAX_CHUNK_BYTES ? item : null
 }
 
 /** The requests of one session: a few at a time, answers leave when the link can take them. */

@@ -5,7 +5,15 @@
 import { isSingle, MAX_CHUNK_BYTES, singleContent, singleHash } from '../core/content.ts'
 import { decodeTop, matches } from '../core/content-list.ts'
 import type { ContentId, Hash, RowId } from '../core/ids.ts'
-import type { ContentPlace, FolderDisk, FolderStore, HashedBytes, Waiting } from '../core/ports.ts'
+import type {
+  ContentPlace,
+  FolderDisk,
+  FolderStore,
+  HashedBytes,
+  PlacedRead,
+  Together,
+  Waiting,
+} from '../core/ports.ts'
 import type { RowTable } from '../core/rows.ts'
 import type { Arriving } from './arriving.ts'
 
@@ -72,7 +80,33 @@ export class ContentServer {
     return null
   }
 
-  async readChunk(hash: Hash, options: Waiting): Promise<Uint8Array | null> {
+  /** Together from where each should lie; what is not there is looked for by itself. */
+  async readChunks(hashes: readonly Hash[], options: Waiting): Promise<Together<Uint8Array>> {
+    const places = hashes.map(hash => this.#placeOf(hash))
+    const { found, release } = await this.#deps.disk.readTogether(places.filter(isThere), options)
+    let next = 0
+    const chunks = hashes.map((hash, at) => {
+      const place = places[at]
+      const read = place && found[next++]
+      if (read?.hash !== hash) return this.#readChunk(hash, options)
+      if (place?.place.at === 'version') this.#deps.onServed(place.place.content)
+      return read.bytes
+    })
+    return { found: await Promise.all(chunks), release }
+  }
+
+  /** The first of the places where the chunk should lie. */
+  #placeOf(hash: Hash): PlacedRead | undefined {
+    for (const { place, size } of this.#places(singleContent(hash)))
+      return { place, offset: 0, length: Math.min(size, MAX_CHUNK_BYTES) }
+    const chunk = this.#deps.arriving.find(hash) ?? this.#deps.store.chunk(hash)
+    if (chunk === null) return undefined
+    const { content, offset, length } = chunk
+    for (const { place } of this.#places(content)) return { place, offset, length }
+    return undefined
+  }
+
+  async #readChunk(hash: Hash, options: Waiting): Promise<Uint8Array | null> {
     const single = singleContent(hash)
     for (const located of this.#places(single)) {
       const found = await this.#read(located, 0, Math.min(located.size, MAX_CHUNK_BYTES), options)
@@ -161,6 +195,10 @@ export class ContentServer {
     if (this.#deps.disk.stage.has(content) || this.#deps.arriving.has(content))
       yield { place: { at: 'stage', content }, row: null, size: Number.MAX_SAFE_INTEGER }
   }
+}
+
+function isThere<T>(value: T | undefined): value is T {
+  return value !== undefined
 }
 
 function isOf(content: ContentId, { bytes, hash }: HashedBytes): boolean {

@@ -18,6 +18,7 @@ import type {
   FolderStore,
   PastQuery,
   Problem,
+  Together,
   Waiting,
   Watch,
 } from '../core/ports.ts'
@@ -723,8 +724,8 @@ class Engine implements FolderEngine {
     return this.#server.readSegment(hash)
   }
 
-  readChunk(hash: Hash, options: Waiting): Promise<Uint8Array | null> {
-    return this.#server.readChunk(hash, options)
+  readChunks(hashes: readonly Hash[], options: Waiting): Promise<Together<Uint8Array>> {
+    return this.#server.readChunks(hashes, options)
   }
 
   progress(content: ContentId): Uint8Array | 'all' | null {

@@ -8,7 +8,7 @@ import { KithError } from '../../src/core/errors.ts'
 import type { ContentId, DeviceId, DocId, FolderId, Hash } from '../../src/core/ids.ts'
 import { bytesOf, hexOf } from '../../src/core/ids.ts'
 import type { HistoryQuery, JournalEntry } from '../../src/core/past.ts'
-import type { DocUpdate, FolderNetwork, FolderState, PastQuery, SharedFolder } from '../../src/core/ports.ts'
+import type { DocUpdate, FolderNetwork, FolderState, PastQuery, SharedFolder, Together } from '../../src/core/ports.ts'
 
 type Op = readonly [actor: number, number: number, payload: Uint8Array]
 
@@ -202,12 +202,23 @@ export class FakeFolder implements SharedFolder {
     return null
   }
 
-  async readChunk(hash: Hash): Promise<Uint8Array | null> {
+  async readChunks(hashes: readonly Hash[]): Promise<Together<Uint8Array>> {
+    const found = await Promise.all(hashes.map(hash => this.#readChunk(hash)))
+    // Whoever looks at them afterwards finds something else.
+    return {
+      found,
+      release: () => {
+        for (const bytes of found) bytes?.fill(0)
+      },
+    }
+  }
+
+  async #readChunk(hash: Hash): Promise<Uint8Array | null> {
     this.reads++
     await this.reading()
     const bytes = this.#chunks.get(hash)
     this.sent += bytes?.byteLength ?? 0
-    return bytes === undefined ? null : this.spoil(bytes)
+    return bytes === undefined ? null : Uint8Array.from(this.spoil(bytes))
   }
 
   progress(content: ContentId): Uint8Array | 'all' | null {

@@ -6,6 +6,7 @@ import { multiaddr } from '@multiformats/multiaddr'
 import type { Chunk } from '../../src/core/content.ts'
 import { listOf, sha256 } from '../../src/core/content-list.ts'
 import type { ContentId, FolderId, Hash } from '../../src/core/ids.ts'
+import type { Together } from '../../src/core/ports.ts'
 import { SYNC_PROTOCOL } from '../../src/p2p/session.ts'
 import { FakeFolder } from '../contract/fake-folder.ts'
 import { pseudorandom } from '../contract/network-contract.ts'
@@ -30,9 +31,12 @@ class MadeFolder extends FakeFolder {
     }
   }
 
-  override async readChunk(hash: Hash): Promise<Uint8Array | null> {
-    const at = this.#numbers.get(hash)
-    return at === undefined ? null : chunkAt(at)
+  override async readChunks(hashes: readonly Hash[]): Promise<Together<Uint8Array>> {
+    const found = hashes.map(hash => {
+      const at = this.#numbers.get(hash)
+      return at === undefined ? null : chunkAt(at)
+    })
+    return { found, release: () => undefined }
   }
 }
 

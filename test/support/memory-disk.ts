@@ -13,9 +13,11 @@ import type {
   JournalCopy,
   Listing,
   Observed,
+  PlacedRead,
   Problem,
   RootState,
   StepResult,
+  Together,
   Unlisted,
   Waiting,
   Watch,
@@ -160,6 +162,13 @@ export class MemoryDisk implements FolderDisk {
   async readHashed(place: ContentPlace, offset: number, length: number, options: Waiting): Promise<HashedBytes | null> {
     const bytes = await this.read(place, offset, length, options)
     return bytes && { bytes, hash: sha256(bytes) }
+  }
+
+  async readTogether(reads: readonly PlacedRead[], options: Waiting): Promise<Together<HashedBytes>> {
+    const found = await Promise.all(
+      reads.map(({ place, offset, length }) => this.readHashed(place, offset, length, options)),
+    )
+    return { found, release: () => undefined }
   }
 
   async space(): Promise<{ free: number; total: number } | null> {

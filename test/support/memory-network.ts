@@ -315,7 +315,8 @@ export class MemoryNetwork {
     options: Waiting,
   ): AsyncIterable<{ hash: Hash; bytes: Uint8Array; from: DeviceId }> {
     const hashes = chunks.map(chunk => chunk.hash)
-    const read = (folder: SharedFolder, hash: Hash): Promise<Uint8Array | null> => folder.readChunk(hash, options)
+    const read = async (folder: SharedFolder, hash: Hash): Promise<Uint8Array | null> =>
+      (await folder.readChunks([hash], options)).found[0] ?? null
     for await (const { key, bytes, from } of this.#each(device, hashes, options, read)) yield { hash: key, bytes, from }
   }
 

@@ -3,7 +3,7 @@ import { expect } from 'chai'
 import type { Chunk, ContentList } from '../../src/core/content.ts'
 import { contentOf, listOf, sha256 } from '../../src/core/content-list.ts'
 import type { ContentId, Hash } from '../../src/core/ids.ts'
-import type { ContentPlace, FolderDisk, FolderStore, StageFile } from '../../src/core/ports.ts'
+import type { ContentPlace, FolderDisk, FolderStore, HashedBytes, PlacedRead, StageFile } from '../../src/core/ports.ts'
 import { RowTable } from '../../src/core/rows.ts'
 import { Arriving } from '../../src/sync/arriving.ts'
 import { ContentServer } from '../../src/sync/content-server.ts'
@@ -75,6 +75,15 @@ describe('what arrives', () => {
     let spoilt = false
     const asked: ContentPlace[] = []
     const whole = new Set<ContentId>()
+    const read = (place: ContentPlace, offset: number, length: number): HashedBytes | null => {
+      asked.push(place)
+      if (place.at !== (whole.size > 0 ? 'stage' : 'part')) return null
+      const found = Uint8Array.from(bytes.subarray(offset, offset + length))
+      if (spoilt) found[0] = (found[0] as number) ^ 1
+      return { bytes: found, hash: sha256(found) }
+    }
+    const readChunk = async (hash: Hash): Promise<Uint8Array | null> =>
+      (await server().readChunks([hash], { signal })).found[0] ?? null
     const server = (): ContentServer =>
       new ContentServer({
         rows: () => new RowTable(),
@@ -82,13 +91,11 @@ describe('what arrives', () => {
         disk: {
           hasVersion: () => false,
           stage: { has: (content: ContentId) => whole.has(content) },
-          readHashed: async (place: ContentPlace, offset: number, length: number) => {
-            asked.push(place)
-            if (place.at !== (whole.size > 0 ? 'stage' : 'part')) return null
-            const found = Uint8Array.from(bytes.subarray(offset, offset + length))
-            if (spoilt) found[0] = (found[0] as number) ^ 1
-            return { bytes: found, hash: sha256(found) }
-          },
+          readHashed: async (place: ContentPlace, offset: number, length: number) => read(place, offset, length),
+          readTogether: async (reads: readonly PlacedRead[]) => ({
+            found: reads.map(({ place, offset, length }) => read(place, offset, length)),
+            release: () => undefined,
+          }),
         } as unknown as FolderDisk,
         store: {
           list: async () => null,
@@ -107,18 +114,18 @@ describe('what arrives', () => {
     })
 
     it('goes from the part, and from the stage once it is whole', async () => {
-      expect(await server().readChunk(hashAt(1), { signal })).to.equal(null)
+      expect(await readChunk(hashAt(1))).to.equal(null)
       expect(asked.filter(({ at }) => at === 'part')).to.deep.equal([])
       there.add(1)
-      expect(sha256((await server().readChunk(hashAt(1), { signal })) ?? new Uint8Array())).to.equal(hashAt(1))
+      expect(sha256((await readChunk(hashAt(1))) ?? new Uint8Array())).to.equal(hashAt(1))
       whole.add(list.content)
-      expect(sha256((await server().readChunk(hashAt(1), { signal })) ?? new Uint8Array())).to.equal(hashAt(1))
+      expect(sha256((await readChunk(hashAt(1))) ?? new Uint8Array())).to.equal(hashAt(1))
     })
 
     it('never with bytes that are something else by now', async () => {
       there.add(1)
       spoilt = true
-      expect(await server().readChunk(hashAt(1), { signal })).to.equal(null)
+      expect(await readChunk(hashAt(1))).to.equal(null)
     })
 
     it('with its list, so that they can begin', async () => {

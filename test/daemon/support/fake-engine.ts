@@ -2,7 +2,7 @@
 import { KithError } from '../../../src/core/errors.ts'
 import type { DeviceId, DocId, FolderId } from '../../../src/core/ids.ts'
 import type { JournalEntry } from '../../../src/core/past.ts'
-import type { FolderNetwork, FolderState } from '../../../src/core/ports.ts'
+import type { FolderNetwork, FolderState, Together } from '../../../src/core/ports.ts'
 import type {
   Conflict,
   FolderEngine,
@@ -149,8 +149,8 @@ export class FakeEngine implements FolderEngine {
   async readSegment(): Promise<null> {
     return null
   }
-  async readChunk(): Promise<null> {
-    return null
+  async readChunks(): Promise<Together<never>> {
+    return { found: [], release: () => undefined }
   }
   progress(): null {
     return null
