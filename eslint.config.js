@@ -2,7 +2,7 @@
 import tseslint from 'typescript-eslint'
 
 export default tseslint.config({
-  files: ['src/**/*.ts', 'test/**/*.ts'],
+  files: ['build.ts', 'src/**/*.ts', 'test/**/*.ts'],
   plugins: { '@typescript-eslint': tseslint.plugin },
   languageOptions: { parser: tseslint.parser, parserOptions: { projectService: true } },
   linterOptions: { reportUnusedDisableDirectives: 'off' },

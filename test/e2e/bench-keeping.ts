@@ -105,10 +105,10 @@ async function measure(work: Work): Promise<void> {
 
 function built(at: string, edits: ReadonlyMap<string, string>): string {
   cpSync(join(ROOT, 'src'), join(at, 'src'), { recursive: true })
-  for (const file of ['package.json', 'tsconfig.json', 'tsconfig.build.json']) cpSync(join(ROOT, file), join(at, file))
+  for (const file of ['package.json', 'tsconfig.json', 'build.ts']) cpSync(join(ROOT, file), join(at, file))
   symlinkSync(join(ROOT, 'node_modules'), join(at, 'node_modules'))
   for (const [file, text] of edits) writeFileSync(join(at, 'src', file), text)
-  execFileSync(join(at, 'node_modules/.bin/tsc'), ['-p', join(at, 'tsconfig.build.json')], { stdio: 'inherit' })
+  execFileSync('npm', ['run', '--silent', 'build'], { cwd: at, stdio: 'inherit' })
   return join(at, 'dist/cli/main.js')
 }
 

@@ -11,7 +11,7 @@ import { runApart } from '../apart.ts'
 import { PROTECTIONS, type Protection } from './protections.ts'
 
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url))
-const COPIED = ['src', 'test', 'package.json', 'tsconfig.json', 'tsconfig.build.json', '.mocharc.json']
+const COPIED = ['src', 'test', 'package.json', 'tsconfig.json', 'build.ts', '.mocharc.json']
 /** Tests of real daemons: they are given the copy's build. The others run on the copy's source. */
 const DAEMONS = /^test\/(fault|e2e)\//
 const SAID_LINES = 4
@@ -64,10 +64,7 @@ async function byTest({ without, edits, test }: Protection): Promise<string | nu
 }
 
 async function onDaemons(copy: string, test: Protection['test']): Promise<string | null> {
-  execFileSync(join(ROOT, 'node_modules/.bin/tsc'), ['-p', 'tsconfig.build.json', '--noCheck'], {
-    cwd: copy,
-    stdio: 'inherit',
-  })
+  execFileSync('npm', ['run', '--silent', 'build'], { cwd: copy, stdio: 'inherit' })
   let output = ''
   await runApart(join(ROOT, test.file), {
     environment: { KITH_E2E_MAIN: join(copy, 'dist/cli/main.js') },
