@@ -1,4 +1,4 @@
-// Kith beside its peers: `npm run bench -- [--only W2,W5] [--size 0.01] [--rounds 3] [--systems kith,syncthing,rsync]`. Each round runs
+// Kith beside its peers: `npm run bench -- [--only W2,W5] [--size 0.01] [--rounds 3] [--systems kith,syncthing,rsync,libp2p]`. Each round runs
 // every session once on every system that is installed, in turn. A whole run writes bench/results.md and the single runs beside it; one of
 // `--only` some work replaces that part of them; a scaled one prints. `npm run bench -- micro` measures parts. Needs Linux, root, iproute2.
 import { execFileSync } from 'node:child_process'
@@ -58,6 +58,8 @@ async function compare(): Promise<boolean> {
     for (const plan of SESSIONS) {
       if (!plan.workloads.some(id => wanted.has(id))) continue
       for (const name of turned([...versions.keys()], round)) {
+        const { only } = SYSTEMS[name] ?? {}
+        if (only !== undefined && !(wanted.has(only) && plan.workloads.includes(only))) continue
         if (Date.now() > deadline) {
           failures.push(`round ${round + 1}, ${plan.name}, ${name}: not run, the time was up`)
           continue

@@ -24,6 +24,7 @@ export function markdown(all: readonly Measured[], facts: RunFacts): string {
     'Medians; the systems take turns in each round. Each device is a network namespace on a private bridge, receiver and sender share the',
     'machine. Syncthing has its watcher delay at its least, 1 s; rsync is one pass, one way, unencrypted, without fsync. The time is from the',
     'change to the last change in the receiving tree; then every byte is compared. Sent: all that left the source, headers included.',
+    'libp2p: the channel alone, the same bytes through one stream, nothing hashed and nothing synced.',
     '',
     ...summary(all, facts.size),
     '',
@@ -45,7 +46,8 @@ function summary(all: readonly Measured[], size: number): string[] {
     const sent = median(kith.map(m => m.sentBytes[0] ?? 0))
     const wantedSent =
       target.sentBytes ?? (target.sentShare === undefined ? undefined : target.sentShare * LARGE_BYTES * size)
-    const misses = missed(kith, target, ratio, wantedSent)
+    const channel = channelRatio(all, id, seconds)
+    const misses = missed(kith, target, { ratio, channel, wantedSent })
     const cells = [
       `${id} ${title}`,
       time(seconds),
@@ -67,13 +69,21 @@ function summary(all: readonly Measured[], size: number): string[] {
 function missed(
   kith: readonly Measured[],
   target: Target,
-  ratio: number | undefined,
-  wantedSent: number | undefined,
+  {
+    ratio,
+    channel,
+    wantedSent,
+  }: {
+    readonly ratio: number | undefined
+    readonly channel: number | undefined
+    readonly wantedSent: number | undefined
+  },
 ): string[] {
   const misses: string[] = []
   const over = (wanted: number | undefined, is: number | undefined): boolean =>
     wanted !== undefined && is !== undefined && is > wanted
   if (over(target.ratio, ratio)) misses.push('time')
+  if (over(target.channel, channel)) misses.push('channel')
   if (over(target.seconds, median(kith.map(m => m.seconds)))) misses.push('time')
   if (over(target.p95Seconds, median(kith.map(m => m.p95Seconds ?? 0)))) misses.push('p95')
   if (over(wantedSent, median(kith.map(m => m.sentBytes[0] ?? 0)))) misses.push('sent')
@@ -102,7 +112,9 @@ function details(all: readonly Measured[]): string[] {
         `${bytes(median(runs.map(m => m.peakBytes[0] ?? 0)))} / ${bytes(median(runs.map(m => Math.max(0, ...m.peakBytes.slice(1)))))}`,
         `${bytes(median(runs.map(m => m.sentBytes[0] ?? 0)))} / ${bytes(median(runs.map(m => others(m.sentBytes))))}`,
         median(runs.map(m => m.otherCores)).toFixed(1),
-        remarks(runs).join('; '),
+        [...remarks(runs), ...(system === 'kith' ? besideChannel(channelRatio(all, id, median(seconds))) : [])].join(
+          '; ',
+        ),
       ]
       lines.push(`| ${cells.join(' | ')} |`)
     }
@@ -121,6 +133,16 @@ function remarks(runs: readonly Measured[]): string[] {
   const meta = Math.max(...runs.map(m => m.metaDiffers ?? 0))
   if (meta > 0) found.push(`mode or mtime differs ${meta} times`)
   return found
+}
+
+function besideChannel(ratio: number | undefined): string[] {
+  return ratio === undefined ? [] : [`${ratio.toFixed(2)} of the channel alone`]
+}
+
+/** Kith's time as a share of what libp2p and noise alone took in the same run. */
+function channelRatio(all: readonly Measured[], id: string, seconds: number): number | undefined {
+  const alone = of(all, id, 'libp2p')
+  return alone.length === 0 ? undefined : seconds / median(alone.map(m => m.seconds))
 }
 
 function of(all: readonly Measured[], workload: string, system: string): Measured[] {

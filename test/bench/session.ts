@@ -12,6 +12,7 @@ import type { System } from './systems.ts'
 import { differing, manifest, outline, shown } from './trees.ts'
 
 const READY_TIMEOUT_MS = 120_000
+const END_TIMEOUT_MS = 10_000
 const SAMPLE_MS = 200
 /** After all is there: what is exchanged afterwards is paid for too. */
 const SETTLE_MS = 2_000
@@ -100,6 +101,9 @@ export class Session {
   async close(): Promise<void> {
     clearInterval(this.#sampling)
     await this.system.close()
+    // One that goes on would take CPU of all runs after this one.
+    const isOver = (): boolean => this.places.every(place => place.memory() === 0)
+    await until(isOver, { timeoutMs: END_TIMEOUT_MS, what: `nothing of ${this.system.name} runs any more` })
     this.#lan.destroy()
     this.#options.discard(this.#directory)
   }

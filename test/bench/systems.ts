@@ -1,12 +1,14 @@
 // The systems that do the same work: Kith as it is built, Syncthing with the settings it ships (but the shortest watcher delay it takes,
 // and nothing that reaches beyond the network of the run), and rsync, one pass after each change. Each is only told what a person tells it.
 import { execFileSync } from 'node:child_process'
-import { closeSync, mkdirSync, openSync, writeFileSync } from 'node:fs'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { request } from 'node:http'
 import { Device, type FolderStatus, MAIN } from '../e2e/support/device.ts'
-import { ended, runProcess, startProcess } from '../e2e/support/process.ts'
+import { runProcess } from '../e2e/support/process.ts'
 import { until } from '../e2e/support/until.ts'
 import { pair } from '../e2e/support/world.ts'
+import { Daemons } from './daemons.ts'
+import { Pipe } from './pipe.ts'
 import { endedChildren, type Place } from './place.ts'
 
 const START_TIMEOUT_MS = 60_000
@@ -39,10 +41,18 @@ export interface SystemOptions {
   readonly profiles?: string
 }
 
-export const SYSTEMS: Readonly<Record<string, { installed(): string | null; make(options: SystemOptions): System }>> = {
+interface Kind {
+  installed(): string | null
+  make(options: SystemOptions): System
+  /** It can do no other work. */
+  readonly only?: string
+}
+
+export const SYSTEMS: Readonly<Record<string, Kind>> = {
   kith: { installed: () => kithVersion(), make: options => new Kith(options) },
   syncthing: { installed: () => versionOf('syncthing', ['--version'], /v(\S+)/), make: () => new Syncthing() },
   rsync: { installed: () => versionOf('rsync', ['--version'], /version (\S+)/), make: () => new Rsync() },
+  libp2p: { installed: () => '', make: () => new Pipe(), only: 'W1' },
 }
 
 function versionOf(program: string, args: readonly string[], pattern: RegExp): string | null {
@@ -156,31 +166,6 @@ class Kith implements System {
   }
 }
 
-/** Daemons in the namespaces of places. */
-class Daemons {
-  readonly #running = new Map<Place, ReturnType<typeof startProcess>>()
-
-  start(place: Place, command: readonly string[], env: NodeJS.ProcessEnv = {}): void {
-    const log = openSync(place.path('log'), 'a')
-    const inside = [...place.node.enter, 'setpriv', '--pdeathsig', 'KILL', ...command]
-    const child = startProcess(inside, { stdio: ['ignore', log, log], env: { ...process.env, ...env } })
-    closeSync(log)
-    this.#running.set(place, child)
-  }
-
-  async stop(place: Place, signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
-    const child = this.#running.get(place)
-    if (child === undefined) return
-    this.#running.delete(place)
-    child.kill(signal)
-    await ended(child)
-  }
-
-  async close(): Promise<void> {
-    for (const place of [...this.#running.keys()]) await this.stop(place, 'SIGKILL')
-  }
-}
-
 const SYNCTHING_PORT = 22_000
 const API_KEY = 'bench'
 
@@ -232,7 +217,7 @@ ${devices.join('\n')}
     const options = ['--no-browser', '--no-upgrade', '--no-restart', '--no-default-folder']
     const command = ['syncthing', 'serve', `--home=${place.path('state')}`, ...options]
     // Without the process that watches over it: killed, that one would leave it behind.
-    this.#daemons.start(place, command, { HOME: place.directory, STNOMONITOR: '1' })
+    this.#daemons.start(place, command, { HOME: place.directory, STMONITORED: '1' })
     return Promise.resolve()
   }
 
