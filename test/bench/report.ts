@@ -88,6 +88,9 @@ function missed(
   if (over(target.p95Seconds, median(kith.map(m => m.p95Seconds ?? 0)))) misses.push('p95')
   if (over(wantedSent, median(kith.map(m => m.sentBytes[0] ?? 0)))) misses.push('sent')
   if (over(target.peakBytes, median(kith.map(m => Math.max(...m.peakBytes))))) misses.push('memory')
+  if (over(target.memoryBytes, median(kith.map(m => Math.max(0, ...(m.memoryBytes ?? [])))))) misses.push('memory')
+  if (over(target.deviceCpuSeconds, median(kith.map(m => m.cpuSeconds / m.sentBytes.length)))) misses.push('CPU')
+  if (over(target.offlineEditSeconds, median(kith.map(m => m.offlineEditSeconds ?? 0)))) misses.push('offline edit')
   return misses
 }
 

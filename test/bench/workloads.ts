@@ -42,6 +42,11 @@ const REAL_TREE = '/usr/share'
 export interface Target {
   /** Of the time that libp2p and noise alone take. */
   readonly channel?: number
+  /** CPU of each device. */
+  readonly deviceCpuSeconds?: number
+  /** Of each device at the end. */
+  readonly memoryBytes?: number
+  readonly offlineEditSeconds?: number
   readonly ratio?: number
   /** Bytes that the source sends, or that times the size of what it has to send. */
   readonly sentBytes?: number
@@ -67,9 +72,9 @@ export const WORKLOADS: Readonly<Record<string, Workload>> = {
   W5: { title: 'a directory of 10,000 files renamed', target: { ratio: 0.05, sentBytes: 64e3 } },
   W6: { title: 'one small save', target: { seconds: 0.15, p95Seconds: 0.4 } },
   W7a: { title: 'a minute idle with 10,000 files', target: {} },
-  W7b: { title: 'a minute idle with 100,000 files', target: {} },
+  W7b: { title: 'a minute idle with 100,000 files', target: { deviceCpuSeconds: 0.3, memoryBytes: 200e6 } },
   W8: { title: '512 MiB copied within the folder', target: { ratio: 0.9, sentBytes: 64e3 } },
-  W9: { title: 'restart with 100,000 unchanged files', target: { ratio: 0.6 } },
+  W9: { title: 'restart with 100,000 unchanged files', target: { ratio: 0.6, offlineEditSeconds: 3 } },
   W10: { title: 'a real tree of 20,000 entries', target: { ratio: 0.25 } },
   W11: { title: '10,000 equal files on both before they meet', target: { ratio: 0.5, sentBytes: 1e6 } },
   W12: { title: '1,000 of 10,000 files changed at once', target: { ratio: 0.4 } },
