@@ -2,6 +2,7 @@
 // `Person`; content ids come from the subject, because a fake may cut its chunks elsewhere.
 import { expect } from 'chai'
 import type { ContentList } from '../../src/core/content.ts'
+import { sha256 } from '../../src/core/content-list.ts'
 import { isKithError } from '../../src/core/errors.ts'
 import type { ContentId, DeviceId, NodeId } from '../../src/core/ids.ts'
 import { NO_CONTENT } from '../../src/core/ids.ts'
@@ -12,6 +13,7 @@ import type {
   HashResult,
   Listing,
   Observed,
+  PlacedRead,
   Stat,
   StepResult,
   Unlisted,
@@ -250,6 +252,34 @@ export function diskContract(name: string, open: () => Promise<DiskSubject>): vo
         person.write('f', 'hello there')
         expect(await disk.read(place, 0, 5, waiting)).to.equal(null)
         expect(await disk.read({ at: 'version', content }, 0, 5, waiting)).to.equal(null)
+      })
+
+      it('reads many together, each where it was asked for, with the hash that it has', async () => {
+        person.write('f', 'hello world')
+        person.write('g', 'x'.repeat(3 << 20))
+        const [f, g] = [await statOf('f'), await statOf('g')]
+        const at = (path: string, stat: Stat, offset: number, length: number): PlacedRead => ({
+          ...{ place: { at: 'file', path, kind: 'file', stat }, offset, length },
+        })
+        const reads = [
+          at('f', f, 6, 5),
+          at('g', g, 0, 2 << 20),
+          at('f', g, 0, 5),
+          at('g', g, 2 << 20, 1 << 20),
+          at('f', f, 0, 5),
+        ]
+        const { found, release } = await disk.readTogether(reads, waiting)
+        expect(found.map(each => each && Buffer.from(each.bytes.subarray(0, 5)).toString())).to.deep.equal([
+          'world',
+          'xxxxx',
+          null,
+          'xxxxx',
+          'hello',
+        ])
+        for (const each of found) if (each !== null) expect(each.hash).to.equal(sha256(each.bytes))
+        const apart = await disk.readTogether([at('f', f, 0, 5)], waiting)
+        release()
+        expect(Buffer.from(apart.found[0]?.bytes ?? []).toString(), 'others stay').to.equal('hello')
       })
     })
 
