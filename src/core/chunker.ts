@@ -2,6 +2,7 @@
 // of what a content id means, so changing them changes every id. Pure; the same bytes give the same cuts on every device.
 import { createHash } from 'node:crypto'
 import { MAX_CHUNK_BYTES, MIN_CHUNK_BYTES, SMALL_CONTENT_BYTES } from './content.ts'
+import { Scanner, type ScanState } from './scan.ts'
 
 const NORMAL_CHUNK_BYTES = 64 * 1024
 /** Below the normal size a cut needs 18 zero bits, above it 14. Bit 31 stays free: the shifted mask of the first byte needs it. */
@@ -29,7 +30,14 @@ export function gear(): readonly number[] {
 }
 
 /** Where a run of `scan` stopped without a cut. */
-const rest = { at: 0, fingerprint: 0 }
+const rest: ScanState = { at: 0, fingerprint: 0 }
+let scanner: Scanner | null = null
+
+/** Room of this thread for bytes that are to be cut: those that lie elsewhere are copied for it. */
+export function cuttingRoom(): Buffer {
+  scanner ??= new Scanner(GEAR)
+  return scanner.room
+}
 
 /**
  * The length of the chunk that starts at `start`. `end`: where the bytes at hand end. Unless the content ends there, at least
@@ -47,37 +55,20 @@ function firstCut(bytes: Uint8Array, start: number, stop: number): number {
   const normal = Math.min(start + NORMAL_CHUNK_BYTES, stop)
   rest.at = start + MIN_CHUNK_BYTES
   rest.fingerprint = 0
-  const cut = scan(bytes, normal, MASK_SHORT, MASK_SHORT_SHIFTED, GEAR, GEAR_SHIFTED)
-  return cut < 0 ? scan(bytes, stop, MASK_LONG, MASK_LONG_SHIFTED, GEAR, GEAR_SHIFTED) : cut
+  const cut = scan(bytes, normal, MASK_SHORT, MASK_SHORT_SHIFTED)
+  return cut < 0 ? scan(bytes, stop, MASK_LONG, MASK_LONG_SHIFTED) : cut
 }
 
-/**
- * Goes on from `rest`; the end of the chunk, or -1 where there is none before `stop`. Four bytes a turn and the tables as arguments: three
- * times as fast as two bytes and the module's own (a byte that is left over before `stop` is never looked at: that is frozen too).
- */
-function scan(
-  bytes: Uint8Array,
-  stop: number,
-  mask: number,
-  shifted: number,
-  gear: Int32Array,
-  gearShifted: Int32Array,
-): number {
+/** Goes on from `rest`; the end of the chunk, or -1 where there is none before `stop` (a byte that is left over is never looked at: frozen). */
+function scan(bytes: Uint8Array, stop: number, mask: number, shifted: number): number {
+  scanner ??= new Scanner(GEAR)
+  const cut = scanner.scan(bytes, rest, stop, mask, shifted)
+  if (cut >= 0) return cut
   let { at, fingerprint } = rest
-  for (; at + 3 < stop; at += 4) {
-    const first = ((fingerprint << 2) + (gearShifted[bytes[at] as number] as number)) | 0
-    const second = (first + (gear[bytes[at + 1] as number] as number)) | 0
-    const third = ((second << 2) + (gearShifted[bytes[at + 2] as number] as number)) | 0
-    fingerprint = (third + (gear[bytes[at + 3] as number] as number)) | 0
-    if ((first & shifted) === 0) return at + 1
-    if ((second & mask) === 0) return at + 2
-    if ((third & shifted) === 0) return at + 3
-    if ((fingerprint & mask) === 0) return at + 4
-  }
   if (at + 1 < stop) {
-    fingerprint = ((fingerprint << 2) + (gearShifted[bytes[at] as number] as number)) | 0
+    fingerprint = ((fingerprint << 2) + (GEAR_SHIFTED[bytes[at] as number] as number)) | 0
     if ((fingerprint & shifted) === 0) return at + 1
-    fingerprint = (fingerprint + (gear[bytes[at + 1] as number] as number)) | 0
+    fingerprint = (fingerprint + (GEAR[bytes[at + 1] as number] as number)) | 0
     if ((fingerprint & mask) === 0) return at + 2
     at += 2
   }

@@ -1,6 +1,6 @@
 // Reading a file into its content list, in a worker: one pass, cut and hashed as it is read. Also where "text" is decided.
 import { isUtf8 } from 'node:buffer'
-import { cutChunk } from '../core/chunker.ts'
+import { cutChunk, cuttingRoom } from '../core/chunker.ts'
 import type { Chunk, ContentList } from '../core/content.ts'
 import { MAX_CHUNK_BYTES } from '../core/content.ts'
 import { contentOf, listOf, sha256 } from '../core/content-list.ts'
@@ -8,25 +8,22 @@ import { readFully } from './beneath.ts'
 import type { Run } from './run.ts'
 
 const MAX_TEXT_BYTES = 2 * 1024 * 1024
-const WINDOW_BYTES = 4 * 1024 * 1024
 const EMPTY = new Uint8Array(0)
-
-let window: Buffer | null = null
 
 /**
  * The first `size` bytes of the handle (fewer where it ends), and, of up to MAX_TEXT_BYTES, the bytes themselves (a view: used up by
  * the next call). That the file is not longer, and was not written meanwhile, is the caller's to check by its stat.
  */
 export function readContent(fd: number, size: number): { list: ContentList; whole: Uint8Array | null } {
-  if (size >= WINDOW_BYTES) return { list: listOf(readChunks(fd, 0, size, size)), whole: null }
-  window ??= Buffer.allocUnsafeSlow(WINDOW_BYTES)
+  const window = cuttingRoom()
+  if (size >= window.length) return { list: listOf(readChunks(fd, 0, size, size)), whole: null }
   const whole = window.subarray(0, readFully(fd, window, 0, size))
   return { list: contentOf(whole), whole: whole.length <= MAX_TEXT_BYTES ? whole : null }
 }
 
 /** As cut from `from` on, until one ends at `until` or behind it, or the content of `size` bytes (or the file) ends. */
 export function readChunks(fd: number, from: number, size: number, until: number): Chunk[] {
-  window ??= Buffer.allocUnsafeSlow(WINDOW_BYTES)
+  const window = cuttingRoom()
   const chunks: Chunk[] = []
   let [start, filled, next, end] = [0, 0, from, from]
   let isAllRead = false
@@ -42,7 +39,7 @@ export function readChunks(fd: number, from: number, size: number, until: number
     window.copyWithin(0, start, filled)
     filled -= start
     start = 0
-    const wanted = Math.min(size - next, WINDOW_BYTES - filled)
+    const wanted = Math.min(size - next, window.length - filled)
     const count = readFully(fd, window.subarray(filled), next, wanted)
     next += count
     filled += count
@@ -52,13 +49,13 @@ export function readChunks(fd: number, from: number, size: number, until: number
 
 /** Are the bytes of the handle these chunks, and nothing more? `into`: what is right is written there. */
 export function isMadeOf(fd: number, chunks: readonly Chunk[], into: Run | null = null): boolean {
-  window ??= Buffer.allocUnsafeSlow(WINDOW_BYTES)
+  const window = cuttingRoom()
   let at = 0
   for (let next = 0; next < chunks.length; ) {
     let [end, wanted] = [next, 0]
     for (; end < chunks.length; end++) {
       const { length } = chunks[end] as Chunk
-      if (wanted + length > WINDOW_BYTES) break
+      if (wanted + length > window.length) break
       wanted += length
     }
     if (readFully(fd, window, at, wanted) !== wanted) return false
