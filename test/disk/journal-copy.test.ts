@@ -138,7 +138,8 @@ describe('the copy of the journal on the disk', () => {
   it('reads no more than the last where that is asked for, whatever is damaged', async () => {
     const last = async (): Promise<number[]> => {
       const out: number[] = []
-      for await (const entries of opened().read({ ...waiting, tail: true })) out.push(...entries.map(({ time }) => time))
+      for await (const entries of opened().read({ ...waiting, tail: true }))
+        out.push(...entries.map(({ time }) => time))
       return out
     }
     expect(await last()).to.deep.equal([])
