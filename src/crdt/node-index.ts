@@ -92,9 +92,12 @@ export class NodeIndex {
     for (const slot of this.#slots.values()) if (slot.more !== null) yield slot
   }
 
-  /** Takes in a record of a document. Returns the node it changed; null for an actor or for what is not projected. */
-  add(held: Held): NodeId | null {
-    const decoded = decode(held.record)
+  /**
+   * Takes in a record of a document. Returns the node it changed; null for an actor or for what is not projected. `known`: what it says, where
+   * the gate has read it.
+   */
+  add(held: Held, known?: Node): NodeId | null {
+    const decoded = known === undefined ? decode(held.record) : { type: 'node' as const, node: known }
     if (decoded === null || decoded.type === 'opaque') {
       this.#ignored++
       return null
@@ -115,12 +118,12 @@ export class NodeIndex {
       this.#ignored++
       return null
     }
-    this.put(node.id, node.kind, held)
+    this.put(node.id, node.kind, held, known)
     return node.id
   }
 
-  /** Adds a record whose node is known. */
-  put(id: NodeId, kind: Node['kind'], held: Held): void {
+  /** Adds a record whose node is known. `says`: all that it says, as it would be read. */
+  put(id: NodeId, kind: Node['kind'], held: Held, says?: Node): void {
     let slot = this.#slots.get(id)
     if (slot === undefined) {
       slot = newSlot(id, kind)
@@ -134,6 +137,7 @@ export class NodeIndex {
     } else if (slot.client !== held.client || slot.clock !== held.clock) {
       slot.more = [...(slot.more ?? []), held]
     }
+    if (says !== undefined && slot.more === null) this.#remember(says)
   }
 
   /** A record left its document. Returns the node it changed. */

@@ -31,9 +31,11 @@ export class DiskWorkers {
     return this.#scanner.run(task, { name: 'scan' })
   }
 
-  /** Starts a thread that hashes: the first change would wait for it. */
+  /** Starts a thread that scans and one that hashes: the first look and the first change would wait for them. */
   warm(): void {
-    if (!this.#closed) this.#hashers ??= this.#pool('hash', this.hashThreads)
+    if (this.#closed) return
+    this.#scanner ??= this.#pool('scan', 1)
+    this.#hashers ??= this.#pool('hash', this.hashThreads)
   }
 
   /** `given`: buffers that nobody here uses any more; they are moved and not copied. */

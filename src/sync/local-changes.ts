@@ -100,8 +100,7 @@ export function isClean(rows: RowTable, listing: Listing, nowMs: number, suspect
   const directory = rows.at(listing.path)
   if (directory === undefined || directory.kind !== 'directory') return false
   if (!sameObject(directory.stat, listing.stat) || directory.stat.mode !== listing.stat.mode) return false
-  let left = 0
-  for (const _ of rows.children(directory.id)) left++
+  let left = rows.childCount(directory.id)
   for (const entry of listing.entries) {
     const row = rows.child(directory.id, entry.name)
     if (row === undefined || row.kind !== entry.kind) return false

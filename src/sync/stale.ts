@@ -15,7 +15,7 @@ import { type Shown, shownAt } from './adopt.ts'
 import { Evidence } from './evidence.ts'
 import type { Found, FoundRow, LocalChanges } from './local-changes.ts'
 import { parentPath } from './local-changes.ts'
-import { CYCLE_BYTES, CYCLE_FILES, directoryFacts, factsOf, SECOND_LOOK_MS } from './publisher.ts'
+import { CYCLE_BYTES, cycleShare, directoryFacts, factsOf, SECOND_LOOK_MS } from './publisher.ts'
 import { TakeOver, type TakeOverDeps } from './take-over.ts'
 
 /** When nobody answered: asked again after this, or when something changes. */
@@ -345,7 +345,8 @@ class JudgeRun {
     all.sort((a, b) => a.observed.stat.size - b.observed.stat.size)
     let bytes = 0
     let count = 0
-    while (count < all.length && count < CYCLE_FILES && (count === 0 || bytes < CYCLE_BYTES))
+    const files = cycleShare(all.length)
+    while (count < all.length && count < files && (count === 0 || bytes < CYCLE_BYTES))
       bytes += all[count++]?.observed.stat.size ?? 0
     for (const rest of all.slice(count)) this.#lookAgain(rest.parent, 0)
     return all.slice(0, count)

@@ -4,7 +4,7 @@ import type { Facts } from '../core/entry.ts'
 import type { DeviceId, RowId } from '../core/ids.ts'
 import type { JournalAction, JournalEntry, Standing } from '../core/past.ts'
 import type { Row } from '../core/rows.ts'
-import type { AdoptDeps, Shown } from './adopt.ts'
+import { type AdoptDeps, agreedTime, type Shown } from './adopt.ts'
 import type { Found, FoundRow } from './local-changes.ts'
 import { type Doers, sameStanding, standing, transition } from './standing.ts'
 import type { TreeView } from './tree.ts'
@@ -47,6 +47,7 @@ export class TakeOver {
     const agrees = kind === 'directory' || entry.facts.content === facts.content
     const row: Row = {
       ...facts,
+      mtime: agrees && kind === 'file' ? agreedTime(entry, facts) : facts.mtime,
       id: again ?? rows.allocate(),
       parent: parent.id,
       name,

@@ -413,8 +413,8 @@ describe('disk/publish', () => {
     person.write('f', 'old')
     await succeed(await replace('f', 'old', 'new'))
     const path = areaPath(root, 'late.log')
-    const good = JSON.parse(readFileSync(path, 'utf8')) as Record<string, unknown>
-    const bad = { name: `./${String(good.name)}`, path: 7, ino: 'x', size: '-1', mtimeNs: '1.5', time: '0' }
+    const good = JSON.parse(readFileSync(path, 'utf8')) as { name: string }
+    const bad = { name: `./${good.name}`, path: 7, ino: 'x', size: '-1', mtimeNs: '1.5', time: '0' }
     const lines = Object.entries(bad).map(([key, value]) => JSON.stringify({ ...good, [key]: value }))
     appendFileSync(path, ['null', '[]', '7', ...lines, ''].join('\n'))
     await disk.recover()
