@@ -60,9 +60,6 @@ export function adopt(
   if (kind !== 'directory' && entry.facts.content !== facts.content) return undefined
   if (kind !== 'symlink' && entry.facts.mode !== facts.mode) return undefined
   const next: Row = {
-    ...entry.facts,
-    // As the disk has it: where the entry has another, the plan sets it.
-    mtime: kind !== 'file' ? entry.facts.mtime : row === null ? agreedTime(entry, facts) : facts.mtime,
     id: row?.id ?? rows.allocate(),
     parent: parent.id,
     name,
@@ -70,6 +67,9 @@ export function adopt(
     stat,
     copy: entry.copy,
     nodes: tree.refsOf(entry),
+    ...entry.facts,
+    // As the disk has it: where the entry has another, the plan sets it.
+    mtime: kind !== 'file' ? entry.facts.mtime : row === null ? agreedTime(entry, facts) : facts.mtime,
   }
   rows.put(next)
   deps.onAdopted(directory)

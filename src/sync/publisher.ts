@@ -324,11 +324,11 @@ class PublishRun {
    */
   #share(): { work: (Found & { row: Row | null })[]; complete: boolean } {
     const now = this.#deps.now()
-    const edits = this.#changes.edits.map(found => ({ ...found, doubt: doubtOf(found, now) }))
+    const edits = this.#changes.edits.map(found => ({ doubt: doubtOf(found, now), ...found }))
     const young = edits.filter(({ doubt }) => doubt === YOUNG)
     const all: (Found & { row: Row | null; doubt: Doubt })[] = edits.filter(({ doubt }) => doubt !== YOUNG)
     for (const found of this.#changes.creates)
-      if (found.observed.kind !== 'directory') all.push({ ...found, row: null, doubt: CHANGED })
+      if (found.observed.kind !== 'directory') all.push({ row: null, doubt: CHANGED, ...found })
     all.sort((a, b) => a.doubt - b.doubt || sizeClass(a.observed.stat) - sizeClass(b.observed.stat))
     let bytes = 0
     let count = 0

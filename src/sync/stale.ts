@@ -341,7 +341,7 @@ class JudgeRun {
       else all.push(found)
     }
     for (const found of this.#changes.creates)
-      if (found.observed.kind !== 'directory') all.push({ ...found, row: null })
+      if (found.observed.kind !== 'directory') all.push({ row: null, ...found })
     all.sort((a, b) => a.observed.stat.size - b.observed.stat.size)
     let bytes = 0
     let count = 0

@@ -46,8 +46,6 @@ export class TakeOver {
     const refs = tree.refsOf(entry)
     const agrees = kind === 'directory' || entry.facts.content === facts.content
     const row: Row = {
-      ...facts,
-      mtime: agrees && kind === 'file' ? agreedTime(entry, facts) : facts.mtime,
       id: again ?? rows.allocate(),
       parent: parent.id,
       name,
@@ -55,6 +53,8 @@ export class TakeOver {
       stat,
       copy: entry.copy,
       nodes: agrees ? refs : withoutVersions(refs),
+      ...facts,
+      mtime: agrees && kind === 'file' ? agreedTime(entry, facts) : facts.mtime,
     }
     const before = again === null ? undefined : rows.get(again)
     const was = standing(rows, before)
