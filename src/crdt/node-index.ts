@@ -59,11 +59,20 @@ export class NodeIndex {
     if (cached !== undefined) return cached
     const aged = this.#older.get(id)
     if (aged !== undefined) return this.#remember(aged)
-    const slot = this.#slots.get(id)
+    const node = this.#joined(this.#slots.get(id))
+    return node && this.#remember(node)
+  }
+
+  /** The state of a node that nobody asks for again soon: while all are gone through, the cache would only churn. */
+  passing(slot: Slot): Node | undefined {
+    return this.#states.get(slot.id) ?? this.#older.get(slot.id) ?? this.#joined(slot)
+  }
+
+  #joined(slot: Slot | undefined): Node | undefined {
     if (slot === undefined || slot.record === null) return undefined
-    let node = nodeOf(slot.record, id)
-    for (const held of slot.more ?? []) node = join(node, nodeOf(held.record, id))
-    return this.#remember(node)
+    let node = nodeOf(slot.record, slot.id)
+    for (const held of slot.more ?? []) node = join(node, nodeOf(held.record, slot.id))
+    return node
   }
 
   #remember(node: Node): Node {
