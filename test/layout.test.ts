@@ -69,6 +69,13 @@ const rules: IForbiddenRuleType[] = [
     }),
   ),
   {
+    // Five threads begin with each start: the schemas' library would be most of what they load.
+    name: 'disk-workers-load-no-schemas',
+    severity: 'error',
+    from: { path: '^src/disk/[^/]+-worker\\.ts$' },
+    to: { path: '(^|/)node_modules/zod/', reachable: true },
+  },
+  {
     name: 'core-imports-nothing',
     severity: 'error',
     from: { path: '^src/core/' },
@@ -133,6 +140,7 @@ describe('layout', function () {
     ['only-store-imports-level', 'daemon/planted.ts', "import 'level'"],
     ['only-disk-imports-chokidar', 'sync/planted.ts', "import 'chokidar'"],
     ['only-daemon-imports-hono', 'cli/planted.ts', "import 'hono'"],
+    ['disk-workers-load-no-schemas', 'disk/planted-worker.ts', "import './marker.ts'"],
     ['no-cycles', 'core/planted.ts', "import './there.ts'\nexport const planted = 1"],
     ['all-in-a-folder', 'planted.ts', "import './core/there.ts'"],
   ]
@@ -148,6 +156,7 @@ describe('layout', function () {
         for (const there of ['daemon/main.ts', 'daemon/api/schema.ts']) {
           await writeFile(join(root, 'src', there), 'export const there = 1\n')
         }
+        await writeFile(join(root, 'src/disk/marker.ts'), "import 'zod'\n")
         await symlink(join(ROOT, 'node_modules'), join(root, 'node_modules'))
         await writeFile(join(root, 'package.json'), '{"type":"module"}')
         expect(await violations(root)).to.deep.equal([])

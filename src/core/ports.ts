@@ -281,7 +281,7 @@ export interface Versions {
 export interface JournalCopy {
   /** In order. Not synced at once: what a power cut takes with it, the database has. */
   append(entries: readonly JournalEntry[]): Promise<void>
-  /** Oldest first; a torn or damaged piece is left out, and said in the log. `tail`: only the last that was appended, and what is near it. */
+  /** Oldest first; a torn or damaged piece is left out, and said in the log. `tail`: only what was appended last, and perhaps what is near it. */
   read(options: Waiting & { readonly tail?: boolean }): AsyncIterable<readonly JournalEntry[]>
 }
 

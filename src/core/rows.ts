@@ -78,7 +78,11 @@ export class RowTable {
   }
 
   hasChildren(parent: RowId): boolean {
-    return (this.#children.get(parent)?.size ?? 0) > 0
+    return this.childCount(parent) > 0
+  }
+
+  childCount(parent: RowId): number {
+    return this.#children.get(parent)?.size ?? 0
   }
 
   byNode(id: NodeId): Row[] {
@@ -161,7 +165,9 @@ export class RowTable {
 
   /** Adds a row that came from the database: not dirty. */
   load(row: Row): void {
-    this.#insert(packRow(row))
+    this.#insert(row)
+    // Packed only now, or it would be unpacked at once for the indexes.
+    this.#rows.set(row.id, packRow(row))
   }
 
   /** What changed since the last call; the caller persists it. */

@@ -108,7 +108,7 @@ export class Batch {
       const birth = { parent, name: normal, generation }
       const node = there ?? { id, kind, birth, placement: null, context: new Map(), versions: [] }
       const isNew = there !== undefined && kind !== 'directory'
-      return { id, version: this.write(node, facts, [], { ...origin, isNew }) }
+      return { id, version: this.write(node, facts, [], isNew ? { isNew, ...origin } : origin) }
     }
   }
 

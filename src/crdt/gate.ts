@@ -38,6 +38,8 @@ export interface Scan {
   /** Registrations inside. */
   readonly registered: ReadonlyMap<ActorId, number>
   readonly ignored: number
+  /** What the records say, by record. */
+  readonly nodes: ReadonlyMap<string, Node>
 }
 
 /** What the gate must know of the document that the update is for. */
@@ -107,6 +109,7 @@ function scan(doc: DocId, update: Uint8Array): Scan {
   const structs: Struct[] = []
   const actors = new Set<ActorId>()
   const registered = new Map<ActorId, number>()
+  const nodes = new Map<string, Node>()
   let ignored = 0
   const seen = new Set<number>()
   for (let clients = bytes.uint(); clients > 0; clients--) {
@@ -118,7 +121,12 @@ function scan(doc: DocId, update: Uint8Array): Scan {
     for (let i = 0; i < count; i++) {
       const { struct, records } = readItem(bytes, client, clock)
       records.forEach((record, n) => {
-        ignored += takeRecord(doc, record, { client: client as ActorId, clock: clock + n }, actors, registered)
+        ignored += takeRecord(
+          doc,
+          record,
+          { client: client as ActorId, clock: clock + n },
+          { actors, registered, nodes },
+        )
       })
       structs.push(struct)
       clock += struct.length
@@ -127,7 +135,7 @@ function scan(doc: DocId, update: Uint8Array): Scan {
   }
   const deletes = readDeletes(bytes)
   if (!bytes.done) throw new Malformed('bytes after the update')
-  return { structs, deletes, actors, registered, ignored }
+  return { structs, deletes, actors, registered, ignored, nodes }
 }
 
 function readItem(bytes: Bytes, client: number, clock: number): { struct: Struct; records: readonly string[] } {
@@ -160,8 +168,7 @@ function takeRecord(
   doc: DocId,
   record: string,
   at: { readonly client: ActorId; readonly clock: number },
-  actors: Set<ActorId>,
-  registered: Map<ActorId, number>,
+  { actors, registered, nodes }: { actors: Set<ActorId>; registered: Map<ActorId, number>; nodes: Map<string, Node> },
 ): 0 | 1 {
   const decoded = checkRecord(record)
   if (decoded.type === 'opaque') return 1
@@ -179,6 +186,7 @@ function takeRecord(
   if (documentOf(node, DIRECTORIES_DOC) !== doc) throw new Malformed('a record of another document')
   for (const { dot } of node.versions) actors.add(dot.actor)
   if (node.placement !== null) actors.add(node.placement.actor)
+  nodes.set(record, node)
   return namesAreLegal(node) ? 0 : 1
 }
 

@@ -59,11 +59,20 @@ export class NodeIndex {
     if (cached !== undefined) return cached
     const aged = this.#older.get(id)
     if (aged !== undefined) return this.#remember(aged)
-    const slot = this.#slots.get(id)
+    const node = this.#joined(this.#slots.get(id))
+    return node && this.#remember(node)
+  }
+
+  /** The state of a node that nobody asks for again soon: while all are gone through, the cache would only churn. */
+  passing(slot: Slot): Node | undefined {
+    return this.#states.get(slot.id) ?? this.#older.get(slot.id) ?? this.#joined(slot)
+  }
+
+  #joined(slot: Slot | undefined): Node | undefined {
     if (slot === undefined || slot.record === null) return undefined
-    let node = nodeOf(slot.record, id)
-    for (const held of slot.more ?? []) node = join(node, nodeOf(held.record, id))
-    return this.#remember(node)
+    let node = nodeOf(slot.record, slot.id)
+    for (const held of slot.more ?? []) node = join(node, nodeOf(held.record, slot.id))
+    return node
   }
 
   #remember(node: Node): Node {
@@ -92,9 +101,12 @@ export class NodeIndex {
     for (const slot of this.#slots.values()) if (slot.more !== null) yield slot
   }
 
-  /** Takes in a record of a document. Returns the node it changed; null for an actor or for what is not projected. */
-  add(held: Held): NodeId | null {
-    const decoded = decode(held.record)
+  /**
+   * Takes in a record of a document. Returns the node it changed; null for an actor or for what is not projected. `known`: what it says, where
+   * the gate has read it.
+   */
+  add(held: Held, known?: Node): NodeId | null {
+    const decoded = known === undefined ? decode(held.record) : { type: 'node' as const, node: known }
     if (decoded === null || decoded.type === 'opaque') {
       this.#ignored++
       return null
@@ -115,12 +127,12 @@ export class NodeIndex {
       this.#ignored++
       return null
     }
-    this.put(node.id, node.kind, held)
+    this.put(node.id, node.kind, held, known)
     return node.id
   }
 
-  /** Adds a record whose node is known. */
-  put(id: NodeId, kind: Node['kind'], held: Held): void {
+  /** Adds a record whose node is known. `says`: all that it says, as it would be read. */
+  put(id: NodeId, kind: Node['kind'], held: Held, says?: Node): void {
     let slot = this.#slots.get(id)
     if (slot === undefined) {
       slot = newSlot(id, kind)
@@ -134,6 +146,7 @@ export class NodeIndex {
     } else if (slot.client !== held.client || slot.clock !== held.clock) {
       slot.more = [...(slot.more ?? []), held]
     }
+    if (says !== undefined && slot.more === null) this.#remember(says)
   }
 
   /** A record left its document. Returns the node it changed. */

@@ -47,7 +47,6 @@ export class Operations {
     const created = batch.create(smallest(parent), name, kind, facts)
     this.#commit(batch, [])
     const row: Row = {
-      ...plainFacts(facts),
       id: this.#deps.rows.allocate(),
       parent: parent.id,
       name,
@@ -55,6 +54,7 @@ export class Operations {
       stat,
       copy: false,
       nodes: [this.ref(created.id, [created.version])],
+      ...plainFacts(facts),
     }
     this.#deps.rows.put(row)
     return row

@@ -94,7 +94,8 @@ export class Projection {
       this.#index.drop(slot)
     }
     this.#updateDirectories(fresh)
-    for (const slot of this.#index.slots()) if (slot.kind !== 'directory') this.#updateFile(slot)
+    for (const slot of this.#index.slots())
+      if (slot.kind !== 'directory') this.#updateFile(slot, this.#index.passing(slot))
     this.#tree.touchAll(this.#tree.root)
   }
 
@@ -277,8 +278,7 @@ export class Projection {
     }
   }
 
-  #updateFile(slot: FileSlot): void {
-    const node = this.#index.state(slot.id)
+  #updateFile(slot: FileSlot, node = this.#index.state(slot.id)): void {
     const before = slot.parent
     const live = node !== undefined && node.versions.length > 0
     const parent = node === undefined ? null : this.#fileParent(node)

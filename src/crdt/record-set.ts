@@ -35,6 +35,7 @@ export class RecordSet {
   readonly #doc = new Y.Doc({ gc: true, guid: '' })
   readonly #array = this.#doc.getArray<string>(ROOT_KEY)
   readonly #sum = new Uint32Array(ACCUMULATOR_WORDS)
+  #news = false
   #added: Held[] = []
   #removed: Held[] = []
   #writers: number[] = []
@@ -66,23 +67,16 @@ export class RecordSet {
   /** Merges an update that is complete. Throws PendingError where it was not: the document is then to be thrown away. */
   apply(update: Uint8Array): SetChanges {
     this.#flush()
+    this.#news = false
     this.#added = []
     this.#removed = []
     this.#writers = []
-    let news = false
-    const notice = (): void => {
-      news = true
-    }
-    this.#doc.on('update', notice)
-    try {
-      Y.applyUpdate(this.#doc, update, 'remote')
-    } finally {
-      this.#doc.off('update', notice)
-    }
+    // Nobody may listen to 'update' meanwhile: Yjs would encode all of it once more.
+    Y.applyUpdate(this.#doc, update, 'remote')
     if (this.#doc.store.pendingStructs !== null || this.#doc.store.pendingDs !== null) {
       throw new PendingError('an incomplete update was applied')
     }
-    const changes = { news, added: this.#added, removed: this.#removed, writers: this.#writers }
+    const changes = { news: this.#news, added: this.#added, removed: this.#removed, writers: this.#writers }
     this.#added = []
     this.#removed = []
     for (const held of changes.added) this.#count(held, 1)
@@ -196,6 +190,7 @@ export class RecordSet {
 
   #collect(transaction: Y.Transaction): void {
     const { store } = this.#doc
+    this.#news ||= transaction.deleteSet.clients.size > 0
     for (const [client, deleted] of transaction.deleteSet.clients) {
       const structs = store.clients.get(client) ?? []
       const before = transaction.beforeState.get(client) ?? 0
@@ -207,6 +202,7 @@ export class RecordSet {
     for (const [client, after] of transaction.afterState) {
       const before = transaction.beforeState.get(client) ?? 0
       if (before >= after) continue
+      this.#news = true
       this.#writers.push(client)
       collectStructs(store.clients.get(client) ?? [], client, before, after, false, this.#added)
     }

@@ -62,6 +62,8 @@ export interface ConflictCopy {
   readonly time: number
 }
 
+const NOTHING_READ: ReadonlyMap<string, Node> = new Map()
+
 export class SharedTree {
   readonly #docs = new FolderDocs()
   readonly #index = new NodeIndex()
@@ -71,6 +73,8 @@ export class SharedTree {
   readonly #operations: Operations
   readonly #options: TreeOptions
   readonly #writers = new Set<ActorId>()
+  /** What the gate read last: it is applied next. */
+  #read: ReadonlyMap<string, Node> = NOTHING_READ
   #revision = 0
 
   constructor(deps: TreeDeps, options: TreeOptions) {
@@ -136,6 +140,7 @@ export class SharedTree {
   /** The gate. Never throws for what is in the update. A gap also means: the directories document (registrations) may be behind. */
   check(doc: DocId, update: Uint8Array): Verdict {
     const found = scanUpdate(doc, update)
+    this.#read = typeof found === 'string' ? NOTHING_READ : found.nodes
     if (typeof found === 'string') return { ok: false, gap: false, reason: found }
     return judge(found, {
       state: client => this.#docs.state(doc, client),
@@ -150,8 +155,10 @@ export class SharedTree {
     this.#revision++
     try {
       const changes = this.#docs.apply(doc, update)
+      const read = this.#read
+      this.#read = NOTHING_READ
       for (const writer of changes.writers) this.#writers.add(writer as ActorId)
-      if (changes.news) this.#projection.update(this.#take(changes))
+      if (changes.news) this.#projection.update(this.#take(changes, read))
       return changes.news
     } catch (cause) {
       throw new KithError('internal', 'An update could not be merged. Please report this.', { cause })
@@ -341,17 +348,20 @@ export class SharedTree {
     return count
   }
 
-  #take(changes: {
-    readonly added: Iterable<Parameters<NodeIndex['add']>[0]>
-    readonly removed: Iterable<Parameters<NodeIndex['add']>[0]>
-  }): Set<NodeId> {
+  #take(
+    changes: {
+      readonly added: Iterable<Parameters<NodeIndex['add']>[0]>
+      readonly removed: Iterable<Parameters<NodeIndex['add']>[0]>
+    },
+    read: ReadonlyMap<string, Node> = NOTHING_READ,
+  ): Set<NodeId> {
     const touched = new Set<NodeId>()
     for (const held of changes.removed) {
       const id = this.#index.remove(held)
       if (id !== null) touched.add(id)
     }
     for (const held of changes.added) {
-      const id = this.#index.add(held)
+      const id = this.#index.add(held, read.get(held.record))
       if (id !== null) touched.add(id)
     }
     return touched
@@ -370,7 +380,7 @@ export class SharedTree {
         this.#docs.remove(node, held)
         this.#index.forget(id, held)
       }
-      if (next !== null) this.#index.put(id, next.kind, this.#docs.add(next, encodeNode(next)))
+      if (next !== null) this.#index.put(id, next.kind, this.#docs.add(next, encodeNode(next)), inOrder(next))
     }
     this.#noteDeleted(gone)
     this.#projection.update(writes.keys())
@@ -399,4 +409,9 @@ export class SharedTree {
       }
     }
   }
+}
+
+/** The node as its record is read: writers and versions in order. With one of each there is no other. */
+function inOrder(node: Node): Node | undefined {
+  return node.context.size === 1 && node.versions.length === 1 ? node : undefined
 }

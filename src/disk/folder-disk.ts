@@ -110,6 +110,8 @@ class RealFolderDisk implements FolderDisk {
     this.#identify()
     await this.versions.load()
     await this.stage.load()
+    // While the database is read, which takes one core.
+    this.#workers.warm()
   }
 
   async check(options: { hadEntries: boolean }): Promise<RootState> {
@@ -144,7 +146,6 @@ class RealFolderDisk implements FolderDisk {
   }
 
   async recover(moves: readonly Move[] = []): Promise<void> {
-    this.#workers.warm()
     const reply = await this.#acts.run(() =>
       this.#workers.publish({ do: 'recover', root: this.#at(), running: OWN_COPIES, moves }),
     )

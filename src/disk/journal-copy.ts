@@ -97,7 +97,7 @@ export class DiskJournalCopy implements JournalCopy {
     for (const number of numbers) {
       options.signal.throwIfAborted()
       const bytes = await this.#bytesOf(number)
-      const entries = bytes === null ? [] : this.#entriesIn(bytes, number)
+      const entries = bytes === null ? [] : this.#entriesIn(bytes, number, options.tail === true)
       if (entries.length === 0) continue
       yield entries
       if (options.tail === true) return
@@ -157,8 +157,9 @@ export class DiskJournalCopy implements JournalCopy {
     }
   }
 
-  #entriesIn(bytes: Buffer, number: number): JournalEntry[] {
-    const out: JournalEntry[] = []
+  /** `last`: the last of them alone. A file has tens of thousands, and every start asks for the last one. */
+  #entriesIn(bytes: Buffer, number: number, last: boolean): JournalEntry[] {
+    const sound: Buffer[] = []
     let damaged = 0
     const isOurs = bytes.subarray(0, MAGIC.length).equals(MAGIC)
     let at = isOurs ? MAGIC.length : 0
@@ -169,7 +170,14 @@ export class DiskJournalCopy implements JournalCopy {
       // Nothing tells where the next one begins.
       if (length > MAX_RECORD_BYTES || payload.length < length) break
       at += HEAD_BYTES + length
-      const entry = crc32(payload) === sum ? decode(payload) : null
+      if (crc32(payload) === sum) sound.push(payload)
+      else damaged++
+    }
+    const out: JournalEntry[] = []
+    if (last) sound.reverse()
+    for (const payload of sound) {
+      if (last && out.length > 0) break
+      const entry = decode(payload)
       if (entry === null) damaged++
       else out.push(entry)
     }

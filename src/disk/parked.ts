@@ -1,7 +1,6 @@
 // `.kith/parked`: things of the user that a running plan has taken from their places. Never swept. Beside each lies a note of where it
 // came from, written before it left, so that a crash cannot lose it.
 import { closeSync, fsyncSync, lstatSync, openSync, readdirSync, unlinkSync } from 'node:fs'
-import { z } from 'zod'
 import { PRIVATE_MODE } from './area.ts'
 import type { AreaHandle } from './area-handle.ts'
 import { readOwn } from './beneath.ts'
@@ -9,7 +8,6 @@ import { removeIfThere, syncDirectory, writeFully } from './own-files.ts'
 import { bringBackTo } from './user-place.ts'
 
 const NOTE_SUFFIX = '.json'
-const note = z.object({ from: z.string() })
 
 /** A file name for any token. */
 export function parkedName(token: string): string {
@@ -53,8 +51,8 @@ export function putBackParked(area: AreaHandle): string[] {
 
 function cameFrom(path: string): string | undefined {
   try {
-    const parsed = note.safeParse(JSON.parse(readOwn(path + NOTE_SUFFIX).toString()))
-    return parsed.success ? parsed.data.from : undefined
+    const note: { from?: unknown } | null = JSON.parse(readOwn(path + NOTE_SUFFIX).toString())
+    return typeof note?.from === 'string' ? note.from : undefined
   } catch {
     // A note that a power cut tore; the thing itself is whole.
     return undefined

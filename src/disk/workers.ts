@@ -31,9 +31,12 @@ export class DiskWorkers {
     return this.#scanner.run(task, { name: 'scan' })
   }
 
-  /** Starts a thread that hashes: the first change would wait for it. */
+  /** Starts the threads, one of each kind: the recovery, the first look and the first change would wait for them one after the other. */
   warm(): void {
-    if (!this.#closed) this.#hashers ??= this.#pool('hash', this.hashThreads)
+    if (this.#closed) return
+    this.#publisher ??= this.#pool('publish', 1)
+    this.#scanner ??= this.#pool('scan', 1)
+    this.#hashers ??= this.#pool('hash', this.hashThreads)
   }
 
   /** `given`: buffers that nobody here uses any more; they are moved and not copied. */

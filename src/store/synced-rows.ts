@@ -101,7 +101,7 @@ export class RowCodec {
     const stat = readStat(input, facts)
     const nodes: NodeRef[] = []
     for (let count = input.count(MAX_NODES); count > 0; count--) nodes.push(this.#readNode(input, name, facts))
-    return { id, parent, name, kind, ...facts, stat, copy: (flags & COPY) !== 0, nodes }
+    return { id, parent, name, kind, stat, copy: (flags & COPY) !== 0, nodes, ...facts }
   }
 
   /** The strings that were shared while decoding may go. */

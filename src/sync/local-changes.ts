@@ -100,8 +100,7 @@ export function isClean(rows: RowTable, listing: Listing, nowMs: number, suspect
   const directory = rows.at(listing.path)
   if (directory === undefined || directory.kind !== 'directory') return false
   if (!sameObject(directory.stat, listing.stat) || directory.stat.mode !== listing.stat.mode) return false
-  let left = 0
-  for (const _ of rows.children(directory.id)) left++
+  let left = rows.childCount(directory.id)
   for (const entry of listing.entries) {
     const row = rows.child(directory.id, entry.name)
     if (row === undefined || row.kind !== entry.kind) return false
@@ -255,7 +254,7 @@ class Detection {
           // What was told of it was told under the path that it had.
           if (directory && this.#rows.path(directory.id) !== listing.path) this.#need(path, false)
         } else {
-          this.#moves.push({ ...found, row: known })
+          this.#moves.push({ row: known, ...found })
           this.#need(path, true)
           // It cannot stand below itself: what holds this directory moved too, and where this one stood shows it.
           if (directory && this.#rows.within(directory.id, known.id)) this.#needHome(known)
@@ -284,7 +283,7 @@ class Detection {
       }
       this.#pathOfRow.set(row.id, found.path)
       const unsure = isRacy(entry.stat, this.#nowMs) || this.#scanned.suspects.has(entry.stat.ino)
-      if (unsure || !sameStat(row.stat, entry.stat)) this.#edits.push({ ...found, row })
+      if (unsure || !sameStat(row.stat, entry.stat)) this.#edits.push({ row, ...found })
     }
   }
 
@@ -325,7 +324,7 @@ class Detection {
       if (lost !== undefined) {
         this.#lost.delete(lost.id)
         this.#pathOfRow.set(lost.id, found.path)
-        this.#moves.push({ ...found, row: lost })
+        this.#moves.push({ row: lost, ...found })
         continue
       }
       // A hard link, or a move out of a directory that was not read yet: read it, then decide.

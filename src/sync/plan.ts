@@ -231,25 +231,25 @@ class Planner {
     this.#shadow.move(id, parent, entry.name)
     const path = this.#shadow.path(id) ?? entry.name
     const made: Omit<Row, 'stat'> = {
-      ...entry.facts,
       id,
       parent,
       name: entry.name,
       kind: 'directory',
       copy: false,
       nodes: refs,
+      ...entry.facts,
     }
     this.#structure.push({
       step: { do: 'mkdir', path, mode: entry.facts.mode },
       path,
       row: id,
       action: 'created',
-      becomes: { ...made, stat: NO_STAT },
+      becomes: { stat: NO_STAT, ...made },
       directory: entry.directory,
       done: stat => {
         const into = this.#standing(path)
         if (stat === null || into === undefined) return false
-        this.#rows.put({ ...made, parent: into, stat })
+        this.#rows.put({ stat, ...made, parent: into })
         return into === parent
       },
     })
@@ -344,13 +344,13 @@ class Planner {
     const refs = this.#tree.refsOf(entry)
     const { content, mode, mtime } = entry.facts
     const made: Omit<Row, 'stat'> = {
-      ...entry.facts,
       id,
       parent,
       name: entry.name,
       kind: entry.kind,
       copy: entry.copy,
       nodes: refs,
+      ...entry.facts,
     }
     this.#puts.push({
       step: {
@@ -367,16 +367,16 @@ class Planner {
       path,
       row: id,
       action: row === null ? 'created' : 'edited',
-      becomes: { ...made, stat: NO_STAT },
+      becomes: { stat: NO_STAT, ...made },
       directory: entry.directory,
-      ...(row === null ? { ready: () => this.#standing(path) === parent } : {}),
       done: stat => {
         const now = row === null ? null : this.#rows.get(id)
         if (stat === null || now === undefined) return false
         const at = now ?? made
-        this.#rows.put({ ...made, parent: at.parent, name: at.name, stat })
+        this.#rows.put({ stat, ...made, parent: at.parent, name: at.name })
         return true
       },
+      ...(row === null ? { ready: () => this.#standing(path) === parent } : {}),
     })
   }
 

@@ -20,7 +20,7 @@ export const SECOND_LOOK_MS = 500
 /** What cannot be read may be readable again without anything that tells of it. */
 const UNREADABLE_MS = 10_000
 /** One cycle hashes at most this much before the other half of the engine gets its turn. */
-export const CYCLE_FILES = 4_000
+export const CYCLE_FILES = 10_000
 export const CYCLE_BYTES = 1024 * 1024 * 1024
 /** Of many files no less than this part: what is left is scanned again in the next cycle. */
 const CYCLE_PART = 1 / 8
@@ -28,6 +28,11 @@ const CYCLE_PART = 1 / 8
 const MOST_PIECES = 2
 /** A symlink's facts beside its content: the same on every disk. */
 const LINK_MODE = 0o777
+
+/** How many of `all` files one cycle hashes, where it may hash so many in any case. */
+export function cycleShare(all: number, files = CYCLE_FILES): number {
+  return Math.max(files, all * CYCLE_PART)
+}
 
 export interface PublishLimits {
   /** A commit says this much, and more only where it waited for the one before: a large import shows up early and a crash repeats little. */
@@ -319,16 +324,16 @@ class PublishRun {
    */
   #share(): { work: (Found & { row: Row | null })[]; complete: boolean } {
     const now = this.#deps.now()
-    const edits = this.#changes.edits.map(found => ({ ...found, doubt: doubtOf(found, now) }))
+    const edits = this.#changes.edits.map(found => ({ doubt: doubtOf(found, now), ...found }))
     const young = edits.filter(({ doubt }) => doubt === YOUNG)
     const all: (Found & { row: Row | null; doubt: Doubt })[] = edits.filter(({ doubt }) => doubt !== YOUNG)
     for (const found of this.#changes.creates)
-      if (found.observed.kind !== 'directory') all.push({ ...found, row: null, doubt: CHANGED })
+      if (found.observed.kind !== 'directory') all.push({ row: null, doubt: CHANGED, ...found })
     all.sort((a, b) => a.doubt - b.doubt || sizeClass(a.observed.stat) - sizeClass(b.observed.stat))
     let bytes = 0
     let count = 0
     const { cycleBytes } = this.#deps.limits
-    const cycleFiles = Math.max(this.#deps.limits.cycleFiles, all.length * CYCLE_PART)
+    const cycleFiles = cycleShare(all.length, this.#deps.limits.cycleFiles)
     while (count < all.length && count < cycleFiles && (count === 0 || bytes < cycleBytes)) {
       bytes += all[count]?.observed.stat.size ?? 0
       count++

@@ -15,7 +15,7 @@ import { type Shown, shownAt } from './adopt.ts'
 import { Evidence } from './evidence.ts'
 import type { Found, FoundRow, LocalChanges } from './local-changes.ts'
 import { parentPath } from './local-changes.ts'
-import { CYCLE_BYTES, CYCLE_FILES, directoryFacts, factsOf, SECOND_LOOK_MS } from './publisher.ts'
+import { CYCLE_BYTES, cycleShare, directoryFacts, factsOf, SECOND_LOOK_MS } from './publisher.ts'
 import { TakeOver, type TakeOverDeps } from './take-over.ts'
 
 /** When nobody answered: asked again after this, or when something changes. */
@@ -141,7 +141,7 @@ class JudgeRun {
   readonly #moves: FoundRow[] = []
   readonly #edits: FoundRow[] = []
   readonly #touched: FoundRow[] = []
-  readonly #cases: Case[] = []
+  #cases: Case[] = []
   readonly #removals: Removal[] = []
   /** New directories that something stands in, or may. */
   readonly #kept = new Set<string>()
@@ -169,6 +169,7 @@ class JudgeRun {
     this.#judgePlaces()
     for (const found of this.#changes.touched) this.#judgeTouched(found)
     await this.#judgeContents()
+    this.#cases = this.#cases.filter(each => !this.#hasCome(each))
     const queries = this.#cases.map(each => this.#query(each))
     const known = queries.length === 0 ? [] : await this.#deps.past(queries, this.#options)
     if (known === null) for (const { found } of this.#cases) this.#lookAgain(found.parent, ASK_AGAIN_MS)
@@ -341,11 +342,12 @@ class JudgeRun {
       else all.push(found)
     }
     for (const found of this.#changes.creates)
-      if (found.observed.kind !== 'directory') all.push({ ...found, row: null })
+      if (found.observed.kind !== 'directory') all.push({ row: null, ...found })
     all.sort((a, b) => a.observed.stat.size - b.observed.stat.size)
     let bytes = 0
     let count = 0
-    while (count < all.length && count < CYCLE_FILES && (count === 0 || bytes < CYCLE_BYTES))
+    const files = cycleShare(all.length)
+    while (count < all.length && count < files && (count === 0 || bytes < CYCLE_BYTES))
       bytes += all[count++]?.observed.stat.size ?? 0
     for (const rest of all.slice(count)) this.#lookAgain(rest.parent, 0)
     return all.slice(0, count)
@@ -361,10 +363,19 @@ class JudgeRun {
 
   #judgeCreate(found: Found, hashed: Hashed): void {
     const facts = factsOf(null, found.observed.stat, hashed)
-    const agrees = this.#shown(found)?.entry.facts.content === facts.content
-    if (agrees && this.#claim(found, facts)) return
+    if (this.#claimEqual(found, facts)) return
     if (this.#evidence.isMadeSince(found)) this.#create(found)
     else this.#cases.push({ what: 'file', found, facts })
+  }
+
+  #claimEqual(found: Found, facts: Facts): boolean {
+    return this.#shown(found)?.entry.facts.content === facts.content && this.#claim(found, facts)
+  }
+
+  /** Others publish while this is read and asked for. What the tree shows by now is neither asked for nor read once more to be published. */
+  #hasCome(each: Case): boolean {
+    if (each.what === 'directory') return this.#claim(each.found, directoryFacts(each.found.observed.stat))
+    return each.what === 'file' && this.#claimEqual(each.found, each.facts)
   }
 
   #judgeEdit(found: FoundRow, hashed: Hashed): void {
@@ -405,7 +416,7 @@ class JudgeRun {
       else if (each.what === 'move') stale ? this.#staleMove(each.found, each.parent) : this.#passMove(each.found)
       else if (each.what === 'edit') stale ? this.#staleEdit(each.found, each.facts) : this.#edits.push(each.found)
       else if (stale) this.#staleFile(each.found, each.facts)
-      else this.#create(each.found)
+      else if (!this.#hasCome(each)) this.#create(each.found)
     }
     const steps = this.#removals
     for (let at = 0; at < steps.length; at += REMOVE_BATCH)

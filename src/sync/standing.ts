@@ -36,7 +36,7 @@ export function transition(
 ): JournalEntry | null {
   const [ref] = row.nodes
   if (ref === undefined || row.id === ROOT_ROW) return null
-  return { ...about, node: ref.id, kind: row.kind, path: now.path, facts: now.facts, was }
+  return { node: ref.id, kind: row.kind, path: now.path, facts: now.facts, was, ...about }
 }
 
 export interface DoersDeps {

@@ -135,6 +135,27 @@ describe('the copy of the journal on the disk', () => {
     expect(await times(opened())).to.deep.equal([1, 2])
   })
 
+  it('reads no more than the last where that is asked for, whatever is damaged', async () => {
+    const last = async (): Promise<number[]> => {
+      const out: number[] = []
+      for await (const entries of opened().read({ ...waiting, tail: true }))
+        out.push(...entries.map(({ time }) => time))
+      return out
+    }
+    expect(await last()).to.deep.equal([])
+    await wrote(1, 2)
+    await opened().append([entry(3), entry(4), journalEntry({ time: 5, path: '../out' })])
+    expect(await last()).to.deep.equal([4])
+    const [, name = ''] = files()
+    const whole = readFileSync(pathOf(name))
+    whole.writeUInt8(whole.readUInt8(whole.indexOf('path 4')) ^ 1, whole.indexOf('path 4'))
+    writeFileSync(pathOf(name), whole)
+    expect(await last()).to.deep.equal([3])
+    // A file of which nothing is left is as none.
+    writeFileSync(pathOf(name), whole.subarray(0, 20))
+    expect(await last()).to.deep.equal([2])
+  })
+
   it('is empty where there is none', async () => {
     expect(await times(opened())).to.deep.equal([])
   })

@@ -408,6 +408,18 @@ describe('disk/publish', () => {
     await disk.recover()
     expect(await version('old')).to.equal('old')
   })
+
+  it('leaves out of that log what it could not have written', async () => {
+    person.write('f', 'old')
+    await succeed(await replace('f', 'old', 'new'))
+    const path = areaPath(root, 'late.log')
+    const good = JSON.parse(readFileSync(path, 'utf8')) as { name: string }
+    const bad = { name: `./${good.name}`, path: 7, ino: 'x', size: '-1', mtimeNs: '1.5', time: '0' }
+    const lines = Object.entries(bad).map(([key, value]) => JSON.stringify({ ...good, [key]: value }))
+    appendFileSync(path, ['null', '[]', '7', ...lines, ''].join('\n'))
+    await disk.recover()
+    expect(readFileSync(path, 'utf8')).to.equal(`${JSON.stringify(good)}\n`)
+  })
 })
 
 const statOfFile = (path: string): Stat => toStat(lstatSync(path, { bigint: true }))

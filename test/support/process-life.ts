@@ -9,7 +9,7 @@ export type Pause = (what: string) => Promise<void>
 
 export const noPause: Pause = () => Promise.resolve()
 
-const SPIN = 20_000
+const SPIN = 50_000
 
 /** A new one each time: one for all would hold every dead process in memory. */
 const forever = (): Promise<never> => new Promise<never>(() => undefined)

@@ -1,6 +1,7 @@
 // A device that joins with files of its own, and devices whose disks lag behind the documents: everything is kept, nothing twice.
 import { expect } from 'chai'
 import { CYCLE_FILES } from '../../src/sync/publisher.ts'
+import { MemoryDisk } from '../support/memory-disk.ts'
 import { type Act, Scene, scene } from '../support/scene.ts'
 import type { SimDevice } from '../support/sim-device.ts'
 
@@ -73,6 +74,65 @@ describe('get into a directory', () => {
       person.chmod('f', 0o600)
     })
     expect(Object.keys(stage.tree())).to.have.length(7)
+    await stage.end()
+  })
+
+  it('whose copies lost what is below a millisecond: nothing is touched; what has another time gets the one', async () => {
+    const time = Date.UTC(2024, 5, 6)
+    const stage = await joined(same, person => {
+      same(person)
+      person.utimes('D/sub/x.txt', time + 1)
+      person.utimes('D/b.bin', time - 1)
+      person.utimes('f', time + 2)
+    })
+    const steps = stage.world.log.filter(line => line.includes(' disk '))
+    expect(steps).to.have.length(1)
+    const timesOf = (path: string): unknown[] =>
+      stage.world.devices.map(({ volume }) => Number(volume.at(path)?.mtimeUs) / 1000 - time)
+    expect(timesOf('D/sub/x.txt')).to.deep.equal([0, 1])
+    expect(timesOf('D/b.bin')).to.deep.equal([0, -1])
+    expect(new Set(timesOf('f')).size).to.equal(1)
+    // What a person does with it is theirs, however little.
+    await stage.act(1, person => person.utimes('f', time + 1))
+    await stage.meet()
+    expect(timesOf('f')).to.deep.equal([1, 1])
+    await stage.end()
+  })
+
+  it('that is read while the other publishes: what has come by then is not read once more', async () => {
+    const stage = new Scene()
+    stage.a.start()
+    same(stage.b.person)
+    stage.b.person.write('only-b', 'b')
+    await stage.world.pass(10_000)
+    const read: string[] = []
+    let go = (): void => undefined
+    const gone = new Promise<void>(resolve => {
+      go = resolve
+    })
+    const { hash } = MemoryDisk.prototype
+    let disk: MemoryDisk | null = null
+    MemoryDisk.prototype.hash = async function* (this: MemoryDisk, requests, options) {
+      if (requests.some(({ path }) => path === 'only-b')) disk ??= this
+      if (disk === this) {
+        read.push(...requests.map(({ path }) => path))
+        await gone
+      }
+      yield* hash.call(this, requests, options)
+    }
+    try {
+      stage.b.start()
+      await stage.world.pass(10_000)
+      expect(read).to.include('D/b.bin')
+      same(stage.a.person)
+      await stage.world.pass(10_000)
+      go()
+      await stage.meet()
+    } finally {
+      MemoryDisk.prototype.hash = hash
+    }
+    expect(read.sort()).to.deep.equal(['D/b.bin', 'D/sub/x.txt', 'f', 'l', 'only-b', 'only-b'])
+    expect(Object.keys(stage.tree())).to.have.length(8)
     await stage.end()
   })
 
