@@ -45,7 +45,7 @@ export class GatheredReads {
   /** In messages of their own: nobody else has bytes in the same memory, so that it can be given back. */
   async readTogether(reads: readonly PlacedRead[]): Promise<Together<HashedBytes>> {
     const root = this.#deps.root()
-    const messages = inMessages(reads.map(read => ({ ...read, hashed: true })))
+    const messages = inMessages(reads.map(read => ({ hashed: true, ...read })))
     const parts = await Promise.all(messages.map(part => this.#deps.workers.hash({ do: 'read', root, reads: part })))
     const pieces = parts.flat()
     return {
