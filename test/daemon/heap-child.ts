@@ -3,15 +3,15 @@
 import { PerformanceObserver } from 'node:perf_hooks'
 import { setImmediate } from 'node:timers/promises'
 import { setEngineFlags } from '../../src/daemon/engine-flags.ts'
+import { kindOf, MAJOR } from './support/collections.ts'
 
-const MAJOR = 4
 const ROUNDS = 200
 const OBJECTS = 10_000
 
 if (process.argv[2] === 'flags') setEngineFlags()
 let majors = 0
 const observer = new PerformanceObserver(list => {
-  for (const { detail } of list.getEntries()) if ((detail as { kind: number }).kind === MAJOR) majors++
+  for (const entry of list.getEntries()) if (kindOf(entry) === MAJOR) majors++
 })
 await setImmediate()
 observer.observe({ entryTypes: ['gc'] })
