@@ -8,7 +8,7 @@ import { runInNewContext } from 'node:vm'
 /** How much of a function runs, in bytes of its bytecode, before it is optimised: three times as much as V8's own. */
 const INTERRUPT_BUDGET = 400_000
 /** How much of what a collection left may be added before the next. */
-const HEAP_GROWING_PERCENT = 50
+const HEAP_GROWING_PERCENT = 100
 
 /** Before there are workers: they take it over. */
 export function setEngineFlags(): void {

@@ -4,7 +4,7 @@
 import { performance } from 'node:perf_hooks'
 import { getHeapStatistics, setFlagsFromString } from 'node:v8'
 
-const LOOK_MS = 4_000
+const LOOK_MS = 3_000
 /** More of the time than this is no rest; a collection of its own may take the other. */
 const BUSY_SHARE = 0.05
 const COLLECTING_SHARE = 0.5
@@ -12,7 +12,7 @@ const COLLECTING_SHARE = 0.5
 const WORTH_BYTES = 48 * 1024 * 1024
 const WORTH_SHARE = 1 / 4
 /** Each moves no more than 12 MB; where one gave back less than this share, there is nothing left to give. */
-const MOST_ROUNDS = 3
+const MOST_ROUNDS = 4
 const GAIN = 1 / 16
 /** V8 begins a collection where buffers of 64 MB were added since the last. */
 const REASON_BYTES = 70 * 1024 * 1024
