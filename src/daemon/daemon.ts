@@ -22,6 +22,7 @@ import { Control } from './control.ts'
 import { EventHub } from './events.ts'
 import { type FolderListFile, type FolderRecord, folderListFile } from './folder-list.ts'
 import { Folders, type OpenFolder } from './folders.ts'
+import { HeapTrim } from './heap-trim.ts'
 import { clearTemporaries, type Home } from './home.ts'
 import { placeOf } from './home-place.ts'
 import { acquireLock } from './lock.ts'
@@ -137,6 +138,9 @@ async function build(log: Log, options: DaemonOptions, shutdown: Shutdown): Prom
   const app = createApp({ control, log: log.child({ part: 'api' }) }, { version })
   const api = await serveSocket({ fetch: request => app.fetch(request) }, { home })
   shutdown.add('api', () => api.stop())
+  const heap = new HeapTrim()
+  heap.start()
+  shutdown.add('heap', async () => heap.stop())
   emit({ type: 'daemon:started' })
   return control
 }

@@ -9,6 +9,8 @@ import type { ScanReply, ScanTask } from './scan-worker.ts'
 
 const MAX_HASH_THREADS = 4
 const IDLE_MS = 30_000
+/** What is young in a thread's heap. V8 would let it grow to 48 MB in each, and a thread keeps what it once had. */
+const YOUNG_MB = 6
 const EXTENSION = import.meta.url.slice(import.meta.url.lastIndexOf('.'))
 
 export class DiskWorkers {
@@ -70,6 +72,7 @@ export class DiskWorkers {
       idleTimeout: IDLE_MS,
       // A sleeping worker must not hold the process, nor a busy one wait on shared memory.
       atomics: 'disabled',
+      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MB },
       closeTimeout: 600_000,
     })
   }
