@@ -66,6 +66,8 @@ const GO_FIRST_MS = 30_000
 const STILL_PAIRED_MS = 30_000
 /** While halted: how often the root is looked at. */
 const RETRY_MS = 5_000
+/** Of a folder whose documents are not loaded: it equals nobody's. */
+const NO_DIGEST = '0'.repeat(64)
 
 export interface EngineDeps {
   readonly disk: FolderDisk
@@ -689,7 +691,7 @@ class Engine implements FolderEngine {
       ? 'paused'
       : (this.#error()?.code ?? (wanted === 0 && unheld > 0 ? 'cannot-hold' : null))
     return {
-      digest: cycle?.replica.tree.digest() ?? '',
+      digest: cycle?.replica.tree.digest() ?? NO_DIGEST,
       needFiles: wanted + unheld,
       needBytes: cycle?.wantedBytes ?? 0,
       settled: this.#settled(),
