@@ -64,7 +64,6 @@ describe('a root that went away', () => {
         stage.a.start()
         await othersKeepAll(stage)
         expect(stage.a.engine.status().error?.code).to.match(new RegExp(`^${code}`))
-        expect(stage.a.engine.state().digest, 'what another device can read').to.match(/^[0-9a-f]{64}$/)
       }))
   }
 

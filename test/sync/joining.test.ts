@@ -300,6 +300,7 @@ describe('interruptions', () => {
       await stage.world.pass(10_000)
       expect(stage.world.tree(stage.b)).to.deep.equal({ f: 'f0' })
       expect(stage.a.engine.status().error).not.to.equal(null)
+      expect(stage.a.engine.state().digest, 'what another device can read').to.match(/^[0-9a-f]{64}$/)
       expect(stage.world.failures.length, 'said once, not at every try').to.be.lessThan(3)
       stage.a.failCommits(null)
       stage.world.failures.length = 0
