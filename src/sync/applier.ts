@@ -78,32 +78,22 @@ export class Applier {
     const deferred: PlannedStep[] = []
     const waiting: PlannedStep[] = []
     let applied = 0
-    // The disk goes on while the database stores the batch before; a crash then finds up to two batches that no row tells of.
-    let storing: Promise<void> = Promise.resolve()
     const run = async (planned: readonly PlannedStep[]): Promise<void> => {
       const sure = planned.filter(one => !this.#replacesUnsure(one))
       if (sure.length < planned.length) deferred.push(...planned.filter(one => this.#replacesUnsure(one)))
       const steps = await this.#readFirst(sure, failed, options)
       if (steps.length === 0) return
       options.signal.throwIfAborted()
-      const { done, stored } = await this.#batch(steps, { failed, waiting }, options)
-      applied += done
-      const before = storing
-      storing = stored
-      await before
+      applied += await this.#batch(steps, { failed, waiting }, options)
     }
-    try {
-      // What is parked goes back when its batch ends, so all structure is one batch.
-      await run(plan.structure)
-      // Another directory may stand at the path of the one that it goes into: nothing may be put there.
-      const puts: PlannedStep[] = []
-      for (const planned of plan.puts) (planned.ready?.() === false ? waiting : puts).push(planned)
-      for (let at = 0; at < puts.length; at += PUT_BATCH) await run(puts.slice(at, at + PUT_BATCH))
-      for (let at = 0; at < plan.removals.length; at += REMOVE_BATCH)
-        await run(plan.removals.slice(at, at + REMOVE_BATCH))
-    } finally {
-      await storing
-    }
+    // What is parked goes back when its batch ends, so all structure is one batch.
+    await run(plan.structure)
+    // Another directory may stand at the path of the one that it goes into: nothing may be put there.
+    const puts: PlannedStep[] = []
+    for (const planned of plan.puts) (planned.ready?.() === false ? waiting : puts).push(planned)
+    for (let at = 0; at < puts.length; at += PUT_BATCH) await run(puts.slice(at, at + PUT_BATCH))
+    for (let at = 0; at < plan.removals.length; at += REMOVE_BATCH)
+      await run(plan.removals.slice(at, at + REMOVE_BATCH))
     if (plan.notes.length > 0) {
       for (const row of plan.notes) if (this.#deps.rows.get(row.id) !== undefined) this.#deps.rows.put(row)
       await this.#deps.commit({})
@@ -149,7 +139,7 @@ export class Applier {
     steps: readonly PlannedStep[],
     { failed, waiting }: { failed: { planned: PlannedStep; problem: Problem }[]; waiting: PlannedStep[] },
     options: Waiting,
-  ): Promise<{ done: number; stored: Promise<void> }> {
+  ): Promise<number> {
     const { rows, disk, intents } = this.#deps
     const texts = await this.#texts(steps, options)
     const intended = intents.of(steps, rows)
@@ -209,17 +199,11 @@ export class Applier {
       }
       if (step.do === 'remove' && rows.get(planned.row) !== undefined) leaving.add(planned)
     }
-    const stored = this.#store({ lists, bases, dots, journal, ...intents.done() }, unlisted, options)
-    // Who awaits it, after the next batch, hears of it.
-    stored.catch(() => undefined)
-    return { done, stored }
-  }
-
-  async #store(batch: FolderBatch, unlisted: readonly HashRequest[], options: Waiting): Promise<void> {
-    await this.#deps.commit(batch)
+    await this.#deps.commit({ lists, bases, dots, journal, ...intents.done() })
     // Reading may end with the folder, so what was done is recorded by then.
-    const read = await this.#listsOf(unlisted, batch.lists ?? [], options)
+    const read = await this.#listsOf(unlisted, lists, options)
     if (read.length > 0) await this.#deps.commit({ lists: read })
+    return done
   }
 
   /** Rot is kept under what it is, never under what it should have been. */
