@@ -12,6 +12,8 @@ import { Pipe } from './pipe.ts'
 import { endedChildren, type Place } from './place.ts'
 
 const START_TIMEOUT_MS = 60_000
+/** As `npm start` and `kith start` run it. */
+const NODE_OPTIONS = ['--max-semi-space-size=4']
 const PUSH_TIMEOUT_MS = 1_800_000
 const FOLDER = 'files'
 
@@ -86,8 +88,8 @@ class Kith implements System {
   async prepare(places: readonly Place[]): Promise<void> {
     const { profiles } = this.#options
     for (const place of places) {
-      const node = profiles === undefined ? [] : ['--cpu-prof', '--cpu-prof-dir', `${profiles}/${place.name}`]
-      const device = new Device(place.node, place.directory, { node })
+      const profile = profiles === undefined ? [] : ['--cpu-prof', '--cpu-prof-dir', `${profiles}/${place.name}`]
+      const device = new Device(place.node, place.directory, { node: [...NODE_OPTIONS, ...profile] })
       this.#devices.set(place, device)
       await device.start()
     }

@@ -12,6 +12,8 @@ import { nextSteps } from './up.ts'
 const START_TIMEOUT_MS = 60_000
 const STOP_TIMEOUT_MS = 60_000
 const POLL_MS = 30
+/** Of Node itself, as `npm start` has them: V8 takes its largest young generation from the command line alone, and 16 MB are more than helps. */
+const NODE_OPTIONS = ['--max-semi-space-size=4']
 
 export async function start(context: Context): Promise<void> {
   const { out, place } = context
@@ -45,7 +47,7 @@ export async function restart(context: Context): Promise<void> {
 function launch({ place, surroundings }: Context): Promise<StatusBody> {
   const main = process.argv[1]
   if (main === undefined) throw new KithError('internal', 'This kith does not know its own file.')
-  const child = spawn(process.execPath, [...process.execArgv, main, '--home', place.home, 'daemon'], {
+  const child = spawn(process.execPath, [...NODE_OPTIONS, ...process.execArgv, main, '--home', place.home, 'daemon'], {
     cwd: '/',
     env: surroundings.env,
     detached: true,
