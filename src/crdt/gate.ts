@@ -30,6 +30,9 @@ interface Struct {
   readonly needs: readonly { client: number; clock: number }[]
 }
 
+/** Of one update, kept decoded until it is applied: what else is in it is decoded again. A peer may send a million in one. */
+const MOST_NODES = 4_096
+
 export interface Scan {
   readonly structs: readonly Struct[]
   readonly deletes: readonly { client: number; clock: number; length: number }[]
@@ -38,7 +41,7 @@ export interface Scan {
   /** Registrations inside. */
   readonly registered: ReadonlyMap<ActorId, number>
   readonly ignored: number
-  /** What the records say, by record. */
+  /** What the records say, by record; of many, of the first. */
   readonly nodes: ReadonlyMap<string, Node>
 }
 
@@ -186,7 +189,7 @@ function takeRecord(
   if (documentOf(node, DIRECTORIES_DOC) !== doc) throw new Malformed('a record of another document')
   for (const { dot } of node.versions) actors.add(dot.actor)
   if (node.placement !== null) actors.add(node.placement.actor)
-  nodes.set(record, node)
+  if (nodes.size < MOST_NODES) nodes.set(record, node)
   return namesAreLegal(node) ? 0 : 1
 }
 

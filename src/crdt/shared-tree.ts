@@ -140,14 +140,16 @@ export class SharedTree {
   /** The gate. Never throws for what is in the update. A gap also means: the directories document (registrations) may be behind. */
   check(doc: DocId, update: Uint8Array): Verdict {
     const found = scanUpdate(doc, update)
-    this.#read = typeof found === 'string' ? NOTHING_READ : found.nodes
+    this.#read = NOTHING_READ
     if (typeof found === 'string') return { ok: false, gap: false, reason: found }
-    return judge(found, {
+    const verdict = judge(found, {
       state: client => this.#docs.state(doc, client),
       isRegistered: actor => this.#index.actors.has(actor as ActorId),
       registrations: client => (doc === DIRECTORIES_DOC ? this.#index.registrations(client) : []),
       own: this.#options.actor,
     })
+    if (verdict.ok) this.#read = found.nodes
+    return verdict
   }
 
   /** Merges an update that `check` let through. False: all of it was known, so it need be neither stored nor passed on. */

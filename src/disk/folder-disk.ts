@@ -188,7 +188,9 @@ class RealFolderDisk implements FolderDisk {
     return abortable(this.#reads.readHashed(place, offset, length), options.signal)
   }
 
-  readTogether(reads: readonly PlacedRead[], options: Waiting): Promise<Together<HashedBytes>> {
+  async readTogether(reads: readonly PlacedRead[], options: Waiting): Promise<Together<HashedBytes>> {
+    // Before anything is asked of the workers: those that wait for a stream which ended are many.
+    options.signal.throwIfAborted()
     return abortable(this.#reads.readTogether(reads), options.signal)
   }
 

@@ -24,7 +24,7 @@ import {
 
 /** Reads of contents at one time, over all devices. */
 const READS = 64
-/** Of them, those of READ_AHEAD chunks. */
+/** Besides, of READ_AHEAD chunks each. */
 const CHUNK_READS = 8
 /** Contents of one request read at one time: what is asked of the disk together costs little more than one. */
 const READS_PER_REQUEST = 32

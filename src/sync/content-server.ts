@@ -92,7 +92,12 @@ export class ContentServer {
       if (place?.place.at === 'version') this.#deps.onServed(place.place.content)
       return read.bytes
     })
-    return { found: await Promise.all(chunks), release }
+    const settled = await Promise.allSettled(chunks)
+    const failed = settled.find(({ status }) => status === 'rejected')
+    // One that cannot be looked for is not here; that none can be had for it is told.
+    if (failed?.status === 'rejected' && !settled.some(each => each.status === 'fulfilled' && each.value !== null))
+      throw failed.reason
+    return { found: settled.map(each => (each.status === 'fulfilled' ? each.value : null)), release }
   }
 
   /** The first of the places where the chunk should lie. */

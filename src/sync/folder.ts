@@ -66,7 +66,7 @@ const GO_FIRST_MS = 30_000
 const STILL_PAIRED_MS = 30_000
 /** While halted: how often the root is looked at. */
 const RETRY_MS = 5_000
-/** Of a folder whose documents are not loaded: it equals nobody's. */
+/** Of a folder whose documents are not loaded: it equals that of none which is. */
 const NO_DIGEST = '0'.repeat(64)
 
 export interface EngineDeps {

@@ -327,8 +327,9 @@ class PublishRun {
     const edits = this.#changes.edits.map(found => ({ doubt: doubtOf(found, now), ...found }))
     const young = edits.filter(({ doubt }) => doubt === YOUNG)
     const all: (Found & { row: Row | null; doubt: Doubt })[] = edits.filter(({ doubt }) => doubt !== YOUNG)
-    for (const found of this.#changes.creates)
-      if (found.observed.kind !== 'directory') all.push({ row: null, doubt: CHANGED, ...found })
+    // What was judged to be new may have had a row.
+    for (const { path, parent, observed } of this.#changes.creates)
+      if (observed.kind !== 'directory') all.push({ path, parent, observed, row: null, doubt: CHANGED })
     all.sort((a, b) => a.doubt - b.doubt || sizeClass(a.observed.stat) - sizeClass(b.observed.stat))
     let bytes = 0
     let count = 0

@@ -18,6 +18,9 @@ import { parentPath } from './local-changes.ts'
 import { CYCLE_BYTES, cycleShare, directoryFacts, factsOf, SECOND_LOOK_MS } from './publisher.ts'
 import { TakeOver, type TakeOverDeps } from './take-over.ts'
 
+/** A cycle reads so many files in any case, and more of them while all that it read is less: their texts stay until all is judged. */
+const JUDGED_FILES = 4_000
+const JUDGED_BYTES = 64 * 1024 * 1024
 /** When nobody answered: asked again after this, or when something changes. */
 const ASK_AGAIN_MS = 5_000
 const REMOVE_BATCH = 512
@@ -347,8 +350,8 @@ class JudgeRun {
     let bytes = 0
     let count = 0
     const files = cycleShare(all.length)
-    while (count < all.length && count < files && (count === 0 || bytes < CYCLE_BYTES))
-      bytes += all[count++]?.observed.stat.size ?? 0
+    const isEnough = (): boolean => count >= files || bytes >= (count < JUDGED_FILES ? CYCLE_BYTES : JUDGED_BYTES)
+    while (count < all.length && (count === 0 || !isEnough())) bytes += all[count++]?.observed.stat.size ?? 0
     for (const rest of all.slice(count)) this.#lookAgain(rest.parent, 0)
     return all.slice(0, count)
   }
