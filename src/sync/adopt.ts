@@ -20,17 +20,6 @@ export interface Shown {
   readonly entry: Entry
 }
 
-/** Programs that copy files round times to milliseconds, or cut off what is below: no farther apart, they are of one time. */
-const ROUNDED_MS = 1
-
-/**
- * The time of a file that stands here without a row and agrees with the entry. The disk keeps its own where a copy lost that little: to set
- * it would cost as much as to put the file, for half of all that was copied.
- */
-export function agreedTime(entry: Entry, facts: Facts): number {
-  return Math.abs(entry.facts.mtime - facts.mtime) <= ROUNDED_MS ? entry.facts.mtime : facts.mtime
-}
-
 export function shownAt(deps: AdoptDeps, parent: Row, name: string, kind: Kind): Shown | undefined {
   const { tree } = deps
   const [first] = parent.nodes
@@ -69,7 +58,7 @@ export function adopt(
     nodes: tree.refsOf(entry),
     ...entry.facts,
     // As the disk has it: where the entry has another, the plan sets it.
-    mtime: kind !== 'file' ? entry.facts.mtime : row === null ? agreedTime(entry, facts) : facts.mtime,
+    mtime: kind === 'file' ? facts.mtime : entry.facts.mtime,
   }
   rows.put(next)
   deps.onAdopted(directory)

@@ -4,7 +4,7 @@ import type { Facts } from '../core/entry.ts'
 import type { DeviceId, RowId } from '../core/ids.ts'
 import type { JournalAction, JournalEntry, Standing } from '../core/past.ts'
 import type { Row } from '../core/rows.ts'
-import { type AdoptDeps, agreedTime, type Shown } from './adopt.ts'
+import type { AdoptDeps, Shown } from './adopt.ts'
 import type { Found, FoundRow } from './local-changes.ts'
 import { type Doers, sameStanding, standing, transition } from './standing.ts'
 import type { TreeView } from './tree.ts'
@@ -54,7 +54,6 @@ export class TakeOver {
       copy: entry.copy,
       nodes: agrees ? refs : withoutVersions(refs),
       ...facts,
-      mtime: agrees && kind === 'file' ? agreedTime(entry, facts) : facts.mtime,
     }
     const before = again === null ? undefined : rows.get(again)
     const was = standing(rows, before)

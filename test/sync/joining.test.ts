@@ -77,25 +77,15 @@ describe('get into a directory', () => {
     await stage.end()
   })
 
-  it('whose copies lost what is below a millisecond: nothing is touched; what has another time gets the one', async () => {
+  it('with other times, however little: both end with the same', async () => {
     const time = Date.UTC(2024, 5, 6)
     const stage = await joined(same, person => {
       same(person)
-      person.utimes('D/sub/x.txt', time + 1)
       person.utimes('D/b.bin', time - 1)
       person.utimes('f', time + 2)
     })
-    const steps = stage.world.log.filter(line => line.includes(' disk '))
-    expect(steps).to.have.length(1)
-    const timesOf = (path: string): unknown[] =>
-      stage.world.devices.map(({ volume }) => Number(volume.at(path)?.mtimeUs) / 1000 - time)
-    expect(timesOf('D/sub/x.txt')).to.deep.equal([0, 1])
-    expect(timesOf('D/b.bin')).to.deep.equal([0, -1])
-    expect(new Set(timesOf('f')).size).to.equal(1)
-    // What a person does with it is theirs, however little.
-    await stage.act(1, person => person.utimes('f', time + 1))
-    await stage.meet()
-    expect(timesOf('f')).to.deep.equal([1, 1])
+    for (const path of ['D/b.bin', 'f'])
+      expect(new Set(stage.world.devices.map(({ volume }) => volume.at(path)?.mtimeUs)).size, path).to.equal(1)
     await stage.end()
   })
 
