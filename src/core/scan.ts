@@ -14,7 +14,7 @@ const COPY_AT = 4 * 1024
 const COPY_BYTES = 16 * 1024
 const ROOM_AT = 64 * 1024
 /** Of the room whose bytes are cut where they lie. */
-export const ROOM_BYTES = 4 * 1024 * 1024
+const ROOM_BYTES = 4 * 1024 * 1024
 
 /** Where a scan stopped: of the bytes, and the fingerprint there. Four at a time, so up to three bytes before `stop` are left. */
 export interface ScanState {

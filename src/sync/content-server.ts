@@ -27,6 +27,8 @@ export interface ContentServerDeps {
   readonly onStale: (path: string) => void
   /** Of a kept version something is sent: whoever gets it will ask for the rest. */
   readonly onServed: (content: ContentId) => void
+  /** One of several chunks that were asked for could not be looked for. */
+  readonly onFailed: (error: unknown) => void
   /** Its bytes are not what they should be. */
   readonly onDamaged: (row: RowId) => void
 }
@@ -93,15 +95,21 @@ export class ContentServer {
       return read.bytes
     })
     const settled = await Promise.allSettled(chunks)
-    const failed = settled.find(({ status }) => status === 'rejected')
-    // One that cannot be looked for is not here; that none can be had for it is told.
-    if (failed?.status === 'rejected' && !settled.some(each => each.status === 'fulfilled' && each.value !== null))
-      throw failed.reason
+    // One that cannot be looked for hides none of the others.
+    for (const each of settled) if (each.status === 'rejected') this.#deps.onFailed(each.reason)
     return { found: settled.map(each => (each.status === 'fulfilled' ? each.value : null)), release }
   }
 
-  /** The first of the places where the chunk should lie. */
+  /** The first of the places where the chunk should lie. What cannot be looked up is told by the search for it. */
   #placeOf(hash: Hash): PlacedRead | undefined {
+    try {
+      return this.#firstPlace(hash)
+    } catch {
+      return undefined
+    }
+  }
+
+  #firstPlace(hash: Hash): PlacedRead | undefined {
     for (const { place, size } of this.#places(singleContent(hash)))
       return { place, offset: 0, length: Math.min(size, MAX_CHUNK_BYTES) }
     const chunk = this.#deps.arriving.find(hash) ?? this.#deps.store.chunk(hash)

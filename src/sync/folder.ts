@@ -220,6 +220,7 @@ class Engine implements FolderEngine {
       ...{ rows, disk, store, arriving, onStale },
       onServed: content => this.#ages.touch([content]),
       onDamaged: row => this.#ages.suspect(row),
+      onFailed: error => deps.log.debug({ error: String(error) }, 'a chunk that was asked for could not be looked for'),
     })
   }
 

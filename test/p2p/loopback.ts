@@ -38,9 +38,9 @@ export const silentLog: Log = {
   child: () => silentLog,
 }
 
-export function startNode(): Promise<Libp2p> {
+export function startNode(listen: readonly string[] = ['/ip4/127.0.0.1/tcp/0']): Promise<Libp2p> {
   return createLibp2p({
-    addresses: { listen: ['/ip4/127.0.0.1/tcp/0'] },
+    addresses: { listen: [...listen] },
     transports: [tcp()],
     connectionEncrypters: [noise()],
     streamMuxers: [

@@ -75,6 +75,8 @@ describe('what arrives', () => {
     let spoilt = false
     const asked: ContentPlace[] = []
     const whole = new Set<ContentId>()
+    const damaged = 'd'.repeat(32) as Hash
+    const failures: string[] = []
     const read = (place: ContentPlace, offset: number, length: number): HashedBytes | null => {
       asked.push(place)
       if (place.at !== (whole.size > 0 ? 'stage' : 'part')) return null
@@ -100,12 +102,16 @@ describe('what arrives', () => {
         store: {
           list: async () => null,
           segment: async () => null,
-          chunk: () => null,
+          chunk: (hash: Hash) => {
+            if (hash === damaged) throw new Error('that record is damaged')
+            return null
+          },
           base: async () => null,
         } as unknown as FolderStore,
         onStale: () => undefined,
         onServed: () => undefined,
         onDamaged: () => undefined,
+        onFailed: error => failures.push(String(error)),
       })
     beforeEach(() => {
       spoilt = false
@@ -120,6 +126,13 @@ describe('what arrives', () => {
       expect(sha256((await readChunk(hashAt(1))) ?? new Uint8Array())).to.equal(hashAt(1))
       whole.add(list.content)
       expect(sha256((await readChunk(hashAt(1))) ?? new Uint8Array())).to.equal(hashAt(1))
+    })
+
+    it('without those that cannot be looked for, which is told', async () => {
+      there.add(1)
+      const { found } = await server().readChunks([damaged, hashAt(1)], { signal })
+      expect(found.map(chunk => chunk && sha256(chunk))).to.deep.equal([null, hashAt(1)])
+      expect(failures).to.deep.equal(['Error: that record is damaged'])
     })
 
     it('never with bytes that are something else by now', async () => {
