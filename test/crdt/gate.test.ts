@@ -73,6 +73,20 @@ function fileNode(name: string, parent: NodeId = ROOT_NODE): Node {
 }
 
 describe('the gate', () => {
+  it('keeps no more than some of a large update decoded, and all of it is taken', () => {
+    const a = openTree({ number: 1, now: () => 1 })
+    const b = openTree({ number: 2, now: () => 1 })
+    const d = a.tree.create(rootRow(), 'D', 'directory', DIRECTORY, statOf(5))
+    for (let n = 0; n < 5_000; n++) a.tree.create(d, `f${n}`, 'file', facts(`text${n}`), statOf(10 + n))
+    const kept = snapshots(a.tree).map(({ doc, update }) => {
+      const found = scanUpdate(doc, update)
+      return typeof found === 'string' ? found : found.nodes.size
+    })
+    expect(Math.max(...kept.map(Number))).to.equal(4_096)
+    exchange(a.tree, b.tree)
+    expect(state(b.tree)).to.equal(state(a.tree))
+  })
+
   it('is written for the one version of yjs that is installed', () => {
     const installed = JSON.parse(readFileSync(new URL('../../node_modules/yjs/package.json', import.meta.url), 'utf8'))
     const wanted = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'))
