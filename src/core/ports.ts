@@ -42,6 +42,7 @@ export type ProblemCode =
 
 /** What stat said. Times in whole microseconds; `birthUs` is 0 where the disk has none. `mode` = nine permission bits. */
 export interface Stat {
+  /** Of the disk, as it was numbered then: after it was plugged in again, or a restart, it may be another. Never compared over time. */
   readonly dev: number
   readonly ino: number
   readonly birthUs: number
@@ -102,7 +103,7 @@ export type ContentPlace =
   /** On its way to the stage: what was not written yet is anything. */
   | { readonly at: 'part'; readonly content: ContentId }
 
-/** `Expected`: what must stand there (dev, ino, birth; for files and symlinks also size, mtime, ctime), or null for nothing. */
+/** `Expected`: what must stand there (ino, birth; for files and symlinks also size, mtime, ctime), or null for nothing. */
 export type Expected = Stat | null
 
 /** What the plan asks of the disk. Every step re-checks `expect` right before it acts and stands alone. Paths are relative to the root. */

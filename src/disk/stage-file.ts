@@ -22,6 +22,8 @@ interface Deps {
 /** Where it is remembered what is staged. */
 interface Owner {
   isDone(): boolean
+  /** One at a time with whatever else puts this content there. */
+  inTurn<T>(work: () => Promise<T>): Promise<T>
   done(seal: Seal): void
   closed(): void
 }
@@ -99,10 +101,13 @@ export class DiskStageFile implements StageFile {
     if (this.#owner.isDone()) return
     if (this.#have.includes(0)) throw mismatch('it is not complete')
     await this.#synced()
-    const seal = await this.#tasks.run(() => this.#deps.workers.hash({ do: 'part-finish', ...this.#part() }))
-    if (seal === null)
-      throw mismatch(isSingle(this.content) ? 'its bytes have another hash' : 'its parts are cut otherwise')
-    this.#owner.done(seal)
+    await this.#owner.inTurn(async () => {
+      if (this.#owner.isDone()) return
+      const seal = await this.#tasks.run(() => this.#deps.workers.hash({ do: 'part-finish', ...this.#part() }))
+      if (seal === null)
+        throw mismatch(isSingle(this.content) ? 'its bytes have another hash' : 'its parts are cut otherwise')
+      this.#owner.done(seal)
+    })
   }
 
   close(): Promise<void> {

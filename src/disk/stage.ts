@@ -27,6 +27,8 @@ export class DiskStage implements Stage {
   /** Null: there by name, not yet verified in this process. */
   readonly #staged = new Map<ContentId, Seal | null>()
   readonly #open = new Map<ContentId, number>()
+  /** What is written or verified there now. One at a time: a name that is replaced while it is published from would spoil both. */
+  readonly #inWork = new Map<ContentId, Promise<unknown>>()
 
   constructor(deps: Deps) {
     this.#deps = deps
@@ -56,16 +58,25 @@ export class DiskStage implements Stage {
     )
     for (const batch of batchesOf(items)) {
       options.signal.throwIfAborted()
-      const bytes = joined(batch.map(item => item.bytes))
-      const names = batch.map(item => ({ content: item.content, length: item.bytes.length }))
-      const task = { do: 'stage-whole', root: this.#deps.root(), items: names, bytes } as const
-      const seals = await this.#deps.workers.hash(task, [bytes.buffer])
-      batch.forEach((item, index) => {
-        const seal = seals[index] ?? null
-        if (seal === null) wrong.push(item.content)
-        else this.#staged.set(item.content, seal)
-      })
+      wrong.push(...(await this.#inTurn(contentsOf(batch), () => this.#putBatch(batch))))
     }
+    return wrong
+  }
+
+  /** Those that were wrong. What another put there meanwhile stays. */
+  async #putBatch(items: readonly { content: ContentId; bytes: Uint8Array }[]): Promise<ContentId[]> {
+    const batch = items.filter(({ content }) => !this.#isVerified(content))
+    if (batch.length === 0) return []
+    const bytes = joined(batch.map(item => item.bytes))
+    const names = batch.map(item => ({ content: item.content, length: item.bytes.length }))
+    const task = { do: 'stage-whole', root: this.#deps.root(), items: names, bytes } as const
+    const seals = await this.#deps.workers.hash(task, [bytes.buffer])
+    const wrong: ContentId[] = []
+    batch.forEach((item, index) => {
+      const seal = seals[index] ?? null
+      if (seal === null) wrong.push(item.content)
+      else this.#staged.set(item.content, seal)
+    })
     return wrong
   }
 
@@ -81,9 +92,12 @@ export class DiskStage implements Stage {
     const { list = null } = options
     const chunks = list === null || isSingle(content) ? null : packChunks(list.chunks)
     const task = { do: 'stage-local', root: this.#deps.root(), content, size, place, chunks } as const
-    const seal = await this.#deps.workers.hash(task)
-    if (seal !== null) this.#staged.set(content, seal)
-    return seal !== null
+    return this.#inTurn([content], async () => {
+      if (this.has(content)) return true
+      const seal = await this.#deps.workers.hash(task)
+      if (seal !== null) this.#staged.set(content, seal)
+      return seal !== null
+    })
   }
 
   async open(list: ContentList, options: Waiting): Promise<StageFile> {
@@ -98,6 +112,7 @@ export class DiskStage implements Stage {
     this.#open.set(content, (this.#open.get(content) ?? 0) + 1)
     return new DiskStageFile(this.#deps, list, filled, {
       isDone: () => this.has(content),
+      inTurn: work => this.#inTurn([content], work),
       done: seal => this.#staged.set(content, seal),
       closed: () => this.#closed(content),
     })
@@ -114,12 +129,16 @@ export class DiskStage implements Stage {
 
   /** The seal to publish by; verifies what was staged by an earlier run. Null where it is not there, or not what it should be. */
   async sealed(content: ContentId): Promise<Seal | null> {
-    const seal = this.#staged.get(content)
-    if (seal !== null) return seal ?? null
-    const found = await this.#deps.workers.hash({ do: 'stage-verify', root: this.#deps.root(), content })
-    if (found === null) this.#staged.delete(content)
-    else this.#staged.set(content, found)
-    return found
+    const known = this.#staged.get(content)
+    if (known !== null) return known ?? null
+    return this.#inTurn([content], async () => {
+      const seal = this.#staged.get(content)
+      if (seal !== null) return seal ?? null
+      const found = await this.#deps.workers.hash({ do: 'stage-verify', root: this.#deps.root(), content })
+      if (found === null) this.#staged.delete(content)
+      else this.#staged.set(content, found)
+      return found
+    })
   }
 
   /** Publishing used it up, or found it spoilt. */
@@ -130,6 +149,25 @@ export class DiskStage implements Stage {
   /** Publishing gave it another time and did not use it. */
   reseal(content: ContentId, seal: Seal): void {
     if (this.#staged.has(content)) this.#staged.set(content, seal)
+  }
+
+  #isVerified(content: ContentId): boolean {
+    return (this.#staged.get(content) ?? null) !== null
+  }
+
+  async #inTurn<T>(contents: readonly ContentId[], work: () => Promise<T>): Promise<T> {
+    for (;;) {
+      const before = contents.flatMap(content => this.#inWork.get(content) ?? [])
+      if (before.length === 0) break
+      await Promise.allSettled(before)
+    }
+    const done = work()
+    for (const content of contents) this.#inWork.set(content, done)
+    try {
+      return await done
+    } finally {
+      for (const content of contents) this.#inWork.delete(content)
+    }
   }
 
   #closed(content: ContentId): void {
@@ -146,6 +184,10 @@ export class DiskStage implements Stage {
       throw error
     }
   }
+}
+
+function contentsOf(items: readonly { content: ContentId }[]): ContentId[] {
+  return items.map(({ content }) => content)
 }
 
 /** In a buffer of its own, to be given away. */

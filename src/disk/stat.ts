@@ -33,9 +33,12 @@ export function isSame(expected: Stat, found: Stat, kind: Kind): boolean {
   return expected.size === found.size && expected.mtimeUs === found.mtimeUs && expected.ctimeUs === found.ctimeUs
 }
 
-/** The inode alone may be used again after a delete; its birth time is not. */
+/**
+ * The inode alone may be used again after a delete; its birth time is not. The number of the disk says nothing: one that is plugged in again
+ * gets another, and all that is looked at lies on the disk of its root.
+ */
 function isSameInode(a: Stat, b: Stat): boolean {
-  return a.dev === b.dev && a.ino === b.ino && a.birthUs === b.birthUs
+  return a.ino === b.ino && a.birthUs === b.birthUs
 }
 
 /** Inode numbers above 2^53 lose their top bits: still the same number each time. */

@@ -96,6 +96,7 @@ export class FolderPast {
       isOn: () => this.#settings.versions === 'all',
       isDoubted: stat => deps.cycle().isDoubted(stat),
       onWrote: (path, stat) => deps.cycle().wrote(path, stat),
+      pin: contents => holdings.pin(contents),
     })
     const isWanted = (content: ContentId): boolean =>
       deps.cycle().wants.has(content) || disk.stage.has(content) || holdings.isPinned(content)
@@ -178,6 +179,11 @@ export class FolderPast {
   /** What was to be sent to a peer is not what it should be. */
   suspect(row: RowId): void {
     this.#upkeep.suspect(row)
+  }
+
+  /** A device was linked. True: the next quiet moment has something to do for it. */
+  linked(): boolean {
+    return this.#upkeep.linked()
   }
 
   get damage(): Damage {

@@ -703,9 +703,10 @@ class Engine implements FolderEngine {
 
   onPeerState(device: DeviceId, state: FolderState | null): void {
     const { clock, store } = this.#deps
-    this.#peers.heard(device, state, this.state(), { now: clock.now(), journalLength: store.journalLength })
+    const moment = { now: clock.now(), journalLength: store.journalLength }
+    const mends = this.#peers.heard(device, state, this.state(), moment) && this.#ages.linked()
     if (state !== null) this.#fetcher.kick()
-    if ((this.#waitsForPeer && this.#peers.anyCompared()) || this.#ages.countsCopies) this.#wake.fire()
+    if (mends || (this.#waitsForPeer && this.#peers.anyCompared()) || this.#ages.countsCopies) this.#wake.fire()
     this.#changed.fire()
   }
 

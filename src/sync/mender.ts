@@ -29,6 +29,8 @@ export interface MenderDeps extends BringDeps {
   /** Something in this directory is not as its row says: an edit, to be looked at. */
   readonly onDirty: (path: string) => void
   readonly onWrote: (path: string, stat: Stat) => void
+  /** Keeps these in the stage until what is returned is called: no row and no want speaks of them. */
+  readonly pin: (contents: readonly ContentId[]) => () => void
 }
 
 export type Checked = Row & { readonly kind: 'file' | 'symlink' }
@@ -36,6 +38,8 @@ export type Checked = Row & { readonly kind: 'file' | 'symlink' }
 export interface Work extends Waiting {
   /** Runs it between two cycles: it changes the disk and the rows. */
   alone<T>(work: () => Promise<T>, options: Work): Promise<T>
+  /** May it wait for another's mending? What runs between two cycles itself may not: the other may wait for the end of that. */
+  readonly mayWait: boolean
 }
 
 /** What one piece of work found. */
@@ -54,6 +58,8 @@ export function nothingYet(): Report {
 export class Mender {
   readonly #deps: MenderDeps
   readonly #state: VerifyState
+  /** What is mended now. */
+  readonly #mending = new Map<ContentId, Promise<boolean>>()
 
   constructor(deps: MenderDeps, state: VerifyState) {
     this.#deps = deps
@@ -125,17 +131,40 @@ export class Mender {
     const isNew = !damage.has(row)
     // Known from now on, so that it spreads nowhere while it is mended.
     damage.note({ row: row.id, content: row.content, found })
-    const repaired = await this.#mendFile(row, path, found, options)
-    if (repaired) damage.forget(row.id)
-    report.damaged.push({ path, version: false, content: row.content, repaired })
-    if (!isNew && !repaired) return
+    const repaired = await this.#once(row.content, () => this.#mendFile(row, path, found, options), options)
+    // Another found it too, and was first.
+    const isMended = repaired || (!this.isCurrent(row) && !damage.has(row))
+    report.damaged.push({ path, version: false, content: row.content, repaired: isMended })
+    if (!repaired && (isMended || !isNew)) return
     emit({ type: 'file:damaged', folder, path, version: false, repaired })
     await this.#state.save({})
   }
 
   async #mendFile(row: Checked, path: string, found: ContentId, options: Work): Promise<boolean> {
-    if (!(await bring(this.#deps, row, options))) return false
-    return notWhileHalted(() => this.#putBack(row, path, found, options))
+    if (!this.isCurrent(row) || !(await bring(this.#deps, row, options))) return false
+    if (!(await notWhileHalted(() => this.#putBack(row, path, found, options)))) return false
+    this.#deps.damage.forget(row.id)
+    return true
+  }
+
+  /** A person's run and the quiet moments may find the same: one mends it. */
+  async #once(content: ContentId, mend: () => Promise<boolean>, options: Work): Promise<boolean> {
+    for (;;) {
+      const running = this.#mending.get(content)
+      if (running === undefined) break
+      if (!options.mayWait) return false
+      options.signal.throwIfAborted()
+      await Promise.allSettled([running])
+    }
+    const unpin = this.#deps.pin([content])
+    const mending = mend()
+    this.#mending.set(content, mending)
+    try {
+      return await mending
+    } finally {
+      this.#mending.delete(content)
+      unpin()
+    }
   }
 
   #putBack(row: Checked, path: string, found: ContentId, options: Work): Promise<boolean> {
@@ -185,14 +214,18 @@ export class Mender {
     // Of what is damaged its own size says nothing.
     const size = (await list())?.size ?? version.size
     const repaired = verdict === 'mended' || (await this.#mendVersion({ content, size, packed }, options))
-    if (!repaired) this.#setLost(lost => [...lost.filter(one => one.content !== content), { content, size }])
+    this.#setLost(lost => [...lost.filter(one => one.content !== content), ...(repaired ? [] : [{ content, size }])])
     report.damaged.push({ path: '', version: true, content, repaired })
     emit({ type: 'file:damaged', folder, path: '', version: true, repaired })
     if (!repaired) await this.#state.save({})
   }
 
   /** Mended in its packed form, the chunks that others share with it are sound again too. */
-  async #mendVersion(version: Pick<KeptVersion, 'content' | 'size' | 'packed'>, options: Work): Promise<boolean> {
+  #mendVersion(version: Pick<KeptVersion, 'content' | 'size' | 'packed'>, options: Work): Promise<boolean> {
+    return this.#once(version.content, () => this.#bringVersion(version, options), options)
+  }
+
+  async #bringVersion(version: Pick<KeptVersion, 'content' | 'size' | 'packed'>, options: Work): Promise<boolean> {
     const { disk, store } = this.#deps
     if (disk.hasVersion(version.content)) return true
     if (!(await bring(this.#deps, version, options))) return false

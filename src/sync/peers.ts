@@ -42,8 +42,10 @@ export class Peers {
   #storedAt = Number.NEGATIVE_INFINITY
   #unstored = false
 
-  heard(device: DeviceId, state: FolderState | null, mine: FolderState, at: Moment): void {
+  /** True: it was not linked before. */
+  heard(device: DeviceId, state: FolderState | null, mine: FolderState, at: Moment): boolean {
     const peer = this.#peer(device)
+    const isNew = peer.state === null && state !== null
     if (state === null) {
       this.#unstored = true
       // The last words of a link: what was true until now stays known.
@@ -55,6 +57,7 @@ export class Peers {
       peer.compared = false
     }
     peer.state = state
+    return isNew
   }
 
   compared(device: DeviceId): void {

@@ -11,6 +11,8 @@ import { Verifier, type VerifierDeps } from './verify.ts'
 
 const FIRST_MS = 10 * 60_000
 const PACK_EVERY_MS = 10 * 60_000
+/** What was interrupted begins anew, but not at once: it may be interrupted again. */
+const MEND_AGAIN_MS = 10_000
 
 export type UpkeepDeps = Omit<VerifierDeps, 'damage'> & Pick<KeepAllDeps, 'isOn'>
 
@@ -22,6 +24,7 @@ export class Upkeep {
   readonly #packer: Packer
   #packAt: number
   #verifyAt: number
+  #mendAt = Number.POSITIVE_INFINITY
 
   constructor(deps: UpkeepDeps) {
     this.#clock = deps.clock
@@ -57,7 +60,14 @@ export class Upkeep {
   /** A row's bytes are not what they should be: looked at in the next quiet moment. */
   suspect(row: Parameters<Verifier['suspect']>[0]): void {
     this.#verifier.suspect(row)
-    this.#verifyAt = this.#clock.elapsed()
+    this.#mendAt = this.#clock.elapsed()
+  }
+
+  /** A device was linked: it may have what could not be mended. True: that is to be seen in the next quiet moment. */
+  linked(): boolean {
+    const hasDamage = this.#verifier.linked()
+    if (hasDamage) this.#mendAt = this.#clock.elapsed()
+    return hasDamage
   }
 
   /** Not all versions may be kept that are to be: that is the next thing to do. */
@@ -67,14 +77,18 @@ export class Upkeep {
 
   /** ms until there is something to do: `idle` then does one piece of it. */
   nextMs(): number {
-    return Math.max(0, Math.min(this.#packAt, this.#verifyAt) - this.#clock.elapsed())
+    return Math.max(0, Math.min(this.#packAt, this.#verifyAt, this.#mendAt) - this.#clock.elapsed())
   }
 
   /** One piece of what is due. Called between two cycles; its signal ends it without an error. */
   async idle({ signal }: Waiting): Promise<void> {
     const now = this.#clock.elapsed()
     try {
-      if (now >= this.#packAt) {
+      if (now >= this.#mendAt) {
+        this.#mendAt = this.#clock.elapsed() + MEND_AGAIN_MS
+        const again = this.#mendAt
+        if ((await this.#verifier.mend({ signal })) && this.#mendAt === again) this.#mendAt = Number.POSITIVE_INFINITY
+      } else if (now >= this.#packAt) {
         const more = await this.keepAll.catchUp({ signal })
         if (!more) {
           await this.#packer.run({ signal })
@@ -85,7 +99,7 @@ export class Upkeep {
       }
     } catch (error) {
       if (signal.aborted) return
-      // Whatever it was, it is not tried again at once.
+      // Whatever it was, it is not tried again at once. (Of mending that is so already.)
       this.#packAt = this.#clock.elapsed() + PACK_EVERY_MS
       this.#verifyAt = this.#packAt
       throw error

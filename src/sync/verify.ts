@@ -82,13 +82,18 @@ export class Verifier {
   /** Bytes that were to be sent are not what they should be. */
   suspect(row: RowId): void {
     this.#suspects.add(row)
-    this.#nextAt = 0
+  }
+
+  /** A device was linked, which may have what nobody had. True: there is something to be mended. */
+  linked(): boolean {
+    this.#mendAt = 0
+    return this.#deps.damage.all().length + this.lost.length > 0
   }
 
   async run(options: Waiting & { onProgress(checked: number, bytes: number): void }): Promise<VerifyOutcome> {
     await this.load()
     const report = nothingYet()
-    const work = { signal: options.signal, alone: this.#deps.alone }
+    const work = { signal: options.signal, alone: this.#deps.alone, mayWait: true }
     await this.#mender.mendKnown(report, work)
     for (const batch of batchesOf(this.#allRows(), RUN_BATCH_FILES, RUN_BATCH_BYTES)) {
       await this.#mender.checkFiles(batch, report, work)
@@ -116,7 +121,7 @@ export class Verifier {
     if (row === undefined || !isChecked(row))
       throw new KithError('not-found', `There is no file at "${printable(path)}" on this disk.`)
     const report = nothingYet()
-    const work = { signal: options.signal, alone: this.#deps.alone }
+    const work = { signal: options.signal, alone: this.#deps.alone, mayWait: true }
     await this.#mender.checkFiles([row], report, work)
     const [found] = report.damaged
     if (found === undefined) return 'sound'
@@ -129,14 +134,27 @@ export class Verifier {
     return (await this.#mender.accept(row, path, work)) ? 'accepted' : 'sound'
   }
 
-  /** One piece of background work, between two cycles, if its time has come; returns ms until the next. The signal ends it without an error. */
-  async idle({ signal }: Waiting): Promise<number> {
-    const { clock } = this.#deps
-    const options: Work = { signal, alone: work => work() }
+  /** Looks at what is suspected, and mends what can be by now, between two cycles. False: its signal ended it before it was through. */
+  async mend({ signal }: Waiting): Promise<boolean> {
+    const options = between(signal)
     try {
       await this.load()
       if (this.#suspects.size > 0) await this.#checkSuspects(options)
       await this.#mendAgain(options)
+      return true
+    } catch (error) {
+      if (!signal.aborted) throw error
+      this.#mendAt = 0
+      return false
+    }
+  }
+
+  /** One piece of background work, between two cycles, if its time has come; returns ms until the next. The signal ends it without an error. */
+  async idle({ signal }: Waiting): Promise<number> {
+    const { clock } = this.#deps
+    const options = between(signal)
+    try {
+      if (!(await this.mend(options))) return 0
       const wait = this.#nextAt - clock.elapsed()
       if (wait > 0) return wait
       const report = nothingYet()
@@ -326,6 +344,11 @@ export class Verifier {
     }
     return damaged.map(one => ({ ...one, path: one.path === '' ? (paths.get(one.content) ?? '') : one.path }))
   }
+}
+
+/** For what runs between two cycles already. */
+function between(signal: AbortSignal): Work {
+  return { signal, alone: work => work(), mayWait: false }
 }
 
 function* batchesOf(rows: readonly Checked[], most: number, mostBytes: number): Generator<Checked[], undefined> {

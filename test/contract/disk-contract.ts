@@ -508,6 +508,22 @@ export function diskContract(name: string, open: () => Promise<DiskSubject>): vo
         expect(person.exists('empty/d')).to.equal(true)
       })
 
+      it('knows everything again where the disk has another number than renumbered', async () => {
+        person.write('f', 'x')
+        person.mkdir('d')
+        const renumbered = async (path: string): Promise<Stat> => ({ ...(await statOf(path)), dev: 99 })
+        const f = await renumbered('f')
+        const read = await disk.read({ at: 'file', path: 'f', kind: 'file', stat: f }, 0, 1, waiting)
+        expect(read && Buffer.from(read).toString()).to.equal('x')
+        for await (const result of disk.hash([{ path: 'f', kind: 'file', stat: f }], waiting))
+          expect(result.ok && result.list.content).to.equal(idOf('x'))
+        await succeed({ do: 'touch', path: 'f', kind: 'file', expect: f, mode: 0o600, mtime: T0 })
+        await succeed(await put('f', 'new', { expect: await renumbered('f'), expectContent: idOf('x') }))
+        await succeed({ do: 'move', path: 'f', kind: 'file', expect: await renumbered('f'), to: 'd/f' })
+        await succeed({ do: 'move', path: 'd', kind: 'directory', expect: await renumbered('d'), to: 'e' })
+        expect(text('e/f')).to.equal('new')
+      })
+
       it('does not move what was changed since', async () => {
         person.write('f', 'x')
         const stat = await statOf('f')

@@ -16,7 +16,7 @@ import { expect } from 'chai'
 import type { ContentList } from '../../src/core/content.ts'
 import { contentOf, listOf, sha256 } from '../../src/core/content-list.ts'
 import { isKithError } from '../../src/core/errors.ts'
-import type { ContentId } from '../../src/core/ids.ts'
+import { type ContentId, NO_CONTENT } from '../../src/core/ids.ts'
 import type { FolderDisk, HashedBytes, StageFile } from '../../src/core/ports.ts'
 import { areaPath, contentName } from '../../src/disk/area.ts'
 import { openFolderDisk } from '../../src/disk/folder-disk.ts'
@@ -90,6 +90,34 @@ describe('disk/stage', () => {
     expect(next.stage.has(list.content)).to.equal(true)
     expect(lstatSync(areaPath(root, 'stage', contentName(list.content))).mode & 0o777).to.equal(0o600)
     await next.close()
+  })
+
+  it('never replaces what was verified and is about to be published from', async () => {
+    const bytes = stream(5_000, 9)
+    const { content } = contentOf(bytes)
+    const put = (): Promise<readonly ContentId[]> => disk.stage.putWhole([{ content, bytes }], waiting)
+    const inode = (): number => lstatSync(areaPath(root, 'stage', contentName(content))).ino
+    const puts = [put(), put(), put()]
+    await Promise.race(puts)
+    const first = inode()
+    expect((await Promise.all(puts)).flat()).to.deep.equal([])
+    await put()
+    expect(inode()).to.equal(first)
+    const step = {
+      do: 'put',
+      path: 'f',
+      kind: 'file',
+      content,
+      mode: 0o644,
+      mtime: 0,
+      expect: null,
+      expectContent: NO_CONTENT,
+      keep: false,
+    } as const
+    const [[result], wrong] = await Promise.all([disk.apply([step], waiting), put()])
+    expect(result).to.include({ ok: true })
+    expect(wrong).to.deep.equal([])
+    expect(readFileSync(`${root}/f`).equals(bytes)).to.equal(true)
   })
 
   it('leaves holes where chunks are zeros', async () => {

@@ -35,6 +35,7 @@ class World {
   readonly events: KithEvent[] = []
   readonly dirty: string[] = []
   readonly wrote: string[] = []
+  readonly pinned = new Set<ContentId>()
   /** What the linked device has; null: none is linked. */
   peer: Map<ContentId, Buffer> | null = null
   /** Contents that were asked for there. */
@@ -61,6 +62,12 @@ class World {
       isDoubted: () => this.isDoubted,
       onDirty: path => this.dirty.push(path),
       onWrote: path => this.wrote.push(path),
+      pin: contents => {
+        for (const content of contents) this.pinned.add(content)
+        return () => {
+          for (const content of contents) this.pinned.delete(content)
+        }
+      },
       alone: work => (this.refusal === null ? work() : Promise.reject(this.refusal)),
     })
   }
@@ -227,6 +234,36 @@ describe('sync/verify', () => {
       world.restart()
       await world.verifier.load()
       expect(world.damage.all()).to.have.length(1)
+    })
+
+    it('stays staged until it is mended, and no longer', async () => {
+      world.file('f', 'sound')
+      world.rot('f')
+      world.rotVersion(world.version('kept'))
+      world.has('sound', 'kept')
+      const pinned: string[][] = []
+      world.onAsked = () => pinned.push([...world.pinned])
+      await world.run()
+      expect(pinned).to.deep.equal([[idOf('sound')], [idOf('kept')]])
+      expect(world.pinned.size).to.equal(0)
+    })
+
+    it('is mended once, by whoever found it first, and told as mended by both', async () => {
+      world.file('f', 'sound')
+      world.rot('f')
+      world.rotVersion(world.version('kept'))
+      world.has('sound', 'kept')
+      let idle: Promise<number> | undefined
+      world.onAsked = () => (idle ??= world.verifier.idle({ signal }))
+      const runs = [world.run(), world.run()]
+      const [first, second] = await Promise.all(runs)
+      await idle
+      expect(world.asked).to.deep.equal([idOf('sound'), idOf('kept')])
+      for (const outcome of [first, second])
+        expect(outcome?.damaged.filter(({ version }) => !version).map(({ repaired }) => repaired)).to.deep.equal([true])
+      expect(world.verifier.lost).to.deep.equal([])
+      expect(world.damage.all()).to.deep.equal([])
+      expect(world.person.text('f')).to.equal('sound')
     })
 
     it('is none where its row says by now what it is', async () => {
