@@ -508,7 +508,7 @@ export function diskContract(name: string, open: () => Promise<DiskSubject>): vo
         expect(person.exists('empty/d')).to.equal(true)
       })
 
-      it('knows everything again where the disk has another number than renumbered', async () => {
+      it('knows everything again where the disk has another number than before', async () => {
         person.write('f', 'x')
         person.mkdir('d')
         const renumbered = async (path: string): Promise<Stat> => ({ ...(await statOf(path)), dev: 99 })

@@ -254,7 +254,9 @@ describe('sync/verify', () => {
       world.rotVersion(world.version('kept'))
       world.has('sound', 'kept')
       let idle: Promise<number> | undefined
-      world.onAsked = () => (idle ??= world.verifier.idle({ signal }))
+      world.onAsked = () => {
+        idle ??= world.verifier.idle({ signal })
+      }
       const runs = [world.run(), world.run()]
       const [first, second] = await Promise.all(runs)
       await idle
