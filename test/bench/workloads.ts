@@ -210,7 +210,7 @@ async function equalOnBoth(session: Session, scale: (whole: number) => number): 
   const files = scale(10_000)
   writeRandomTree(join(session.source.root, 'many'), files, 4096, 100)
   await session.system.prepare(session.places)
-  for (const { root } of session.places.slice(1)) copyAll(join(session.source.root, 'many'), join(root, 'many'), true)
+  for (const { root } of session.places.slice(1)) copyAll(join(session.source.root, 'many'), root)
   const before = await session.begin()
   let started = Date.now()
   await session.startAll()
