@@ -3,6 +3,7 @@
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { request } from 'node:http'
+import { ALLOCATOR, NODE_OPTIONS } from '../../src/cli/commands/start.ts'
 import { Device, type FolderStatus, MAIN } from '../e2e/support/device.ts'
 import { runProcess } from '../e2e/support/process.ts'
 import { until } from '../e2e/support/until.ts'
@@ -12,8 +13,6 @@ import { Pipe } from './pipe.ts'
 import { endedChildren, type Place } from './place.ts'
 
 const START_TIMEOUT_MS = 60_000
-/** As `npm start` and `kith start` run it. */
-const NODE_OPTIONS = ['--max-semi-space-size=4']
 const PUSH_TIMEOUT_MS = 1_800_000
 const FOLDER = 'files'
 
@@ -89,7 +88,9 @@ class Kith implements System {
     const { profiles } = this.#options
     for (const place of places) {
       const profile = profiles === undefined ? [] : ['--cpu-prof', '--cpu-prof-dir', `${profiles}/${place.name}`]
-      const device = new Device(place.node, place.directory, { node: [...NODE_OPTIONS, ...profile] })
+      // As `kith start` runs it.
+      const inside = ['env', ...Object.entries(ALLOCATOR).map(([name, value]) => `${name}=${value}`)]
+      const device = new Device(place.node, place.directory, { node: [...NODE_OPTIONS, ...profile], inside })
       this.#devices.set(place, device)
       await device.start()
     }

@@ -106,6 +106,7 @@ describe('cli: the process', function () {
     const started = await kith('start', '--json').ended
     expect(started).to.include({ code: 0, stderr: '' })
     const { daemon } = statusSchema.parse(JSON.parse(started.stdout))
+    expect(await readFile(`/proc/${daemon.pid}/environ`, 'utf8'), 'its allocator').to.contain('MALLOC_TRIM_THRESHOLD_=')
     const restarted = await kith('restart', '--json').ended
     expect(statusSchema.parse(JSON.parse(restarted.stdout)).daemon.pid).not.to.equal(daemon.pid)
     expect(await hasEnded(daemon.pid)).to.equal(true)

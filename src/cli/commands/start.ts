@@ -13,7 +13,16 @@ const START_TIMEOUT_MS = 60_000
 const STOP_TIMEOUT_MS = 60_000
 const POLL_MS = 30
 /** Of Node itself, as `npm start` has them: V8 takes its largest young generation from the command line alone, and 16 MB are more than helps. */
-const NODE_OPTIONS = ['--max-semi-space-size=4']
+export const NODE_OPTIONS = ['--max-semi-space-size=4']
+/**
+ * For the C library where that is glibc, which takes them at the start of a process alone (mallopt(3)): else it gives memory back, and takes
+ * it anew page by page, with every buffer of a transfer, and has an arena for each of eight threads, of which each keeps what it once took.
+ */
+export const ALLOCATOR = {
+  MALLOC_TRIM_THRESHOLD_: String(8 * 1024 * 1024),
+  MALLOC_MMAP_THRESHOLD_: String(4 * 1024 * 1024),
+  MALLOC_ARENA_MAX: '2',
+}
 
 export async function start(context: Context): Promise<void> {
   const { out, place } = context
@@ -49,7 +58,7 @@ function launch({ place, surroundings }: Context): Promise<StatusBody> {
   if (main === undefined) throw new KithError('internal', 'This kith does not know its own file.')
   const child = spawn(process.execPath, [...NODE_OPTIONS, ...process.execArgv, main, '--home', place.home, 'daemon'], {
     cwd: '/',
-    env: surroundings.env,
+    env: { ...ALLOCATOR, ...surroundings.env },
     detached: true,
     stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
   })
