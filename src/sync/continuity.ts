@@ -15,7 +15,8 @@ interface Item {
   parent: Item | null
   /** A row stands for it. */
   found: boolean
-  readonly children: Map<string, Item>
+  /** Under one name more than one where directories of several devices met: the disk has one for all of them. The newest is the last. */
+  readonly children: Map<string, Item[]>
 }
 
 const NO_FACTS: Facts = { content: '' as Facts['content'], size: 0, mtime: 0, mode: 0 }
@@ -30,8 +31,7 @@ export class Continuity {
 
   /** What a row stands for already. */
   found(path: string): void {
-    const there = this.#at(path)
-    if (there !== undefined) there.found = true
+    for (const there of this.#all(path)) there.found = true
   }
 
   /** What is to be stored for these, in order. */
@@ -52,7 +52,7 @@ export class Continuity {
   }
 
   #adjust(entry: JournalEntry): JournalEntry[] {
-    const there = this.#at(entry.path)
+    const there = this.#at(entry.path, entry.node)
     const gone = there === undefined ? [] : this.#gone(there, parentPath(entry.path), entry)
     // What went with a directory, and was never found in it.
     if (entry.action === 'deleted') return [...gone.filter(({ path }) => path !== entry.path), entry]
@@ -70,21 +70,21 @@ export class Continuity {
     { time, device }: { readonly time: number; readonly device: DeviceId },
   ): JournalEntry[] {
     const path = top === this.#root ? '' : joinPath(above, top.name)
-    const out = [...top.children.values()].flatMap(child => this.#gone(child, path, { time, device }))
-    if (top.found || top === this.#root || [...top.children.values()].some(isFound)) return out
+    const out = childrenOf(top).flatMap(child => this.#gone(child, path, { time, device }))
+    if (top.found || top === this.#root || childrenOf(top).some(isFound)) return out
     const { node, kind, facts } = top
     return [...out, { time, device, action: 'deleted', node, kind, path, facts, was: { path, facts } }]
   }
 
   #take(entry: JournalEntry, found: boolean): void {
     const { action, was, path, facts, kind, node } = entry
-    const old = was === null ? undefined : this.#at(was.path)
+    const old = was === null ? undefined : this.#at(was.path, node)
     if (action === 'deleted') {
-      if (old !== undefined) old.parent?.children.delete(old.name)
+      if (old !== undefined) takeOut(old)
       return
     }
     const now = old !== undefined && old.kind === kind ? old : item({ name: '', kind, facts, node })
-    now.parent?.children.delete(now.name)
+    takeOut(now)
     now.facts = facts
     now.found = now.found || found
     this.#put(now, path)
@@ -94,24 +94,41 @@ export class Continuity {
     let above = this.#root
     const directory = parentPath(path)
     for (const name of directory === '' ? [] : directory.split('/')) {
-      let next = above.children.get(name)
+      let next = above.children.get(name)?.at(-1)
       if (next === undefined) {
         next = item({ name, kind: 'directory', facts: NO_FACTS, node: what.node })
         next.parent = above
-        above.children.set(name, next)
+        above.children.set(name, [next])
       }
       above = next
     }
     what.name = path.slice(path.lastIndexOf('/') + 1)
     what.parent = above
-    above.children.set(what.name, what)
+    const there = what.kind === 'directory' ? (above.children.get(what.name) ?? []) : []
+    above.children.set(what.name, [...there.filter(({ kind }) => kind === 'directory'), what])
   }
 
-  #at(path: string): Item | undefined {
-    let at: Item | undefined = this.#root
-    for (const name of path.split('/')) at = at?.children.get(name)
-    return at
+  /** That of this node where there are several. */
+  #at(path: string, node: NodeId): Item | undefined {
+    const all = this.#all(path)
+    return all.find(one => one.node === node) ?? all.at(-1)
   }
+
+  #all(path: string): Item[] {
+    let all = [this.#root]
+    for (const name of path.split('/')) all = all.flatMap(one => one.children.get(name) ?? [])
+    return all
+  }
+}
+
+function takeOut(one: Item): void {
+  const left = one.parent?.children.get(one.name)?.filter(other => other !== one) ?? []
+  if (left.length > 0) one.parent?.children.set(one.name, left)
+  else one.parent?.children.delete(one.name)
+}
+
+function childrenOf(one: Item): Item[] {
+  return [...one.children.values()].flat()
 }
 
 function item(about: Pick<Item, 'name' | 'kind' | 'facts' | 'node'>): Item {
@@ -119,5 +136,5 @@ function item(about: Pick<Item, 'name' | 'kind' | 'facts' | 'node'>): Item {
 }
 
 function isFound(one: Item): boolean {
-  return one.found || [...one.children.values()].some(isFound)
+  return one.found || childrenOf(one).some(isFound)
 }
