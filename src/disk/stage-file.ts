@@ -46,7 +46,6 @@ export class DiskStageFile implements StageFile {
   #seal: Seal | null
   #unsynced = 0
   #syncing: Promise<PromiseSettledResult<null>> | null = null
-  #isClosed = false
 
   constructor(deps: Deps, list: ContentList, { right, seal }: Filled, owner: Owner) {
     this.content = list.content
@@ -101,18 +100,19 @@ export class DiskStageFile implements StageFile {
     if (this.#owner.isDone()) return
     if (this.#have.includes(0)) throw mismatch('it is not complete')
     await this.#synced()
-    await this.#owner.inTurn(async () => {
-      if (this.#owner.isDone()) return
-      const seal = await this.#tasks.run(() => this.#deps.workers.hash({ do: 'part-finish', ...this.#part() }))
-      if (seal === null)
-        throw mismatch(isSingle(this.content) ? 'its bytes have another hash' : 'its parts are cut otherwise')
-      this.#owner.done(seal)
-    })
+    await this.#owner.inTurn(() => this.#tasks.run(() => this.#finish()))
+  }
+
+  async #finish(): Promise<void> {
+    if (this.#owner.isDone()) return
+    const seal = await this.#deps.workers.hash({ do: 'part-finish', ...this.#part() })
+    if (seal === null)
+      throw mismatch(isSingle(this.content) ? 'its bytes have another hash' : 'its parts are cut otherwise')
+    this.#owner.done(seal)
   }
 
   close(): Promise<void> {
-    if (!this.#isClosed) this.#owner.closed()
-    this.#isClosed = true
+    this.#owner.closed()
     return Promise.resolve()
   }
 
@@ -122,17 +122,19 @@ export class DiskStageFile implements StageFile {
     tried: readonly T[],
     work: (part: Part) => Promise<Filled>,
   ): Promise<number[]> {
-    const right = tried.length === 0 ? new Uint8Array() : await this.#tasks.run(() => this.#run(work))
+    const right = tried.length === 0 ? new Uint8Array() : await this.#tasks.run(() => this.#run(tried.length, work))
     const good = new Set(tried.filter((_, at) => right[at] === 1))
     for (const { index } of good) {
       this.#have[index] = 1
       this.#unsynced += this.#list.chunks[index]?.length ?? 0
     }
-    if (this.#unsynced >= SYNC_BYTES && this.#syncing === null) this.#startSync()
+    if (this.#unsynced >= SYNC_BYTES && this.#syncing === null && !this.#owner.isDone()) this.#startSync()
     return chunks.filter(chunk => !good.has(chunk)).map(({ index }) => index)
   }
 
-  async #run(work: (part: Part) => Promise<Filled>): Promise<Uint8Array> {
+  async #run(chunks: number, work: (part: Part) => Promise<Filled>): Promise<Uint8Array> {
+    // Another who brings it too was first.
+    if (this.#owner.isDone()) return new Uint8Array(chunks).fill(1)
     const part = this.#part()
     // What a task did that failed half-way, nobody knows.
     this.#seal = null

@@ -2,7 +2,7 @@
 import { readdir, unlink } from 'node:fs/promises'
 import type { ContentList } from '../core/content.ts'
 import { isSingle } from '../core/content.ts'
-import { systemCode } from '../core/errors.ts'
+import { KithError, systemCode } from '../core/errors.ts'
 import type { ContentId } from '../core/ids.ts'
 import type { ContentPlace, Stage, StageFile, Waiting } from '../core/ports.ts'
 import { areaPath, contentOfName, PART_SUFFIX, type Seal, STAGE } from './area.ts'
@@ -17,6 +17,13 @@ import type { DiskWorkers } from './workers.ts'
 const BATCH_FILES = 256
 const BATCH_BYTES = 8 * 1024 * 1024
 
+/** A content that arrives in chunks, for all who bring it now. */
+interface Open {
+  readonly size: number
+  readonly opening: Promise<DiskStageFile>
+  users: number
+}
+
 interface Deps {
   readonly workers: DiskWorkers
   readonly root: () => Root
@@ -26,7 +33,7 @@ export class DiskStage implements Stage {
   readonly #deps: Deps
   /** Null: there by name, not yet verified in this process. */
   readonly #staged = new Map<ContentId, Seal | null>()
-  readonly #open = new Map<ContentId, number>()
+  readonly #open = new Map<ContentId, Open>()
   /** What is written or verified there now. One at a time: a name that is replaced while it is published from would spoil both. */
   readonly #inWork = new Map<ContentId, Promise<unknown>>()
 
@@ -101,7 +108,29 @@ export class DiskStage implements Stage {
   }
 
   async open(list: ContentList, options: Waiting): Promise<StageFile> {
-    options.signal.throwIfAborted()
+    const { content, size } = list
+    for (;;) {
+      options.signal.throwIfAborted()
+      const other = this.#open.get(content)
+      if (other === undefined) break
+      if (other.size !== size) throw new KithError('content-mismatch', 'A content has two sizes.')
+      // Two with a part of their own would take it from one another. Where the other's opening failed, that is told to the other.
+      const file = await other.opening.catch(() => null)
+      if (file === null || this.#open.get(content) !== other) continue
+      other.users++
+      return file
+    }
+    const opened: Open = { size, users: 1, opening: this.#inTurn([content], () => this.#openPart(list, options)) }
+    this.#open.set(content, opened)
+    try {
+      return await opened.opening
+    } catch (error) {
+      this.#open.delete(content)
+      throw error
+    }
+  }
+
+  async #openPart(list: ContentList, options: Waiting): Promise<DiskStageFile> {
     const { content, size, chunks } = list
     let filled: Filled = { right: new Uint8Array(chunks.length).fill(1), seal: null }
     if (!this.has(content)) {
@@ -109,7 +138,6 @@ export class DiskStage implements Stage {
       const task = { do: 'part-open', root: this.#deps.root(), content, size, chunks } as const
       filled = await abortable(this.#deps.workers.hash(task), options.signal)
     }
-    this.#open.set(content, (this.#open.get(content) ?? 0) + 1)
     return new DiskStageFile(this.#deps, list, filled, {
       isDone: () => this.has(content),
       inTurn: work => this.#inTurn([content], work),
@@ -121,9 +149,14 @@ export class DiskStage implements Stage {
   async sweep(wanted: ReadonlySet<ContentId>): Promise<void> {
     for (const name of await this.#names()) {
       const content = contentOfName(name.endsWith(PART_SUFFIX) ? name.slice(0, -PART_SUFFIX.length) : name)
-      if (content !== undefined && (wanted.has(content) || this.#open.has(content))) continue
-      if (content !== undefined) this.#staged.delete(content)
-      await removeFile(areaPath(this.#deps.root().path, STAGE, name))
+      const remove = (): Promise<void> => removeFile(areaPath(this.#deps.root().path, STAGE, name))
+      if (content === undefined) await remove()
+      else if (!wanted.has(content))
+        await this.#inTurn([content], async () => {
+          if (this.#open.has(content)) return
+          this.#staged.delete(content)
+          await remove()
+        })
     }
   }
 
@@ -171,9 +204,8 @@ export class DiskStage implements Stage {
   }
 
   #closed(content: ContentId): void {
-    const count = (this.#open.get(content) ?? 1) - 1
-    if (count === 0) this.#open.delete(content)
-    else this.#open.set(content, count)
+    const open = this.#open.get(content)
+    if (open !== undefined && --open.users === 0) this.#open.delete(content)
   }
 
   async #names(): Promise<string[]> {

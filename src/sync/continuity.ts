@@ -105,7 +105,8 @@ export class Continuity {
     what.name = path.slice(path.lastIndexOf('/') + 1)
     what.parent = above
     const there = what.kind === 'directory' ? (above.children.get(what.name) ?? []) : []
-    above.children.set(what.name, [...there.filter(({ kind }) => kind === 'directory'), what])
+    const others = there.filter(({ kind, node }) => kind === 'directory' && node !== what.node)
+    above.children.set(what.name, [...others, what])
   }
 
   /** That of this node where there are several. */

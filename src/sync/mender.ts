@@ -14,6 +14,8 @@ import type { Damage } from './damage.ts'
 import { parentPath, sameStat } from './local-changes.ts'
 import type { LostVersion, VerifyState } from './verify-state.ts'
 
+const TRIES = 2
+const NOT_NOW: ReadonlySet<string> = new Set(['folder-halted', 'folder-paused', 'no-space'])
 /** Versions that nobody had: more are not asked for again. */
 const MOST_LOST = 1_000
 
@@ -49,10 +51,12 @@ export interface Report {
   /** Kept versions that are not what they were, and that a program may still write to: whether that is damage is not known yet. */
   readonly unverified: ContentId[]
   readonly damaged: DamagedFile[]
+  /** Something was left to another who mends the same just now. */
+  left: boolean
 }
 
 export function nothingYet(): Report {
-  return { checked: 0, bytes: 0, unverified: [], damaged: [] }
+  return { checked: 0, bytes: 0, unverified: [], damaged: [], left: false }
 }
 
 export class Mender {
@@ -131,7 +135,7 @@ export class Mender {
     const isNew = !damage.has(row)
     // Known from now on, so that it spreads nowhere while it is mended.
     damage.note({ row: row.id, content: row.content, found })
-    const repaired = await this.#once(row.content, () => this.#mendFile(row, path, found, options), options)
+    const repaired = await this.#once(row.content, () => this.#mendFile(row, path, found, options), report, options)
     // Another found it too, and was first.
     const isMended = repaired || (!this.isCurrent(row) && !damage.has(row))
     report.damaged.push({ path, version: false, content: row.content, repaired: isMended })
@@ -141,29 +145,49 @@ export class Mender {
   }
 
   async #mendFile(row: Checked, path: string, found: ContentId, options: Work): Promise<boolean> {
-    if (!this.isCurrent(row) || !(await bring(this.#deps, row, options))) return false
-    if (!(await notWhileHalted(() => this.#putBack(row, path, found, options)))) return false
-    this.#deps.damage.forget(row.id)
-    return true
+    for (let tries = 0; tries < TRIES; tries++) {
+      if (!this.isCurrent(row) || !(await bring(this.#deps, row, options))) return false
+      if (await this.#putBack(row, path, found, options)) {
+        this.#deps.damage.forget(row.id)
+        return true
+      }
+      // What was staged may have been used up meanwhile, for another file of the same content.
+      if (this.#deps.disk.stage.has(row.content)) return false
+    }
+    return false
   }
 
   /** A person's run and the quiet moments may find the same: one mends it. */
-  async #once(content: ContentId, mend: () => Promise<boolean>, options: Work): Promise<boolean> {
+  async #once(content: ContentId, mend: () => Promise<boolean>, report: Report, options: Work): Promise<boolean> {
     for (;;) {
       const running = this.#mending.get(content)
       if (running === undefined) break
-      if (!options.mayWait) return false
+      if (!options.mayWait) {
+        report.left = true
+        return false
+      }
       options.signal.throwIfAborted()
       await Promise.allSettled([running])
     }
     const unpin = this.#deps.pin([content])
-    const mending = mend()
+    const mending = this.#ifPossible(mend)
     this.#mending.set(content, mending)
     try {
       return await mending
     } finally {
       this.#mending.delete(content)
       unpin()
+    }
+  }
+
+  /** In a folder that stands still, and on a full disk, what is damaged is told now and mended later. */
+  async #ifPossible(mend: () => Promise<boolean>): Promise<boolean> {
+    try {
+      return await mend()
+    } catch (error) {
+      if (!isKithError(error) || !NOT_NOW.has(error.code)) throw error
+      this.#deps.log.warn({ err: error }, 'what is damaged could not be mended now')
+      return false
     }
   }
 
@@ -195,7 +219,7 @@ export class Mender {
       if (row === undefined || !isChecked(row) || !damage.has(row)) damage.forget(known.row)
     }
     for (const { content, size } of this.#state.note.lost) {
-      if (!(await this.#mendVersion({ content, size, packed: false }, options))) continue
+      if (!(await this.#mendVersion({ content, size, packed: false }, report, options))) continue
       this.#setLost(lost => lost.filter(one => one.content !== content))
       report.damaged.push({ path: '', version: true, content, repaired: true })
     }
@@ -213,16 +237,26 @@ export class Mender {
     if (verdict === 'sound') return
     // Of what is damaged its own size says nothing.
     const size = (await list())?.size ?? version.size
-    const repaired = verdict === 'mended' || (await this.#mendVersion({ content, size, packed }, options))
-    this.#setLost(lost => [...lost.filter(one => one.content !== content), ...(repaired ? [] : [{ content, size }])])
+    const others = (lost: readonly LostVersion[]): LostVersion[] => lost.filter(one => one.content !== content)
+    if (verdict === 'damaged') {
+      // It was set aside, and nothing else remembers it: stored before anything can end this.
+      this.#setLost(lost => [...others(lost), { content, size }])
+      await this.#state.save({})
+    }
+    const repaired = verdict === 'mended' || (await this.#mendVersion({ content, size, packed }, report, options))
+    if (repaired) this.#setLost(others)
     report.damaged.push({ path: '', version: true, content, repaired })
     emit({ type: 'file:damaged', folder, path: '', version: true, repaired })
-    if (!repaired) await this.#state.save({})
+    if (repaired) await this.#state.save({})
   }
 
   /** Mended in its packed form, the chunks that others share with it are sound again too. */
-  #mendVersion(version: Pick<KeptVersion, 'content' | 'size' | 'packed'>, options: Work): Promise<boolean> {
-    return this.#once(version.content, () => this.#bringVersion(version, options), options)
+  #mendVersion(
+    version: Pick<KeptVersion, 'content' | 'size' | 'packed'>,
+    report: Report,
+    options: Work,
+  ): Promise<boolean> {
+    return this.#once(version.content, () => this.#bringVersion(version, options), report, options)
   }
 
   async #bringVersion(version: Pick<KeptVersion, 'content' | 'size' | 'packed'>, options: Work): Promise<boolean> {
@@ -242,14 +276,4 @@ export class Mender {
 
 export function isChecked(row: Row): row is Checked {
   return row.id !== ROOT_ROW && row.kind !== 'directory'
-}
-
-/** A folder that stands still is not mended now: what is damaged in it is told, and mended later. */
-async function notWhileHalted(mend: () => Promise<boolean>): Promise<boolean> {
-  try {
-    return await mend()
-  } catch (error) {
-    if (isKithError(error) && (error.code === 'folder-halted' || error.code === 'folder-paused')) return false
-    throw error
-  }
 }

@@ -11,8 +11,9 @@ import { Verifier, type VerifierDeps } from './verify.ts'
 
 const FIRST_MS = 10 * 60_000
 const PACK_EVERY_MS = 10 * 60_000
-/** What was interrupted begins anew, but not at once: it may be interrupted again. */
-const MEND_AGAIN_MS = 10_000
+/** Between two looks at what is damaged; twice as long after each that was interrupted, and as long as the other after one that failed. */
+const MEND_REST_MS = 10_000
+const MEND_MOST_REST_MS = PACK_EVERY_MS
 
 export type UpkeepDeps = Omit<VerifierDeps, 'damage'> & Pick<KeepAllDeps, 'isOn'>
 
@@ -25,6 +26,10 @@ export class Upkeep {
   #packAt: number
   #verifyAt: number
   #mendAt = Number.POSITIVE_INFINITY
+  /** No sooner, whatever happens meanwhile: what is damaged may be large, and a link may come and go. */
+  #mendFrom = 0
+  #mendRestMs = MEND_REST_MS
+  #mending = false
 
   constructor(deps: UpkeepDeps) {
     this.#clock = deps.clock
@@ -36,8 +41,9 @@ export class Upkeep {
   }
 
   /** Known damage counts from the start. */
-  load(): Promise<void> {
-    return this.#verifier.load()
+  async load(): Promise<void> {
+    await this.#verifier.load()
+    if (this.#verifier.hasDamage) this.#mendSoon()
   }
 
   verify(options: Waiting & { onProgress(checked: number, bytes: number): void }): Promise<VerifyOutcome> {
@@ -60,14 +66,20 @@ export class Upkeep {
   /** A row's bytes are not what they should be: looked at in the next quiet moment. */
   suspect(row: Parameters<Verifier['suspect']>[0]): void {
     this.#verifier.suspect(row)
-    this.#mendAt = this.#clock.elapsed()
+    this.#mendSoon()
   }
 
-  /** A device was linked: it may have what could not be mended. True: that is to be seen in the next quiet moment. */
+  /** A device was linked: it may have what could not be mended. True: the next quiet moment is to see. */
   linked(): boolean {
-    const hasDamage = this.#verifier.linked()
-    if (hasDamage) this.#mendAt = this.#clock.elapsed()
-    return hasDamage
+    this.#verifier.linked()
+    if (!this.#verifier.hasDamage) return false
+    this.#mendSoon()
+    // What is brought just now asks the new one too: it is not to be interrupted for that.
+    return !this.#mending
+  }
+
+  #mendSoon(): void {
+    this.#mendAt = Math.max(this.#clock.elapsed(), this.#mendFrom)
   }
 
   /** Not all versions may be kept that are to be: that is the next thing to do. */
@@ -83,12 +95,12 @@ export class Upkeep {
   /** One piece of what is due. Called between two cycles; its signal ends it without an error. */
   async idle({ signal }: Waiting): Promise<void> {
     const now = this.#clock.elapsed()
+    if (now >= this.#mendAt) {
+      await this.#mend({ signal })
+      return
+    }
     try {
-      if (now >= this.#mendAt) {
-        this.#mendAt = this.#clock.elapsed() + MEND_AGAIN_MS
-        const again = this.#mendAt
-        if ((await this.#verifier.mend({ signal })) && this.#mendAt === again) this.#mendAt = Number.POSITIVE_INFINITY
-      } else if (now >= this.#packAt) {
+      if (now >= this.#packAt) {
         const more = await this.keepAll.catchUp({ signal })
         if (!more) {
           await this.#packer.run({ signal })
@@ -99,10 +111,27 @@ export class Upkeep {
       }
     } catch (error) {
       if (signal.aborted) return
-      // Whatever it was, it is not tried again at once. (Of mending that is so already.)
+      // Whatever it was, it is not tried again at once.
       this.#packAt = this.#clock.elapsed() + PACK_EVERY_MS
       this.#verifyAt = this.#packAt
       throw error
+    }
+  }
+
+  async #mend({ signal }: Waiting): Promise<void> {
+    this.#mendAt = Number.POSITIVE_INFINITY
+    this.#mending = true
+    let isThrough = false
+    try {
+      isThrough = await this.#verifier.mend({ signal })
+      this.#mendRestMs = isThrough ? MEND_REST_MS : Math.min(2 * this.#mendRestMs, MEND_MOST_REST_MS)
+    } catch (error) {
+      this.#mendRestMs = MEND_MOST_REST_MS
+      throw error
+    } finally {
+      this.#mending = false
+      this.#mendFrom = this.#clock.elapsed() + this.#mendRestMs
+      if (!isThrough || this.#mendAt < Number.POSITIVE_INFINITY) this.#mendSoon()
     }
   }
 }

@@ -84,10 +84,14 @@ export class Verifier {
     this.#suspects.add(row)
   }
 
-  /** A device was linked, which may have what nobody had. True: there is something to be mended. */
-  linked(): boolean {
-    this.#mendAt = 0
+  /** Is there something to be mended, as far as it is known? */
+  get hasDamage(): boolean {
     return this.#deps.damage.all().length + this.lost.length > 0
+  }
+
+  /** A device was linked, which may have what nobody had. */
+  linked(): void {
+    this.#mendAt = 0
   }
 
   async run(options: Waiting & { onProgress(checked: number, bytes: number): void }): Promise<VerifyOutcome> {
@@ -134,19 +138,22 @@ export class Verifier {
     return (await this.#mender.accept(row, path, work)) ? 'accepted' : 'sound'
   }
 
-  /** Looks at what is suspected, and mends what can be by now, between two cycles. False: its signal ended it before it was through. */
+  /** Looks at what is suspected, and mends what can be by now, between two cycles. False: something of it is still to be done, soon. */
   async mend({ signal }: Waiting): Promise<boolean> {
+    const report = nothingYet()
     const options = between(signal)
+    let isThrough = false
     try {
       await this.load()
-      if (this.#suspects.size > 0) await this.#checkSuspects(options)
-      await this.#mendAgain(options)
-      return true
+      if (this.#suspects.size > 0) await this.#checkSuspects(report, options)
+      await this.#mendAgain(report, options)
+      isThrough = !report.left
     } catch (error) {
       if (!signal.aborted) throw error
-      this.#mendAt = 0
-      return false
+    } finally {
+      if (!isThrough) this.#mendAt = 0
     }
+    return isThrough
   }
 
   /** One piece of background work, between two cycles, if its time has come; returns ms until the next. The signal ends it without an error. */
@@ -182,27 +189,25 @@ export class Verifier {
   }
 
   /** Damage that nobody could mend: a device that has it may be linked now. */
-  async #mendAgain(options: Work): Promise<void> {
+  async #mendAgain(report: Report, options: Work): Promise<void> {
     const { clock, damage, network, rows } = this.#deps
-    if (damage.all().length + this.#state.note.lost.length === 0 || clock.elapsed() < this.#mendAt) return
+    if (!this.hasDamage || clock.elapsed() < this.#mendAt) return
     const isLinked = (network()?.peers().length ?? 0) > 0
     // What could not be read may be read again without anybody's help.
     const again = (): KnownDamage[] => damage.all().filter(({ found }) => isLinked || found === null)
     if (!isLinked && again().length === 0) return
     this.#mendAt = clock.elapsed() + MEND_AGAIN_MS
-    const report = nothingYet()
     await this.#mender.mendKnown(report, options)
     const known = again().flatMap(({ row }) => rows().get(row) ?? [])
     await this.#mender.checkFiles(known.filter(isChecked), report, options)
     await this.#state.save({})
   }
 
-  async #checkSuspects(options: Work): Promise<void> {
+  async #checkSuspects(report: Report, options: Work): Promise<void> {
     const suspects = [...this.#suspects]
     // Taken before they are read: what is suspected meanwhile is for the next time.
     this.#suspects.clear()
     const rows = suspects.flatMap(id => this.#deps.rows().get(id) ?? []).filter(isChecked)
-    const report = nothingYet()
     try {
       await this.#mender.checkFiles(rows, report, options)
     } catch (error) {

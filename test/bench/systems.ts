@@ -3,7 +3,7 @@
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { request } from 'node:http'
-import { ALLOCATOR, NODE_OPTIONS } from '../../src/cli/commands/start.ts'
+import { ALLOCATOR, NODE_ARGS } from '../../src/cli/commands/start.ts'
 import { Device, type FolderStatus, MAIN } from '../e2e/support/device.ts'
 import { runProcess } from '../e2e/support/process.ts'
 import { until } from '../e2e/support/until.ts'
@@ -90,7 +90,7 @@ class Kith implements System {
       const profile = profiles === undefined ? [] : ['--cpu-prof', '--cpu-prof-dir', `${profiles}/${place.name}`]
       // As `kith start` runs it.
       const inside = ['env', ...Object.entries(ALLOCATOR).map(([name, value]) => `${name}=${value}`)]
-      const device = new Device(place.node, place.directory, { node: [...NODE_OPTIONS, ...profile], inside })
+      const device = new Device(place.node, place.directory, { node: [...NODE_ARGS, ...profile], inside })
       this.#devices.set(place, device)
       await device.start()
     }

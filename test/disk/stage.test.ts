@@ -120,6 +120,23 @@ describe('disk/stage', () => {
     expect(readFileSync(`${root}/f`).equals(bytes)).to.equal(true)
   })
 
+  it('lets two bring one content at a time: whoever ends first, both have it', async () => {
+    const bytes = stream(2 << 20, 6)
+    const list = contentOf(bytes)
+    const parts = partsOf(list, bytes)
+    const [one, other] = await Promise.all([disk.stage.open(list, waiting), disk.stage.open(list, waiting)])
+    const middle = parts.length >> 1
+    await Promise.all([one.write(parts.slice(0, middle), waiting), other.write(parts.slice(middle), waiting)])
+    const late = [one.finish(waiting), other.write(parts.slice(0, 2), waiting), other.finish(waiting)]
+    await Promise.all(late)
+    expect(await other.write(parts.slice(2, 3), waiting), 'after the end').to.deep.equal([])
+    await Promise.all([one.close(), other.close()])
+    expect(disk.stage.has(list.content)).to.equal(true)
+    expect(readdirSync(areaPath(root, 'stage'))).to.deep.equal([contentName(list.content)])
+    await disk.stage.sweep(new Set())
+    expect(readdirSync(areaPath(root, 'stage')), 'nobody has it open').to.deep.equal([])
+  })
+
   it('leaves holes where chunks are zeros', async () => {
     const bytes = Buffer.concat([Buffer.alloc(8 << 20), stream(100_000, 1)])
     const list = contentOf(bytes)

@@ -358,6 +358,45 @@ describe('sync/verify', () => {
       expect((await world.run()).damaged).to.deep.equal([])
     })
 
+    it('of a version is remembered before it is asked for: whatever ends that, it is asked for again', async () => {
+      world.rotVersion(world.version('kept'))
+      world.has('kept')
+      world.onAsked = () => {
+        throw new Error('the process dies')
+      }
+      expect(String(await world.run().catch((error: unknown) => error))).to.contain('the process dies')
+      world.restart()
+      world.onAsked = () => undefined
+      await world.verifier.idle({ signal })
+      expect(world.disk.hasVersion(idOf('kept'))).to.equal(true)
+      expect(world.verifier.lost).to.deep.equal([])
+    })
+
+    it('for want of room is told, and mended later', async () => {
+      world.file('f', 'sound')
+      world.rot('f')
+      world.has('sound')
+      const { stage } = world.disk
+      const putLocal = stage.putLocal.bind(stage)
+      stage.putLocal = () => Promise.reject(new KithError('no-space', 'the disk is full'))
+      expect((await world.run()).damaged.map(({ repaired }) => repaired)).to.deep.equal([false])
+      stage.putLocal = putLocal
+      expect((await world.run()).damaged.map(({ repaired }) => repaired)).to.deep.equal([true])
+    })
+
+    it('is left to a person who mends it just now, and looked at again soon', async () => {
+      world.file('f', 'sound')
+      world.rot('f')
+      world.has('sound')
+      let mend: Promise<boolean> | undefined
+      world.onAsked = () => {
+        mend ??= world.verifier.mend({ signal })
+      }
+      await world.run()
+      expect(await mend, 'not through').to.equal(false)
+      expect(await world.verifier.mend({ signal })).to.equal(true)
+    })
+
     it('of a version is remembered before the rest was read, and forgotten once it is mended', async () => {
       world.rotVersion(world.version('kept'))
       world.version('other')

@@ -13,7 +13,7 @@ const START_TIMEOUT_MS = 60_000
 const STOP_TIMEOUT_MS = 60_000
 const POLL_MS = 30
 /** Of Node itself, as `npm start` has them: V8 takes its largest young generation from the command line alone, and 16 MB are more than helps. */
-export const NODE_OPTIONS = ['--max-semi-space-size=4']
+export const NODE_ARGS = ['--max-semi-space-size=4']
 /**
  * For the C library where that is glibc, which takes them at the start of a process alone (mallopt(3)): else it gives memory back, and takes
  * it anew page by page, with every buffer of a transfer, and has an arena for each of eight threads, of which each keeps what it once took.
@@ -56,7 +56,7 @@ export async function restart(context: Context): Promise<void> {
 function launch({ place, surroundings }: Context): Promise<StatusBody> {
   const main = process.argv[1]
   if (main === undefined) throw new KithError('internal', 'This kith does not know its own file.')
-  const child = spawn(process.execPath, [...NODE_OPTIONS, ...process.execArgv, main, '--home', place.home, 'daemon'], {
+  const child = spawn(process.execPath, [...NODE_ARGS, ...process.execArgv, main, '--home', place.home, 'daemon'], {
     cwd: '/',
     env: { ...ALLOCATOR, ...surroundings.env },
     detached: true,
