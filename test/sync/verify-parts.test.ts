@@ -8,7 +8,8 @@ import type { FolderNetwork } from '../../src/core/ports.ts'
 import type { Row } from '../../src/core/rows.ts'
 import { RowTable } from '../../src/core/rows.ts'
 import { Damage } from '../../src/sync/damage.ts'
-import { Verifier } from '../../src/sync/verify.ts'
+import { Upkeep } from '../../src/sync/upkeep.ts'
+import { Verifier, type VerifierDeps } from '../../src/sync/verify.ts'
 import { noise } from '../contract/versions-contract.ts'
 import { silentLog } from '../p2p/loopback.ts'
 import { FOLDER, fileRow, rootRow } from '../store/samples.ts'
@@ -52,9 +53,13 @@ class World {
   }
 
   #start(): Verifier {
-    const { disk, store, clock, rows, damage } = this
-    return new Verifier({
-      ...{ disk, store, clock, damage, log: silentLog, folder: FOLDER, random: seeded('drill') },
+    return new Verifier({ ...this.deps(), damage: this.damage })
+  }
+
+  deps(): Omit<VerifierDeps, 'damage'> {
+    const { disk, store, clock, rows } = this
+    return {
+      ...{ disk, store, clock, log: silentLog, folder: FOLDER, random: seeded('drill') },
       rows: () => rows,
       network: () => (this.peer === null ? null : this.#network(this.peer)),
       emit: event => this.events.push(event),
@@ -69,7 +74,7 @@ class World {
         }
       },
       alone: work => (this.refusal === null ? work() : Promise.reject(this.refusal)),
-    })
+    }
   }
 
   #network(peer: ReadonlyMap<ContentId, Buffer>): FolderNetwork {
@@ -598,5 +603,71 @@ describe('sync/verify', () => {
       await world.verifier.idle({ signal })
       expect(world.damage.all().map(({ row }) => row)).to.deep.equal([id])
     })
+  })
+})
+
+describe('sync/upkeep', () => {
+  let world: World
+  let upkeep: Upkeep
+  let looks = 0
+  beforeEach(async () => {
+    world = new World()
+    world.file('f', 'sound')
+    world.rot('f')
+    world.peer = new Map()
+    looks = 0
+    const hash = world.disk.hash.bind(world.disk)
+    world.disk.hash = (requests, options) => {
+      if (requests.length > 0) looks++
+      return hash(requests, options)
+    }
+    upkeep = new Upkeep({ ...world.deps(), isOn: () => false })
+    await upkeep.load()
+    upkeep.suspect(world.rows.at('f')?.id as RowId)
+  })
+
+  /** So many seconds of rest. */
+  async function rest(seconds: number, each: () => void = () => undefined): Promise<void> {
+    for (let second = 0; second < seconds; second++) {
+      each()
+      if (upkeep.nextMs() === 0) await upkeep.idle({ signal })
+      await world.clock.advance(1_000)
+    }
+  }
+
+  it('looks at what is suspected at once, and at nothing else', async () => {
+    world.file('g', 'other')
+    world.rot('g')
+    await rest(60)
+    expect(world.damage.all()).to.deep.equal([])
+    expect(upkeep.damage.all().map(({ content }) => content)).to.deep.equal([idOf('sound')])
+  })
+
+  it('mends what nobody had when a device is linked, and looks at it now and then while links come and go', async () => {
+    await rest(30)
+    const before = looks
+    await rest(60, () => upkeep.linked())
+    expect(looks - before).to.be.within(2, 7)
+    world.has('sound')
+    await rest(15, () => upkeep.linked())
+    expect(world.person.text('f')).to.equal('sound')
+    expect(upkeep.linked(), 'nothing is left to be mended').to.equal(false)
+  })
+
+  it('takes long rests where that fails, and does all else meanwhile', async () => {
+    const broken = new Error('the disk fails')
+    const hash = world.disk.hash
+    world.disk.hash = () => {
+      looks++
+      throw broken
+    }
+    expect(await upkeep.idle({ signal }).catch((error: unknown) => error)).to.equal(broken)
+    const before = looks
+    await rest(9 * 60)
+    expect(looks).to.equal(before)
+    world.disk.hash = hash
+    world.has('sound')
+    await rest(2 * 60)
+    expect(world.person.text('f')).to.equal('sound')
   })
 })
