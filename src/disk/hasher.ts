@@ -1,5 +1,7 @@
 // Spreads hash requests over the workers: small files many a message, large ones alone, a bounded number at a time. Results come as
 // they are ready.
+
+import { abortable } from '../core/abortable.ts'
 import type { Chunk, ContentList } from '../core/content.ts'
 import { isSingle } from '../core/content.ts'
 import { decodeSegment, decodeTop, singleList } from '../core/content-list.ts'
@@ -103,21 +105,6 @@ function* batchesOf(requests: readonly HashRequest[]): Generator<HashRequest[], 
     bytes += request.stat.size
   }
   if (batch.length > 0) yield batch
-}
-
-/** Stops waiting, with the signal's reason, as soon as it is aborted. */
-export async function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  signal.throwIfAborted()
-  let stop = (): void => undefined
-  const aborted = new Promise<never>((_, reject) => {
-    stop = () => reject(signal.reason)
-    signal.addEventListener('abort', stop)
-  })
-  try {
-    return await Promise.race([promise, aborted])
-  } finally {
-    signal.removeEventListener('abort', stop)
-  }
 }
 
 function unpacked(request: HashRequest, hashed: Hashed): HashResult {

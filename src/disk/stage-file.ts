@@ -23,7 +23,7 @@ interface Deps {
 interface Owner {
   isDone(): boolean
   /** One at a time with whatever else puts this content there. */
-  inTurn<T>(work: () => Promise<T>): Promise<T>
+  inTurn<T>(work: () => Promise<T>, options: Waiting): Promise<T>
   done(seal: Seal): void
   closed(): void
 }
@@ -100,7 +100,7 @@ export class DiskStageFile implements StageFile {
     if (this.#owner.isDone()) return
     if (this.#have.includes(0)) throw mismatch('it is not complete')
     await this.#synced()
-    await this.#owner.inTurn(() => this.#tasks.run(() => this.#finish()))
+    await this.#owner.inTurn(() => this.#tasks.run(() => this.#finish()), options)
   }
 
   async #finish(): Promise<void> {

@@ -1,12 +1,12 @@
 // The port `Stage` on `.kith/stage`: remembers what is staged and when it was last verified; the workers do the reading and writing.
 import { readdir, unlink } from 'node:fs/promises'
+import { abortable } from '../core/abortable.ts'
 import type { ContentList } from '../core/content.ts'
 import { isSingle } from '../core/content.ts'
 import { KithError, systemCode } from '../core/errors.ts'
 import type { ContentId } from '../core/ids.ts'
 import type { ContentPlace, Stage, StageFile, Waiting } from '../core/ports.ts'
 import { areaPath, contentOfName, PART_SUFFIX, type Seal, STAGE } from './area.ts'
-import { abortable } from './hasher.ts'
 import { packChunks } from './packed-chunks.ts'
 import type { Filled } from './part-work.ts'
 import { reserveRoom } from './room.ts'
@@ -65,7 +65,7 @@ export class DiskStage implements Stage {
     )
     for (const batch of batchesOf(items)) {
       options.signal.throwIfAborted()
-      wrong.push(...(await this.#inTurn(contentsOf(batch), () => this.#putBatch(batch))))
+      wrong.push(...(await this.#inTurn(contentsOf(batch), () => this.#putBatch(batch), options)))
     }
     return wrong
   }
@@ -99,12 +99,16 @@ export class DiskStage implements Stage {
     const { list = null } = options
     const chunks = list === null || isSingle(content) ? null : packChunks(list.chunks)
     const task = { do: 'stage-local', root: this.#deps.root(), content, size, place, chunks } as const
-    return this.#inTurn([content], async () => {
-      if (this.has(content)) return true
-      const seal = await this.#deps.workers.hash(task)
-      if (seal !== null) this.#staged.set(content, seal)
-      return seal !== null
-    })
+    return this.#inTurn(
+      [content],
+      async () => {
+        if (this.has(content)) return true
+        const seal = await this.#deps.workers.hash(task)
+        if (seal !== null) this.#staged.set(content, seal)
+        return seal !== null
+      },
+      options,
+    )
   }
 
   async open(list: ContentList, options: Waiting): Promise<StageFile> {
@@ -115,12 +119,19 @@ export class DiskStage implements Stage {
       if (other === undefined) break
       if (other.size !== size) throw new KithError('content-mismatch', 'A content has two sizes.')
       // Two with a part of their own would take it from one another. Where the other's opening failed, that is told to the other.
-      const file = await other.opening.catch(() => null)
+      const file = await abortable(
+        other.opening.catch(() => null),
+        options.signal,
+      )
       if (file === null || this.#open.get(content) !== other) continue
       other.users++
       return file
     }
-    const opened: Open = { size, users: 1, opening: this.#inTurn([content], () => this.#openPart(list, options)) }
+    const opened: Open = {
+      size,
+      users: 1,
+      opening: this.#inTurn([content], () => this.#openPart(list, options), options),
+    }
     this.#open.set(content, opened)
     try {
       return await opened.opening
@@ -140,7 +151,7 @@ export class DiskStage implements Stage {
     }
     return new DiskStageFile(this.#deps, list, filled, {
       isDone: () => this.has(content),
-      inTurn: work => this.#inTurn([content], work),
+      inTurn: (work, waiting) => this.#inTurn([content], work, waiting),
       done: seal => this.#staged.set(content, seal),
       closed: () => this.#closed(content),
     })
@@ -188,11 +199,12 @@ export class DiskStage implements Stage {
     return (this.#staged.get(content) ?? null) !== null
   }
 
-  async #inTurn<T>(contents: readonly ContentId[], work: () => Promise<T>): Promise<T> {
+  async #inTurn<T>(contents: readonly ContentId[], work: () => Promise<T>, options?: Waiting): Promise<T> {
     for (;;) {
       const before = contents.flatMap(content => this.#inWork.get(content) ?? [])
       if (before.length === 0) break
-      await Promise.allSettled(before)
+      const ended = Promise.allSettled(before)
+      await (options === undefined ? ended : abortable(ended, options.signal))
     }
     const done = work()
     for (const content of contents) this.#inWork.set(content, done)

@@ -2,6 +2,7 @@
 // the workers read and write. A name whose inode a program may still write to is kept, and served, but nothing is done to it.
 
 import { readdir } from 'node:fs/promises'
+import { abortable } from '../core/abortable.ts'
 import type { ContentList } from '../core/content.ts'
 import { isSingle } from '../core/content.ts'
 import { decodeTop } from '../core/content-list.ts'
@@ -11,7 +12,6 @@ import type { Log } from '../core/log.ts'
 import type { DropOptions, KeptVersion, Stat, Versions, Waiting } from '../core/ports.ts'
 import { Serial } from '../core/serial.ts'
 import { areaPath, contentOfName, RECIPES, VERSIONS } from './area.ts'
-import { abortable } from './hasher.ts'
 import { reserveRoom } from './room.ts'
 import type { Root } from './source.ts'
 import type { DiskStage } from './stage.ts'

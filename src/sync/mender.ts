@@ -1,6 +1,7 @@
 // What is read again and compared with its hash, and what becomes of what is wrong: damage is mended from where the content lies sound, by
 // an ordinary checked step that keeps the damaged bytes under what they are; what nobody has stays as it is, known as damaged.
 
+import { abortable } from '../core/abortable.ts'
 import type { ContentList } from '../core/content.ts'
 import { isKithError } from '../core/errors.ts'
 import type { Emit } from '../core/events.ts'
@@ -166,8 +167,7 @@ export class Mender {
         report.left = true
         return false
       }
-      options.signal.throwIfAborted()
-      await Promise.allSettled([running])
+      await abortable(Promise.allSettled([running]), options.signal)
     }
     const unpin = this.#deps.pin([content])
     const mending = this.#ifPossible(mend)
