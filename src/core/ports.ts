@@ -85,6 +85,14 @@ export interface HashRequest {
   readonly stat: Stat
 }
 
+export interface HashOptions extends Waiting {
+  /**
+   * Of a large file that is still being read: the list of all its first chunks that are known by now. As long as the file stays what it is,
+   * they are the first of the whole list too, but for the last. Longer each time.
+   */
+  readonly onPrefix?: (request: HashRequest, prefix: ContentList) => void
+}
+
 export type HashResult =
   | {
       readonly ok: true
@@ -238,6 +246,11 @@ export interface Stage {
   ): Promise<boolean>
   /** Checks free space first: throws KithError `no-space`. */
   open(list: ContentList, options: Waiting): Promise<StageFile>
+  /**
+   * Opens a longer content with what is there of one that begins as it does, which is closed by it and gone: all chunks that both begin
+   * with, but for the last of the shorter one. Throws as `open`.
+   */
+  extend(file: StageFile, list: ContentList, options: Waiting): Promise<StageFile>
   /** Removes everything staged that is not in `wanted`. */
   sweep(wanted: ReadonlySet<ContentId>): Promise<void>
 }
@@ -298,7 +311,7 @@ export interface FolderDisk {
   /** Current stat of one path without following; null if nothing is there. Throws on any other error. */
   look(path: string): Promise<Observed | null>
   /** Hashes, chunks and reads in workers. Results come in any order. */
-  hash(requests: readonly HashRequest[], options: Waiting): AsyncIterable<HashResult>
+  hash(requests: readonly HashRequest[], options: HashOptions): AsyncIterable<HashResult>
   /** Bytes of a content from where it lies, fewer where it ends; null if it is not there any more as said (stat changed, version swept). */
   read(place: ContentPlace, offset: number, length: number, options: Waiting): Promise<Uint8Array | null>
   /** The same, with the hash that these bytes have: what it should be is for the caller to compare. */

@@ -12,6 +12,7 @@ import type {
   DiskStep,
   FolderDisk,
   HashedBytes,
+  HashOptions,
   HashRequest,
   HashResult,
   Listing,
@@ -177,7 +178,7 @@ class RealFolderDisk implements FolderDisk {
     }
   }
 
-  hash(requests: readonly HashRequest[], options: Waiting): AsyncIterable<HashResult> {
+  hash(requests: readonly HashRequest[], options: HashOptions): AsyncIterable<HashResult> {
     return hashFiles(this.#workers, this.#at(), requests, options)
   }
 

@@ -5,7 +5,7 @@ import { abortable } from '../core/abortable.ts'
 import type { Chunk, ContentList } from '../core/content.ts'
 import { isSingle } from '../core/content.ts'
 import { decodeSegment, decodeTop, singleList } from '../core/content-list.ts'
-import type { HashRequest, HashResult, Waiting } from '../core/ports.ts'
+import type { HashOptions, HashRequest, HashResult } from '../core/ports.ts'
 import type { Hashed, PackedList, Unhashed } from './hash-worker.ts'
 import { meet, RANGE_BYTES, type Range, type RangeChunks, rangesOf } from './range-hash.ts'
 import type { Root } from './source.ts'
@@ -15,12 +15,16 @@ const BATCH_FILES = 64
 const BATCH_BYTES = 8 * 1024 * 1024
 /** Two a worker: one that runs and one that waits. */
 const BATCHES_A_THREAD = 2
+/** What is known of a file's beginning is told again when it is so much longer: all of it is put together each time. */
+const PREFIX_GROWTH = 1.25
+/** Nobody needs to know more of it ahead, and each list takes memory. */
+const MOST_PREFIX_BYTES = 32 * 1024 * 1024 * 1024
 
 export async function* hashFiles(
   workers: DiskWorkers,
   root: Root,
   requests: readonly HashRequest[],
-  options: Waiting,
+  options: HashOptions,
 ): AsyncGenerator<HashResult> {
   const { signal } = options
   const batches = batchesOf(requests)
@@ -58,7 +62,7 @@ async function hashBatch(
   workers: DiskWorkers,
   root: Root,
   batch: readonly HashRequest[],
-  options: Waiting,
+  options: HashOptions,
 ): Promise<readonly Hashed[]> {
   const [first] = batch
   if (batch.length === 1 && first?.kind === 'file' && first.stat.size >= 2 * RANGE_BYTES)
@@ -67,15 +71,24 @@ async function hashBatch(
 }
 
 /** By all workers at once, and small work between its ranges. */
-async function hashLarge(workers: DiskWorkers, root: Root, request: HashRequest, { signal }: Waiting): Promise<Hashed> {
+async function hashLarge(
+  workers: DiskWorkers,
+  root: Root,
+  request: HashRequest,
+  { signal, onPrefix }: HashOptions,
+): Promise<Hashed> {
   const wanted = rangesOf(request.stat.size)
   const found: RangeChunks[] = []
+  const prefix = onPrefix && new Prefix(workers, found, list => onPrefix(request, list))
   let failed: Unhashed | null = null
   const hashRange = async (range: Range, at: number): Promise<void> => {
     signal.throwIfAborted()
     const result = await workers.hash({ do: 'hash-range', root, request, range })
-    if (result.ok) found[at] = result.chunks
-    else failed = result
+    if (!result.ok) failed = result
+    else {
+      found[at] = result.chunks
+      if (found.length < wanted.length) prefix?.grow()
+    }
   }
   const left = wanted.entries()
   const work = async (): Promise<void> => {
@@ -88,8 +101,57 @@ async function hashLarge(workers: DiskWorkers, root: Root, request: HashRequest,
     if (failed === null && before && range && meet(before, range) === null)
       await hashRange({ from: before.end, until: Math.max(until, before.end) }, at)
   }
+  prefix?.end()
   if (failed !== null) return failed
   return { ok: true, list: await workers.hash({ do: 'hash-join', ranges: found }), text: null }
+}
+
+/** The beginning of a file, as far as its ranges are known without a gap. */
+class Prefix {
+  readonly #workers: DiskWorkers
+  readonly #found: readonly RangeChunks[]
+  readonly #tell: (list: ContentList) => void
+  /** Ranges that follow one another, from the first on. */
+  #ranges = 0
+  #told = 0
+  #isJoining = false
+  #isOver = false
+
+  constructor(workers: DiskWorkers, found: readonly RangeChunks[], tell: (list: ContentList) => void) {
+    this.#workers = workers
+    this.#found = found
+    this.#tell = tell
+  }
+
+  grow(): void {
+    for (let next = this.#found[this.#ranges]; next !== undefined; next = this.#found[this.#ranges]) {
+      const before = this.#found[this.#ranges - 1]
+      if (before !== undefined && meet(before, next) === null) break
+      this.#ranges++
+    }
+    void this.#join()
+  }
+
+  end(): void {
+    this.#isOver = true
+  }
+
+  async #join(): Promise<void> {
+    const { end } = this.#found[this.#ranges - 1] ?? { end: 0 }
+    if (this.#isJoining || this.#isOver || end < this.#told * PREFIX_GROWTH || end === 0) return
+    if (end > MOST_PREFIX_BYTES) return
+    this.#isJoining = true
+    this.#told = end
+    try {
+      const list = await this.#workers.hash({ do: 'hash-join', ranges: this.#found.slice(0, this.#ranges) })
+      if (!this.#isOver) this.#tell(unpackList(list))
+    } catch {
+      // It is a help and no more: whoever reads the file hears what is wrong.
+      this.#isOver = true
+    } finally {
+      this.#isJoining = false
+    }
+  }
 }
 
 function* batchesOf(requests: readonly HashRequest[]): Generator<HashRequest[], undefined> {

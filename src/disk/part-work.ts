@@ -1,7 +1,7 @@
 // What the workers do with a content that arrives in chunks, in `.kith/stage`: `CONTENT.part` until it is whole. Each chunk is verified by
 // its hash, and that it ends where every device would cut it, before it is written; so the whole is right when all its chunks are and its
 // list is, and is read again only where something else may have written to it, which its seal tells from one task to the next.
-import { closeSync, constants, fchmodSync, fstatSync, ftruncateSync, openSync, renameSync } from 'node:fs'
+import { closeSync, constants, fchmodSync, fstatSync, ftruncateSync, lstatSync, openSync, renameSync } from 'node:fs'
 import { endsRight, endsRightIfCut } from '../core/chunker.ts'
 import { type Chunk, SMALL_CONTENT_BYTES } from '../core/content.ts'
 import { listOf, sha256 } from '../core/content-list.ts'
@@ -41,6 +41,13 @@ interface Filling extends OfPart {
 export type PartTask =
   | (OfPart & { readonly do: 'part-open'; readonly size: number; readonly chunks: readonly Chunk[] })
   | (Filling & {
+      readonly do: 'part-extend'
+      readonly into: ContentId
+      readonly size: number
+      /** Of what it becomes. */
+      readonly chunks: readonly Chunk[]
+    })
+  | (Filling & {
       readonly do: 'part-write'
       readonly targets: readonly ChunkTarget[]
       /** One a target. */
@@ -55,6 +62,8 @@ export type PartTask =
 
 export interface PartReplies {
   'part-open': Filled
+  /** Null where there is nothing to extend, or something of the longer one already. */
+  'part-extend': { readonly seal: Seal | null } | null
   'part-write': Filled
   'part-copy': Filled
   'part-sync': null
@@ -73,6 +82,8 @@ export function partWork(stage: Directory, task: PartTask): PartReplies[PartTask
   switch (task.do) {
     case 'part-open':
       return open(stage, task)
+    case 'part-extend':
+      return extend(stage, task)
     case 'part-write':
       return fill(stage, task, task.pieces)
     case 'part-copy':
@@ -86,8 +97,7 @@ export function partWork(stage: Directory, task: PartTask): PartReplies[PartTask
 
 function open(stage: Directory, { content, size, chunks }: PartTask & { do: 'part-open' }): Filled {
   const name = `${contentName(content)}${PART_SUFFIX}`
-  // A list that no honest device makes is found out by reading the whole.
-  const isList = listOf(chunks).content === content && (chunks.length === 1 || size > SMALL_CONTENT_BYTES)
+  const isList = isHonest(content, size, chunks)
   let handle: { fd: number }
   try {
     handle = openRegular(stage, name)
@@ -104,6 +114,33 @@ function open(stage: Directory, { content, size, chunks }: PartTask & { do: 'par
     return found(handle.fd, chunks, isList)
   } finally {
     closeSync(handle.fd)
+  }
+}
+
+/** A list that no honest device makes is found out by reading the whole. */
+function isHonest(content: ContentId, size: number, chunks: readonly Chunk[]): boolean {
+  return listOf(chunks).content === content && (chunks.length === 1 || size > SMALL_CONTENT_BYTES)
+}
+
+/** The part goes on as that of another content. */
+function extend(stage: Directory, task: PartTask & { do: 'part-extend' }): PartReplies['part-extend'] {
+  const { content, seal, into, size, chunks } = task
+  const path = partPath(stage, into)
+  if (lstatSync(path, { throwIfNoEntry: false }) !== undefined) return null
+  let fd: number
+  try {
+    fd = openSync(partPath(stage, content), O_RDWR | (O_NOFOLLOW ?? 0))
+  } catch (error) {
+    if (isAbsent(error)) return null
+    throw error
+  }
+  try {
+    const isAsLeft = seal !== null && isSealed(seal, fstatSync(fd, { bigint: true }))
+    renameSync(partPath(stage, content), path)
+    ftruncateSync(fd, size)
+    return { seal: isAsLeft && isHonest(into, size, chunks) ? sealOf(fstatSync(fd, { bigint: true })) : null }
+  } finally {
+    closeSync(fd)
   }
 }
 

@@ -111,6 +111,13 @@ export class DiskStageFile implements StageFile {
     this.#owner.done(seal)
   }
 
+  /** What is to be known of it to go on under another name, once nothing more is written. */
+  async rest(): Promise<{ part: Part; size: number; chunks: readonly Chunk[]; have: Uint8Array }> {
+    await this.#tasks.ended()
+    await this.#synced()
+    return { part: this.#part(), size: this.#list.size, chunks: this.#list.chunks, have: this.#have }
+  }
+
   close(): Promise<void> {
     this.#owner.closed()
     return Promise.resolve()

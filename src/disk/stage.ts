@@ -1,7 +1,7 @@
 // The port `Stage` on `.kith/stage`: remembers what is staged and when it was last verified; the workers do the reading and writing.
 import { readdir, unlink } from 'node:fs/promises'
 import { abortable } from '../core/abortable.ts'
-import type { ContentList } from '../core/content.ts'
+import type { Chunk, ContentList } from '../core/content.ts'
 import { isSingle } from '../core/content.ts'
 import { KithError, systemCode } from '../core/errors.ts'
 import type { ContentId } from '../core/ids.ts'
@@ -127,14 +127,36 @@ export class DiskStage implements Stage {
       other.users++
       return file
     }
-    const opened: Open = {
-      size,
-      users: 1,
-      opening: this.#inTurn([content], () => this.#openPart(list, options), options),
+    return this.#remember(
+      list,
+      this.#inTurn([content], () => this.#openPart(list, options), options),
+    )
+  }
+
+  async extend(file: StageFile, list: ContentList, options: Waiting): Promise<StageFile> {
+    const { content } = file
+    const isSole = this.#open.get(content)?.users === 1
+    // Where another brings the longer one, or did, there is a part of it already.
+    const isNew = content !== list.content && !this.has(list.content) && !this.#open.has(list.content)
+    if (!(file instanceof DiskStageFile && isSole && isNew)) {
+      await file.close()
+      return this.open(list, options)
     }
-    this.#open.set(content, opened)
+    const extending = async (): Promise<DiskStageFile> => {
+      try {
+        return await this.#extendPart(file, list, options)
+      } finally {
+        await file.close()
+      }
+    }
+    return this.#remember(list, this.#inTurn([content, list.content], extending, options))
+  }
+
+  /** For all who bring the same content meanwhile. */
+  async #remember({ content, size }: ContentList, opening: Promise<DiskStageFile>): Promise<DiskStageFile> {
+    this.#open.set(content, { size, users: 1, opening })
     try {
-      return await opened.opening
+      return await opening
     } catch (error) {
       this.#open.delete(content)
       throw error
@@ -149,6 +171,23 @@ export class DiskStage implements Stage {
       const task = { do: 'part-open', root: this.#deps.root(), content, size, chunks } as const
       filled = await abortable(this.#deps.workers.hash(task), options.signal)
     }
+    return this.#file(list, filled)
+  }
+
+  async #extendPart(file: DiskStageFile, list: ContentList, options: Waiting): Promise<DiskStageFile> {
+    const { content, size, chunks } = list
+    const left = await file.rest()
+    await reserveRoom(this.#deps.root().path, Math.max(0, size - left.size))
+    const task = { do: 'part-extend', ...left.part, into: content, size, chunks } as const
+    const extended = await abortable(this.#deps.workers.hash(task), options.signal)
+    if (extended === null) return this.#openPart(list, options)
+    const right = new Uint8Array(chunks.length)
+    right.set(left.have.subarray(0, commonChunks(left.chunks, chunks)))
+    return this.#file(list, { right, seal: extended.seal })
+  }
+
+  #file(list: ContentList, filled: Filled): DiskStageFile {
+    const { content } = list
     return new DiskStageFile(this.#deps, list, filled, {
       isDone: () => this.has(content),
       inTurn: (work, waiting) => this.#inTurn([content], work, waiting),
@@ -228,6 +267,14 @@ export class DiskStage implements Stage {
       throw error
     }
   }
+}
+
+/** How many both begin with, but for the last of the shorter one: that one may go on in the other. */
+function commonChunks(some: readonly Chunk[], others: readonly Chunk[]): number {
+  const most = Math.min(some.length, others.length) - 1
+  let count = 0
+  while (count < most && some[count]?.hash === others[count]?.hash) count++
+  return Math.max(0, count)
 }
 
 function contentsOf(items: readonly { content: ContentId }[]): ContentId[] {

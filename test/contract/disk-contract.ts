@@ -14,6 +14,7 @@ import type {
   Listing,
   Observed,
   PlacedRead,
+  StageFile,
   Stat,
   StepResult,
   Unlisted,
@@ -339,6 +340,69 @@ export function diskContract(name: string, open: () => Promise<DiskSubject>): vo
         expect(disk.stage.has(list.content)).to.equal(true)
         const read = await disk.read({ at: 'stage', content: list.content }, 1000, 2000, waiting)
         expect(read && Buffer.from(read).equals(large.subarray(1000, 3000))).to.equal(true)
+      })
+
+      describe('what becomes longer', () => {
+        const whole = Buffer.alloc(1 << 20)
+        for (let at = 0; at < whole.length; at++) whole[at] = Math.imul(at, 2654435761) >>> 21
+        let list: ContentList
+        let prefix: ContentList
+        beforeEach(() => {
+          list = subject.listOf(whole)
+          prefix = subject.listOf(whole.subarray(0, 600_000))
+        })
+        const partsOf = ({ chunks }: ContentList): { index: number; bytes: Uint8Array }[] => {
+          let end = 0
+          return chunks.map(({ length }, index) => {
+            end += length
+            return { index, bytes: whole.subarray(end - length, end) }
+          })
+        }
+        async function begun(): Promise<StageFile> {
+          const file = await disk.stage.open(prefix, waiting)
+          expect(await file.write(partsOf(prefix), waiting)).to.deep.equal([])
+          return file
+        }
+        async function completed(file: StageFile): Promise<void> {
+          const missing = new Set(file.missing())
+          expect(
+            await file.write(
+              partsOf(list).filter(({ index }) => missing.has(index)),
+              waiting,
+            ),
+          ).to.deep.equal([])
+          await file.finish(waiting)
+          await file.close()
+          const read = await disk.read({ at: 'stage', content: list.content }, 0, whole.length, waiting)
+          expect(read && Buffer.from(read).equals(whole)).to.equal(true)
+        }
+
+        it('has what is there of its beginning, but for the last chunk', async () => {
+          const same = prefix.chunks.length - 1
+          expect(list.chunks.slice(0, same)).to.deep.equal(prefix.chunks.slice(0, same))
+          const file = await disk.stage.extend(await begun(), list, waiting)
+          expect(file.content).to.equal(list.content)
+          expect(file.missing()).to.deep.equal(list.chunks.map((_, at) => at).slice(same))
+          await disk.stage.sweep(new Set([list.content]))
+          expect(await disk.read({ at: 'part', content: prefix.content }, 0, 10, waiting)).to.equal(null)
+          await completed(file)
+        })
+
+        it('has nothing of what only begins otherwise', async () => {
+          const other = subject.listOf(Buffer.concat([Buffer.from('another beginning'), whole]))
+          const file = await disk.stage.extend(await begun(), other, waiting)
+          expect(file.missing().length).to.equal(other.chunks.length)
+          await file.close()
+        })
+
+        it('is what another brings already', async () => {
+          const first = await disk.stage.open(list, waiting)
+          expect(await first.write(partsOf(list).slice(0, 1), waiting)).to.deep.equal([])
+          const second = await disk.stage.extend(await begun(), list, waiting)
+          expect(second.has(0)).to.equal(true)
+          await completed(second)
+          await first.close()
+        })
       })
 
       it('copies chunks from where they lie, verified', async () => {

@@ -108,6 +108,22 @@ export class MemoryStage implements Stage {
     }
   }
 
+  async extend(file: StageFile, list: ContentList, options: Waiting): Promise<StageFile> {
+    const { stage } = this.#deps.area()
+    const shorter = stage.get(file.content)
+    await file.close()
+    const longer = await this.open(list, options)
+    const staged = stage.get(list.content)
+    const chunks = [...(shorter?.chunks ?? [])].sort(([a], [b]) => a - b)
+    const end = Math.max(-1, ...chunks.map(([at]) => at))
+    for (const [at, bytes] of chunks) {
+      if (at === end || staged?.chunks.size !== at || sha256(bytes) !== list.chunks[at]?.hash) break
+      staged.chunks.set(at, bytes)
+    }
+    stage.delete(file.content)
+    return longer
+  }
+
   async sweep(wanted: ReadonlySet<ContentId>): Promise<void> {
     await this.#deps.pause('stage sweep')
     const stage = this.#deps.area().stage
