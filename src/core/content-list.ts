@@ -55,6 +55,14 @@ export function listOf(chunks: readonly Chunk[]): ContentList {
   return { content: topContent(top), size, top, segments, chunks }
 }
 
+/** How many chunks both begin with, but for the last of the shorter one: that one may go on in the other. */
+export function commonChunks(some: readonly Chunk[], others: readonly Chunk[]): number {
+  const most = Math.min(some.length, others.length) - 1
+  let count = 0
+  while (count < most && some[count]?.hash === others[count]?.hash) count++
+  return count
+}
+
 /** The recipe of a single-chunk content; `size` is what its record says. */
 export function singleList(content: ContentId, size: number): ContentList {
   if (!isContentId(content) || !isSingle(content)) throw malformed('a content id of one chunk was expected')

@@ -504,6 +504,8 @@ export interface SharedFolder {
   readTop(content: ContentId): Promise<{ top: Uint8Array; size: number } | null>
   readSegment(hash: Hash): Promise<Uint8Array | null>
   readChunks(hashes: readonly Hash[], options: Waiting): Promise<Together<Uint8Array>>
+  /** A linked device reads a large file that begins so, or has read it (null). */
+  offered(device: DeviceId, file: number, prefix: ContentId | null): void
   /** What of a content can be read here by now: 'all', a bit for each chunk of its list while it is received, or null. */
   progress(content: ContentId): Uint8Array | 'all' | null
   /** For each query: does this device's journal know it? */
@@ -522,6 +524,8 @@ export interface ListOptions extends Waiting {
 export interface ChunkOptions extends Waiting {
   /** Where each of the chunks stands in the content's list: with it, devices that still receive the content share what they have. */
   readonly places?: readonly number[]
+  /** Aborted: nothing more is asked for; what was asked for still comes. */
+  readonly enough?: AbortSignal
 }
 
 /** What a folder asks of the network, given to it when it is shared. */
@@ -547,6 +551,11 @@ export interface FolderNetwork {
     chunks: readonly Chunk[],
     options: ChunkOptions,
   ): AsyncIterable<{ hash: Hash; bytes: Uint8Array; from: DeviceId }>
+  /**
+   * Tells linked devices that this one is reading a large file, by a number of its own, which begins with this content: they may ask for
+   * that. Null: it has been read.
+   */
+  offer(file: number, prefix: ContentId | null): void
   /** A device sent bytes that do not match their hash; after three it is set aside. */
   reportBad(device: DeviceId): void
   /** Asks every linked device that holds the folder: true where any of them knows. Null: not one of them answered. */

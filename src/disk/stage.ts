@@ -1,8 +1,9 @@
 // The port `Stage` on `.kith/stage`: remembers what is staged and when it was last verified; the workers do the reading and writing.
 import { readdir, unlink } from 'node:fs/promises'
 import { abortable } from '../core/abortable.ts'
-import type { Chunk, ContentList } from '../core/content.ts'
+import type { ContentList } from '../core/content.ts'
 import { isSingle } from '../core/content.ts'
+import { commonChunks } from '../core/content-list.ts'
 import { KithError, systemCode } from '../core/errors.ts'
 import type { ContentId } from '../core/ids.ts'
 import type { ContentPlace, Stage, StageFile, Waiting } from '../core/ports.ts'
@@ -267,14 +268,6 @@ export class DiskStage implements Stage {
       throw error
     }
   }
-}
-
-/** How many both begin with, but for the last of the shorter one: that one may go on in the other. */
-function commonChunks(some: readonly Chunk[], others: readonly Chunk[]): number {
-  const most = Math.min(some.length, others.length) - 1
-  let count = 0
-  while (count < most && some[count]?.hash === others[count]?.hash) count++
-  return Math.max(0, count)
 }
 
 function contentsOf(items: readonly { content: ContentId }[]): ContentId[] {

@@ -34,7 +34,7 @@ export interface ContentExchangeDeps {
 }
 
 /** The content half of FolderNetwork. */
-export type FolderContent = Pick<FolderNetwork, 'fetchWhole' | 'fetchList' | 'fetchChunks' | 'reportBad'>
+export type FolderContent = Pick<FolderNetwork, 'fetchWhole' | 'fetchList' | 'fetchChunks' | 'offer' | 'reportBad'>
 
 export class ContentExchange implements SessionPart {
   readonly #deps: ContentExchangeDeps
@@ -59,6 +59,7 @@ export class ContentExchange implements SessionPart {
       rate,
       desk: this.#server.desk(peer),
       onRoom: () => this.#pumpAll(),
+      onAhead: (folder, file, prefix) => this.#deps.sharedWith(folder, peer.device)?.offered(peer.device, file, prefix),
       onDetached: gone => {
         this.#links.delete(gone)
         this.#pumpAll()
@@ -73,6 +74,9 @@ export class ContentExchange implements SessionPart {
       fetchWhole: (contents, options) => this.#fetchWhole(id, contents, options),
       fetchList: (content, options) => this.#fetchList(id, content, options),
       fetchChunks: (content, chunks, options) => this.#fetchChunks(id, content, chunks, options),
+      offer: (file, prefix) => {
+        for (const link of this.#sorted(id)) link.offer(id, file, prefix)
+      },
       reportBad: device => this.#reportBad(device),
     }
   }
@@ -194,12 +198,16 @@ export class ContentExchange implements SessionPart {
     return missing.size === 0 ? found : null
   }
 
-  async *#run<K extends string>(wanted: readonly Wanted<K>[], lanes: () => Lane<K>[], options: Waiting) {
+  async *#run<K extends string>(
+    wanted: readonly Wanted<K>[],
+    lanes: () => Lane<K>[],
+    options: Waiting & Pick<ChunkOptions, 'enough'>,
+  ) {
     const onBad = (device: DeviceId): void => this.#reportBad(device)
     const job = new FetchJob(wanted, { clock: this.#deps.clock, self: this.#deps.device, lanes, onBad })
     this.#jobs.add(job)
     try {
-      yield* job.run(options.signal)
+      yield* job.run(options)
     } finally {
       this.#jobs.delete(job)
     }

@@ -16,7 +16,7 @@ import type { PartLink, Peer } from './peer.ts'
 import { PullStream } from './pull-stream.ts'
 import { SafeStream } from './safe-stream.ts'
 import type { Blobs, Outgoing, SyncMessage } from './wire.ts'
-import { itemsOf, joinKeys, MAX_ANSWER_BYTES, MAX_ARRIVED_BYTES, onlyBlob } from './wire.ts'
+import { CONTENT_ID_BYTES, itemsOf, joinKeys, keysOf, MAX_ANSWER_BYTES, MAX_ARRIVED_BYTES, onlyBlob } from './wire.ts'
 
 /** Requests for small things on the way at one time. */
 const GETS = 4
@@ -78,6 +78,7 @@ export interface ContentLinkDeps {
   readonly desk: AnswerDesk
   /** Something can be asked here again. */
   onRoom(): void
+  onAhead(folder: FolderId, file: number, prefix: ContentId | null): void
   onDetached(link: ContentLink): void
 }
 
@@ -110,6 +111,11 @@ export class ContentLink implements PartLink {
       case 'progress':
         this.#deps.desk.receive(message, blobs)
         return true
+      case 'ahead': {
+        const [prefix = null] = keysOf<ContentId>(onlyBlob(blobs), CONTENT_ID_BYTES)
+        this.#deps.onAhead(message.folder, message.file, prefix)
+        return true
+      }
       case 'items':
       case 'piece':
       case 'arrived': {
@@ -149,6 +155,11 @@ export class ContentLink implements PartLink {
     for (const stream of this.#pulls) stream.end(reason)
     this.#pulls = []
     this.#deps.onDetached(this)
+  }
+
+  /** To be asked for what lies there of a file that is being read. */
+  offer(folder: FolderId, file: number, prefix: ContentId | null): void {
+    this.peer.post({ type: 'ahead', folder, file }, [prefix === null ? new Uint8Array() : bytesOf(prefix)])
   }
 
   /** Small contents, or segments of lists. */

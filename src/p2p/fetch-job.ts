@@ -4,6 +4,7 @@
 // Of a content that others receive at the same time, each gets other pieces from those that have it all, and the rest from one another.
 import type { Clock } from '../core/clock.ts'
 import type { DeviceId } from '../core/ids.ts'
+import type { Waiting } from '../core/ports.ts'
 import { type Fellow, Fellows, type Held } from './fellows.ts'
 
 /** Asked for and not yet taken by the consumer. */
@@ -108,6 +109,7 @@ export class FetchJob<K extends string> {
   #mayHelp = false
   #lookedAt: number
   #fellowBytes = 0
+  #enough: AbortSignal | undefined
   #ready: Ready<K>[] = []
   #readyBytes = 0
   /** More would have been asked for, had there been room for it. */
@@ -130,10 +132,14 @@ export class FetchJob<K extends string> {
     this.#fellows = new Fellows(self, { clock, chunks: this.#items.length, onNews: () => this.#onNews() })
   }
 
-  /** Yields what comes, in the order it comes. */
-  async *run(caller: AbortSignal): AsyncGenerator<Fetched<K>> {
+  /** Yields what comes, in the order it comes. `enough` aborted: nothing more is asked for, and it ends with what was. */
+  async *run(options: Waiting & { readonly enough?: AbortSignal }): AsyncGenerator<Fetched<K>> {
     // One caller's signal may stand for many fetches; listeners on it would add up.
-    const signal = AbortSignal.any([caller])
+    const signal = AbortSignal.any([options.signal])
+    const { enough } = options
+    const wake = (): void => this.#wake?.()
+    this.#enough = enough
+    enough?.addEventListener('abort', wake)
     const ticking = new AbortController()
     void this.#tick(ticking.signal)
     try {
@@ -155,6 +161,7 @@ export class FetchJob<K extends string> {
         await this.#changed(signal)
       }
     } finally {
+      enough?.removeEventListener('abort', wake)
       ticking.abort()
       this.#left = 0
       this.#states.fill(HERE)
@@ -164,7 +171,7 @@ export class FetchJob<K extends string> {
 
   /** Asks whoever has room. Called when a lane may have got some. */
   pump(): void {
-    if (this.#left === 0) return this.#wake?.()
+    if (this.#left === 0 || this.#enough?.aborted === true) return this.#wake?.()
     const lanes = this.#usable()
     this.#look(lanes)
     this.#isFull = false
@@ -450,7 +457,8 @@ export class FetchJob<K extends string> {
   #over(): boolean {
     if (this.#ready.length > 0) return false
     if (this.#left === 0) return true
-    return this.#batches.size === 0 && !this.#usable().some(lane => this.#mayBring(lane))
+    if (this.#batches.size > 0) return false
+    return this.#enough?.aborted === true || !this.#usable().some(lane => this.#mayBring(lane))
   }
 
   #mayBring({ device }: Lane<K>): boolean {

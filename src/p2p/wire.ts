@@ -129,6 +129,8 @@ const SYNC_MESSAGES = {
   progress: z.object({ id: count, folder }),
   /** One blob: with `some` a bit for each chunk of the list, the lowest of a byte first, else empty. `none`: not shared, or not known. */
   arrived: z.object({ id: count, what: z.enum(['none', 'some', 'all']) }),
+  /** I read a large file, by a number of mine. One blob: the content id of its beginning as far as it is read; empty: it has been read. */
+  ahead: z.object({ folder, file: count }),
   /** `has`: yes or no for each key from the front; blobs: one for each yes. */
   items: z.object({ id: count, has }),
   /** One blob: the piece. `total`: length of the whole list, null for no. */

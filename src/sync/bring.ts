@@ -8,7 +8,8 @@ import type { ContentId, DeviceId, Hash } from '../core/ids.ts'
 import type { Log } from '../core/log.ts'
 import type { ContentPlace, FolderDisk, FolderNetwork, FolderStore, StageFile, Waiting } from '../core/ports.ts'
 import type { RowTable } from '../core/rows.ts'
-import type { Arriving } from './arriving.ts'
+import type { EarlyContents } from './early-contents.ts'
+import type { Prefetch } from './prefetch.ts'
 
 /** Chunks are verified and written in pieces of this many bytes. */
 const PIECE_BYTES = 2 * 1024 * 1024
@@ -63,16 +64,18 @@ export async function fetchLarge(
   network: FolderNetwork,
   { content, size }: Wanted,
   isWanted: () => boolean,
-  options: Waiting & { readonly arriving?: Arriving },
+  options: Waiting & { readonly early?: EarlyContents; readonly prefetch?: Prefetch },
 ): Promise<ContentList | null> {
   const known = (hash: Hash): Promise<Uint8Array | null> => deps.store.segment(hash)
   const list = isSingle(content)
     ? singleList(content, size)
     : ((await deps.store.list(content)) ?? (await network.fetchList(content, { ...options, known })))
   if (list === null) return null
-  const file = await deps.disk.stage.open(list, options)
+  const { stage } = deps.disk
+  const begun = (await options.prefetch?.take(list, options)) ?? null
+  const file = await (begun === null ? stage.open(list, options) : stage.extend(begun, list, options))
   let isWhole = false
-  if (!isSingle(content)) options.arriving?.begin(list, file)
+  if (!isSingle(content)) options.early?.begin(list, file)
   try {
     const copies = copiesOf(deps, file, list)
     const here = new Set(copies.map(({ index }) => index))
@@ -86,7 +89,7 @@ export async function fetchLarge(
     isWhole = true
     return list
   } finally {
-    options.arriving?.end(content, isWhole)
+    options.early?.end(content, isWhole)
     await file.close()
   }
 }
@@ -168,10 +171,11 @@ interface Transfer {
   readonly isWanted: () => boolean
 }
 
-async function fetchChunks(
+/** Asks linked devices for the chunks and writes those that come. `enough` aborted: what was asked for is the last. */
+export async function fetchChunks(
   { file, list, network, isWanted }: Transfer,
   missing: readonly number[],
-  options: Waiting,
+  options: Waiting & { readonly enough?: AbortSignal },
 ): Promise<void> {
   const indexes = new Map<Hash, number[]>()
   for (const index of missing) {

@@ -15,14 +15,14 @@ import type {
   Waiting,
 } from '../core/ports.ts'
 import type { RowTable } from '../core/rows.ts'
-import type { Arriving } from './arriving.ts'
+import type { EarlyContents } from './early-contents.ts'
 
 export interface ContentServerDeps {
   readonly rows: () => RowTable
   readonly disk: FolderDisk
   readonly store: Pick<FolderStore, 'list' | 'segment' | 'chunk' | 'base'>
   /** What is served before all of it is here. */
-  readonly arriving: Arriving
+  readonly early: EarlyContents
   /** What stands at this path is not what its row says: a change that nobody has looked at. */
   readonly onStale: (path: string) => void
   /** Of a kept version something is sent: whoever gets it will ask for the rest. */
@@ -66,17 +66,17 @@ export class ContentServer {
 
   async readTop(content: ContentId): Promise<{ top: Uint8Array; size: number } | null> {
     if (isSingle(content)) return null
-    const list = this.#deps.arriving.list(content) ?? (await this.#deps.store.list(content))
+    const list = this.#deps.early.list(content) ?? (await this.#deps.store.list(content))
     if (list !== null) this.#deps.onServed(content)
     return list === null ? null : { top: list.top, size: decodeTop(list.top).size }
   }
 
   async readSegment(hash: Hash): Promise<Uint8Array | null> {
-    return this.#deps.arriving.segment(hash) ?? (await this.#deps.store.segment(hash))
+    return this.#deps.early.segment(hash) ?? (await this.#deps.store.segment(hash))
   }
 
   progress(content: ContentId): Uint8Array | 'all' | null {
-    const arrived = this.#deps.arriving.progress(content)
+    const arrived = this.#deps.early.progress(content)
     if (arrived !== null) return arrived
     for (const _place of this.#places(content)) return 'all'
     return null
@@ -112,7 +112,7 @@ export class ContentServer {
   #firstPlace(hash: Hash): PlacedRead | undefined {
     for (const { place, size } of this.#places(singleContent(hash)))
       return { place, offset: 0, length: Math.min(size, MAX_CHUNK_BYTES) }
-    const chunk = this.#deps.arriving.find(hash) ?? this.#deps.store.chunk(hash)
+    const chunk = this.#deps.early.find(hash) ?? this.#deps.store.chunk(hash)
     if (chunk === null) return undefined
     const { content, offset, length } = chunk
     for (const { place } of this.#places(content)) return { place, offset, length }
@@ -125,7 +125,7 @@ export class ContentServer {
       const found = await this.#read(located, 0, Math.min(located.size, MAX_CHUNK_BYTES), options)
       if (found !== null && this.#isSound(located, found.hash === hash)) return found.bytes
     }
-    const arrived = this.#deps.arriving.find(hash)
+    const arrived = this.#deps.early.find(hash)
     const known = this.#deps.store.chunk(hash)
     return (
       (arrived && (await this.#readAt(hash, arrived, options))) ??
@@ -203,9 +203,8 @@ export class ContentServer {
     }
     if (this.#deps.disk.hasVersion(content))
       yield { place: { at: 'version', content }, row: null, size: Number.MAX_SAFE_INTEGER }
-    if (this.#deps.arriving.has(content)) yield { place: { at: 'part', content }, row: null, size: 0 }
-    // Between the two it is renamed.
-    if (this.#deps.disk.stage.has(content) || this.#deps.arriving.has(content))
+    for (const place of this.#deps.early.places(content)) yield { place, row: null, size: 0 }
+    if (this.#deps.disk.stage.has(content))
       yield { place: { at: 'stage', content }, row: null, size: Number.MAX_SAFE_INTEGER }
   }
 }

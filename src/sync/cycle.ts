@@ -9,6 +9,7 @@ import type { JournalEntry } from '../core/past.ts'
 import type { FolderDisk, FolderStore, PastQuery, Problem, Stat, Waiting, Watch } from '../core/ports.ts'
 import type { Row, RowTable } from '../core/rows.ts'
 import { Applier, lookAfter } from './applier.ts'
+import type { Beginnings } from './beginnings.ts'
 import { Brake, type Held } from './brake.ts'
 import type { Damage } from './damage.ts'
 import type { Dirty } from './dirty.ts'
@@ -47,6 +48,7 @@ export interface CycleDeps {
   /** These paths show something new. */
   readonly onShown: (paths: readonly string[]) => Promise<void>
   readonly fetcher: Fetcher
+  readonly beginnings: Beginnings
   readonly limits: PublishLimits
   /** The folder's. */
   readonly name: string
@@ -138,6 +140,7 @@ export class Cycle {
       onHashed: stat => this.#observer.hashed(stat),
       onAdopted: directory => this.#directories.add(directory),
       intents: deps.intents,
+      beginnings: deps.beginnings,
     })
     this.#merger = new TextMerger({
       folder,

@@ -7,9 +7,10 @@ import { SMALL_CONTENT_BYTES } from '../core/content.ts'
 import { isKithError } from '../core/errors.ts'
 import type { ContentId, DeviceId } from '../core/ids.ts'
 import type { FolderNetwork, Problem, Waiting } from '../core/ports.ts'
-import type { Arriving } from './arriving.ts'
 import { type BringDeps, fetchLarge, stageLocal } from './bring.ts'
+import type { EarlyContents } from './early-contents.ts'
 import type { Want } from './plan.ts'
+import type { Prefetch } from './prefetch.ts'
 
 /** One fetch of small contents names at most this many, and this many bytes; how much of it is on its way is the network's. */
 const SMALL_BATCH = 4_096
@@ -29,7 +30,9 @@ const RETRY_LAST_MS = 30_000
 const OF_THIS_DISK: ReadonlySet<string> = new Set(['permission-denied', 'store-failed'])
 
 export interface FetcherDeps extends BringDeps {
-  readonly arriving: Arriving
+  readonly early: EarlyContents
+  /** What came ahead of its content. */
+  readonly prefetch: Prefetch
   readonly clock: Clock
   /** Staged and ready to be published. */
   readonly onStaged: (contents: readonly ContentId[]) => void
@@ -70,7 +73,7 @@ export class Fetcher {
     this.#wanted = wants
     const isKept = (content: ContentId): boolean => wants.has(content) || this.#deps.disk.stage.has(content)
     for (const content of [...this.#lists.keys()]) if (!isKept(content)) this.#lists.delete(content)
-    this.#deps.arriving.keep(isKept)
+    this.#deps.early.keep(isKept)
     // What failed before waits for its time, or every cycle would be another try.
     if (news || this.#running === null) this.kick()
   }
@@ -264,7 +267,8 @@ export class Fetcher {
   async #fetchOne(network: FolderNetwork, want: Want, options: Waiting): Promise<void> {
     const list = await fetchLarge(this.#deps, network, want, () => this.#wanted.has(want.content), {
       ...options,
-      arriving: this.#deps.arriving,
+      early: this.#deps.early,
+      prefetch: this.#deps.prefetch,
     })
     if (list === null) return
     this.#lists.set(want.content, list)

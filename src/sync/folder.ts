@@ -31,13 +31,14 @@ import type {
   FolderStatus,
   Shown,
 } from '../core/status.ts'
-import { Arriving } from './arriving.ts'
+import { Beginnings } from './beginnings.ts'
 import { loadHeld } from './brake.ts'
 import { type Company, isAlone, type PairedDevice, whomToWaitFor } from './company.ts'
 import { entryPath, listConflicts } from './conflicts.ts'
 import { ContentServer } from './content-server.ts'
 import { Cycle } from './cycle.ts'
 import { Dirty } from './dirty.ts'
+import { EarlyContents } from './early-contents.ts'
 import { Fetcher } from './fetcher.ts'
 import { FolderPast } from './folder-past.ts'
 import { Intents } from './intents.ts'
@@ -46,6 +47,7 @@ import { parentPath } from './local-changes.ts'
 import { lastStored } from './observer.ts'
 import { Everybody, isCurrent, Past } from './past.ts'
 import { Peers } from './peers.ts'
+import { Prefetch } from './prefetch.ts'
 import { PUBLISH_LIMITS, type PublishLimits } from './publisher.ts'
 import { Replica } from './replica.ts'
 import { type Halt, haltOf } from './safety.ts'
@@ -111,6 +113,8 @@ class Engine implements FolderEngine {
   readonly #options: EngineOptions
   readonly #dirty: Dirty
   readonly #fetcher: Fetcher
+  readonly #prefetch: Prefetch
+  readonly #beginnings: Beginnings
   readonly #server: ContentServer
   readonly #peers = new Peers()
   readonly #past: Past
@@ -147,6 +151,8 @@ class Engine implements FolderEngine {
   /** A piece of what is done in quiet moments runs. */
   #keepsUp = false
   #fullScanning = false
+  /** What changed here is being read. */
+  #looking = false
   #fullScans = 0
   #nextRescanAt = 0
   /** What others have is to be learnt first, and nobody who knows is linked. */
@@ -174,10 +180,13 @@ class Engine implements FolderEngine {
     const rows = (): Replica['rows'] => replica().rows
     const network = (): FolderNetwork | null => this.#network
     this.#dirty = new Dirty(clock)
-    const arriving = new Arriving()
+    const early = new EarlyContents()
+    const prefetch = new Prefetch({ disk, store, log, rows, network, early, mayBegin: () => this.#mayPrefetch() })
+    this.#beginnings = new Beginnings({ early, network })
     this.#fetcher = new Fetcher({
       disk,
-      arriving,
+      early,
+      prefetch,
       store,
       clock,
       log,
@@ -192,6 +201,7 @@ class Engine implements FolderEngine {
       onNoSpace: message => this.#setHalt({ code: 'disk-full', message, person: false }),
       onProblem: () => this.#changed.fire(),
     })
+    this.#prefetch = prefetch
     this.#past = new Past({ store, nameKey: name => replica().tree.nameKey(name) })
     this.#everybody = new Everybody({ clock, network, here: (...asked) => this.#pastHere(...asked) })
     this.#ages = new FolderPast({
@@ -217,7 +227,7 @@ class Engine implements FolderEngine {
     const onStale = (path: string): void =>
       this.#hint(() => this.#dirty.addLater(parentPath(path), STALE_MS, { quiet: true }))
     this.#server = new ContentServer({
-      ...{ rows, disk, store, arriving, onStale },
+      ...{ rows, disk, store, early, onStale },
       onServed: content => this.#ages.touch([content]),
       onDamaged: row => this.#ages.suspect(row),
       onFailed: error => deps.log.debug({ error: String(error) }, 'a chunk that was asked for could not be looked for'),
@@ -254,6 +264,7 @@ class Engine implements FolderEngine {
     if (!this.#stop.signal.aborted) this.#stop.abort(new KithError('stopped', 'The folder was stopped.'))
     await this.#loop
     await this.#fetcher.stop()
+    await this.#prefetch.stop()
     await this.#watch?.close()
     this.#watch = null
     await this.#sayLast()
@@ -320,6 +331,7 @@ class Engine implements FolderEngine {
         damage: this.#ages.damage,
         onShown: paths => this.#ages.keep(paths),
         fetcher: this.#fetcher,
+        beginnings: this.#beginnings,
         ...{ limits, name: this.name, nameOfDevice, maxDeletes: () => this.#ages.maxDeletes },
         held: await loadHeld(store),
         watch: () => this.#watch,
@@ -515,11 +527,13 @@ class Engine implements FolderEngine {
     const all = this.#dirty.all
     const from = clock.elapsed()
     this.#fullScanning = all
+    this.#looking = true
     if (all) this.#doubts.clear()
     try {
       if (!(await cycle.look({ ...options, believe: this.#believe }))) return false
     } finally {
       this.#fullScanning = false
+      this.#looking = false
     }
     if (!all) return true
     this.#believe = false
@@ -548,6 +562,7 @@ class Engine implements FolderEngine {
     await cycle.replica.compact()
     await this.#ages.quiet(cycle, this.state())
     if (this.#journal.unfinished && !cycle.replica.rejoining) await cycle.replica.commit(this.#journal.finish())
+    if (cycle.wants.size === 0 && (await this.#prefetch.tidy())) this.#untidy = true
     if (!this.#untidy || cycle.unfinished) return
     // What is staged and still wanted may be wanted no more by the next quiet moment, and nothing would say so.
     this.#untidy = cycle.wants.size > 0
@@ -706,6 +721,7 @@ class Engine implements FolderEngine {
     const moment = { now: clock.now(), journalLength: store.journalLength }
     const mends = this.#peers.heard(device, state, this.state(), moment) && this.#ages.linked()
     if (state !== null) this.#fetcher.kick()
+    else this.#prefetch.gone(device)
     if (mends || (this.#waitsForPeer && this.#peers.anyCompared()) || this.#ages.countsCopies) this.#wake.fire()
     this.#changed.fire()
   }
@@ -734,6 +750,16 @@ class Engine implements FolderEngine {
 
   progress(content: ContentId): Uint8Array | 'all' | null {
     return this.#server.progress(content)
+  }
+
+  offered(device: DeviceId, file: number, prefix: ContentId | null): void {
+    this.#prefetch.offered(device, file, prefix)
+  }
+
+  /** What lies here was read: nothing comes ahead that is here already under another name. */
+  #mayPrefetch(): boolean {
+    if (this.#paused || this.#halt !== null || !this.#scanned || this.#looking || !this.#dirty.empty) return false
+    return this.#cycle !== null && !this.#cycle.replica.pulling && !this.#cycle.judging
   }
 
   /** What is shown there now is no past: whoever asks for it has not heard of it yet. */
@@ -824,6 +850,7 @@ class Engine implements FolderEngine {
 
   async pause(): Promise<void> {
     this.#paused = true
+    await this.#prefetch.stop()
     this.#setActivity()
     while (this.#working && !this.#stop.signal.aborted)
       await this.#cycled.wait(null, this.#deps.clock, this.#stop.signal)

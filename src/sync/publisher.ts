@@ -9,6 +9,7 @@ import type { JournalAction, JournalEntry, Standing } from '../core/past.ts'
 import type { Base, FolderDisk, HashResult, Observed, Problem, Stat, Waiting } from '../core/ports.ts'
 import type { Row } from '../core/rows.ts'
 import { type AdoptDeps, adopt } from './adopt.ts'
+import type { Beginnings } from './beginnings.ts'
 import type { Intents } from './intents.ts'
 import type { Found, FoundRow, LocalChanges } from './local-changes.ts'
 import { isRacy, parentPath, sameObject, sameStat } from './local-changes.ts'
@@ -69,6 +70,7 @@ export interface PublisherDeps extends AdoptDeps {
   readonly intents: Pick<Intents, 'take'>
   /** The content of what has this stat was just read. */
   readonly onHashed: (stat: Stat) => void
+  readonly beginnings: Pick<Beginnings, 'known' | 'end'>
 }
 
 export interface PublishOptions extends Waiting {
@@ -126,7 +128,11 @@ export class Publisher {
   }
 
   async publish(changes: LocalChanges, options: PublishOptions): Promise<PublishOutcome> {
-    return new PublishRun(this.#deps, this.#missing, changes, options).run()
+    try {
+      return await new PublishRun(this.#deps, this.#missing, changes, options).run()
+    } finally {
+      this.#deps.beginnings.end()
+    }
   }
 }
 
@@ -425,7 +431,9 @@ class PublishRun {
       stat: w.observed.stat,
     }))
     let piece: HashedFound[] = []
-    for await (const result of this.#deps.disk.hash(requests, this.#options)) {
+    const { disk, beginnings } = this.#deps
+    const onPrefix = beginnings.known.bind(beginnings)
+    for await (const result of disk.hash(requests, { ...this.#options, onPrefix })) {
       const found = byPath.get(result.request.path)
       if (found === undefined) continue
       if (!result.ok) {

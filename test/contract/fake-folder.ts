@@ -32,6 +32,7 @@ export class FakeFolder implements SharedFolder {
   reads = 0
   readonly segmentsAsked: Hash[] = []
   progressAsked = 0
+  readonly offers: { device: DeviceId; file: number; prefix: ContentId | null }[] = []
   /** On its way here: what was added of it can be read. */
   readonly receiving = new Map<ContentId, ContentList>()
   /** Bytes of chunks given away. */
@@ -219,6 +220,10 @@ export class FakeFolder implements SharedFolder {
     const bytes = this.#chunks.get(hash)
     this.sent += bytes?.byteLength ?? 0
     return bytes === undefined ? null : Uint8Array.from(this.spoil(bytes))
+  }
+
+  offered(device: DeviceId, file: number, prefix: ContentId | null): void {
+    this.offers.push({ device, file, prefix })
   }
 
   progress(content: ContentId): Uint8Array | 'all' | null {

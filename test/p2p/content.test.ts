@@ -283,6 +283,7 @@ describe('contents', () => {
       rate: new Rate(),
       desk: new ContentServer({ log: silentLog, sharedWith: () => undefined }).desk(peer as unknown as Peer),
       onRoom: () => undefined,
+      onAhead: () => undefined,
       onDetached: () => undefined,
     })
     const lane = link.chunks(FOLDER, contentOf(new Uint8Array(5)).content)

@@ -86,7 +86,7 @@ function setup(names: string[], count: number, length = 100) {
 
 async function collect(job: FetchJob<string>): Promise<{ key: string; from: string }[]> {
   const out: { key: string; from: string }[] = []
-  for await (const { key, from } of job.run(signal)) out.push({ key, from })
+  for await (const { key, from } of job.run({ signal })) out.push({ key, from })
   return out
 }
 
@@ -167,7 +167,7 @@ describe('a fetch from several devices', () => {
     const { job, lane } = setup(['a'], 100, 256 * 1024)
     lane(0).answer = () => new Uint8Array(256 * 1024)
     lane(0).maxOpen = 1_000
-    const iterator = job.run(signal)
+    const iterator = job.run({ signal })
     await iterator.next()
     for (let turn = 0; turn < 50; turn++) await setImmediate()
     expect(lane(0).asked.flat().length).to.be.within(10, 18)

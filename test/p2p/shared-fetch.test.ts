@@ -81,7 +81,7 @@ class Member {
       })
     const missing = CHUNKS.filter(({ place }) => !this.has.has(place))
     const job = new FetchJob(missing, { clock: this.clock, self: this.id, lanes, onBad: () => undefined })
-    for await (const { key } of job.run(signal)) this.clock.after(WRITE_MS, () => this.has.add(Number(key)))
+    for await (const { key } of job.run({ signal })) this.clock.after(WRITE_MS, () => this.has.add(Number(key)))
     this.tookMs = this.clock.elapsed() - since
     await this.clock.sleep(WRITE_MS, { signal })
     this.state = 'over'

@@ -1,6 +1,6 @@
 // The port FolderDisk on a volume in memory: one process's view of it. Every wait passes through `pause`, so that a simulation can
 // let others act in between, or let the process die there.
-import { contentOf, matches, sha256 } from '../../src/core/content-list.ts'
+import { contentOf, listOf, matches, sha256 } from '../../src/core/content-list.ts'
 import type { ContentId } from '../../src/core/ids.ts'
 import type { JournalEntry } from '../../src/core/past.ts'
 import type {
@@ -8,6 +8,7 @@ import type {
   DiskStep,
   FolderDisk,
   HashedBytes,
+  HashOptions,
   HashRequest,
   HashResult,
   JournalCopy,
@@ -129,7 +130,7 @@ export class MemoryDisk implements FolderDisk {
     return { name: place.name, kind: place.inode.kind, stat: statOf(place.inode) }
   }
 
-  async *hash(requests: readonly HashRequest[], options: Waiting): AsyncIterable<HashResult> {
+  async *hash(requests: readonly HashRequest[], options: HashOptions): AsyncIterable<HashResult> {
     for (const request of requests) {
       await this.#pause('hash')
       options.signal.throwIfAborted()
@@ -143,12 +144,17 @@ export class MemoryDisk implements FolderDisk {
         continue
       }
       const bytes = before.data
+      const list = contentOf(bytes)
+      for (let chunks = 2; chunks < list.chunks.length; chunks *= 2) {
+        options.onPrefix?.(request, listOf(list.chunks.slice(0, chunks)))
+        await this.#pause('hash more')
+      }
       await this.#pause('hash')
       const after = this.#volume.at(request.path)
       if (after !== before || !isAsExpected(after, request.kind, request.stat)) {
         yield { ok: false, request, problem: problem('busy', request.path) }
       } else {
-        yield { ok: true, request, list: contentOf(bytes), text: request.kind === 'file' ? textOf(bytes) : null }
+        yield { ok: true, request, list, text: request.kind === 'file' ? textOf(bytes) : null }
       }
     }
   }

@@ -174,6 +174,15 @@ export class MemoryNetwork {
       fetchWhole: (contents, options) => this.#fetchWhole(device, contents, options),
       fetchList: (content, options) => this.#fetchList(device, content, options),
       fetchChunks: (_content, chunks, options) => this.#fetchChunks(device, chunks, options),
+      offer: (file, prefix) => {
+        if (!alive()) return
+        for (const link of this.#linksOf(device)) {
+          const tell = (): void => {
+            if (link.isOpen) link.folderOf(link.other(device)).offered(device, file, prefix)
+          }
+          this.#deps.clock.after(this.#deps.random.int(this.faults.delayMs + 1), tell)
+        }
+      },
       reportBad: from => {
         this.#links.get(pair(device, from))?.reportBad(device)
       },

@@ -152,6 +152,8 @@ export class FakeEngine implements FolderEngine {
   async readChunks(): Promise<Together<never>> {
     return { found: [], release: () => undefined }
   }
+  offered(): void {}
+
   progress(): null {
     return null
   }

@@ -105,6 +105,7 @@ export class FakeNetwork implements Network {
       async *fetchChunks() {
         return
       },
+      offer: () => undefined,
       reportBad: () => undefined,
       past: async () => null,
       history: async () => [],

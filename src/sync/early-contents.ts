@@ -1,21 +1,47 @@
-// Contents on their way to this device: what of them lies here already, so that other devices get it before all is there. A content that
-// is whole stays until the index of the store knows it. Of a large content there are millions of chunks: they are found by a table of
-// numbers, made when somebody first asks.
+// Contents of which other devices get something before the index of the store knows them: those on their way to this device, and the
+// beginnings of files that are still being read here. What is whole stays until the index knows it. Of a large content there are millions
+// of chunks: they are found by a table of numbers, made when somebody first asks.
 import type { Chunk, ContentList } from '../core/content.ts'
 import type { ContentId, Hash } from '../core/ids.ts'
-import type { StageFile } from '../core/ports.ts'
+import type { ContentPlace, StageFile } from '../core/ports.ts'
 
-export interface ArrivedChunk {
+/** Files whose beginnings are remembered; of any other the index will know soon. */
+const MOST_BEGINNINGS = 4
+
+type FilePlace = ContentPlace & { readonly at: 'file' }
+
+export interface EarlyChunk {
   readonly content: ContentId
   readonly offset: number
   readonly length: number
 }
 
-export class Arriving {
-  readonly #contents = new Map<ContentId, Transfer>()
+export class EarlyContents {
+  readonly #contents = new Map<ContentId, Early>()
+  /** By path: the content that is the beginning of the file there. */
+  readonly #beginnings = new Map<string, ContentId>()
 
+  /** It is on its way here. */
   begin(list: ContentList, file: StageFile): void {
-    this.#contents.set(list.content, new Transfer(list, file))
+    this.#contents.set(list.content, new Early(list, file, null))
+  }
+
+  /** The file there begins so, and has not been read to its end. */
+  beginsWith(list: ContentList, place: FilePlace): void {
+    this.forgetBeginning(place.path)
+    for (const oldest of this.#beginnings.keys()) {
+      if (this.#beginnings.size < MOST_BEGINNINGS) break
+      this.forgetBeginning(oldest)
+    }
+    this.#contents.set(list.content, new Early(list, null, place))
+    this.#beginnings.set(place.path, list.content)
+  }
+
+  /** The index knows the file, or it is not what it was. */
+  forgetBeginning(path: string): void {
+    const content = this.#beginnings.get(path)
+    if (content !== undefined) this.#contents.delete(content)
+    this.#beginnings.delete(path)
   }
 
   /** `whole`: it is staged; else it is not served from here any more. */
@@ -24,19 +50,20 @@ export class Arriving {
     else this.#contents.delete(content)
   }
 
-  /** Drops those that are whole, but for these. */
+  /** Drops those that came whole, but for these. */
   keep(isKept: (content: ContentId) => boolean): void {
-    for (const [content, { isWhole }] of [...this.#contents])
-      if (isWhole && !isKept(content)) this.#contents.delete(content)
+    for (const [content, { isWhole, place }] of [...this.#contents])
+      if (isWhole && place === null && !isKept(content)) this.#contents.delete(content)
   }
 
-  /** Null: not on its way. A bit for each chunk of the list. */
+  /** Null: not among them. A bit for each chunk of the list. */
   progress(content: ContentId): Uint8Array | 'all' | null {
     return this.#contents.get(content)?.progress() ?? null
   }
 
-  has(content: ContentId): boolean {
-    return this.#contents.has(content)
+  /** Where it lies, or did a moment ago. */
+  places(content: ContentId): readonly ContentPlace[] {
+    return this.#contents.get(content)?.places() ?? []
   }
 
   list(content: ContentId): ContentList | null {
@@ -51,23 +78,27 @@ export class Arriving {
     return null
   }
 
-  find(hash: Hash): ArrivedChunk | null {
-    for (const [content, transfer] of this.#contents) {
-      const found = transfer.find(hash)
+  find(hash: Hash): EarlyChunk | null {
+    for (const [content, early] of this.#contents) {
+      const found = early.find(hash)
       if (found !== null) return { content, ...found }
     }
     return null
   }
 }
 
-class Transfer {
+class Early {
   readonly list: ContentList
+  /** Of a file that is being read. */
+  readonly place: FilePlace | null
+  /** Null: all of it is there. */
   #file: StageFile | null
   #table: ChunkTable | null = null
 
-  constructor(list: ContentList, file: StageFile) {
+  constructor(list: ContentList, file: StageFile | null, place: FilePlace | null) {
     this.list = list
     this.#file = file
+    this.place = place
   }
 
   get isWhole(): boolean {
@@ -76,6 +107,17 @@ class Transfer {
 
   end(): void {
     this.#file = null
+  }
+
+  places(): readonly ContentPlace[] {
+    const { content } = this.list
+    // From the part it goes to the stage, by a rename.
+    return this.place === null
+      ? [
+          { at: 'part', content },
+          { at: 'stage', content },
+        ]
+      : [this.place]
   }
 
   progress(): Uint8Array | 'all' {

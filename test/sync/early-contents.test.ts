@@ -5,8 +5,8 @@ import { contentOf, listOf, sha256 } from '../../src/core/content-list.ts'
 import type { ContentId, Hash } from '../../src/core/ids.ts'
 import type { ContentPlace, FolderDisk, FolderStore, HashedBytes, PlacedRead, StageFile } from '../../src/core/ports.ts'
 import { RowTable } from '../../src/core/rows.ts'
-import { Arriving } from '../../src/sync/arriving.ts'
 import { ContentServer } from '../../src/sync/content-server.ts'
+import { EarlyContents } from '../../src/sync/early-contents.ts'
 import { pseudorandom } from '../contract/network-contract.ts'
 
 const { signal } = new AbortController()
@@ -20,39 +20,39 @@ describe('what arrives', () => {
   const bytes = pseudorandom(2 << 20, 3)
   const list = contentOf(bytes)
   const there = new Set<number>()
-  let arriving = new Arriving()
+  let early = new EarlyContents()
   const hashAt = (index: number): Hash => list.chunks[index]?.hash as Hash
   beforeEach(() => {
-    arriving = new Arriving()
+    early = new EarlyContents()
     there.clear()
-    arriving.begin(list, fileOf(list, there))
+    early.begin(list, fileOf(list, there))
   })
 
   it('is found chunk by chunk, as soon as each is there', () => {
-    expect(arriving.find(hashAt(2))).to.equal(null)
+    expect(early.find(hashAt(2))).to.equal(null)
     there.add(2)
     const offset = (list.chunks[0]?.length ?? 0) + (list.chunks[1]?.length ?? 0)
-    expect(arriving.find(hashAt(2))).to.include({ content: list.content, offset, length: list.chunks[2]?.length })
-    expect(arriving.find(sha256(Buffer.from('other')))).to.equal(null)
-    const bits = arriving.progress(list.content) as Uint8Array
+    expect(early.find(hashAt(2))).to.include({ content: list.content, offset, length: list.chunks[2]?.length })
+    expect(early.find(sha256(Buffer.from('other')))).to.equal(null)
+    const bits = early.progress(list.content) as Uint8Array
     expect([bits.length, bits[0], bits[1]]).to.deep.equal([Math.ceil(list.chunks.length / 8), 4, 0])
   })
 
   it('is all there when it is staged, until nobody wants it; what was given up is not', () => {
-    arriving.end(list.content, true)
-    expect(arriving.progress(list.content)).to.equal('all')
-    expect(arriving.find(hashAt(0))?.offset).to.equal(0)
-    expect(arriving.list(list.content)).to.equal(list)
-    for (const [hash, segment] of list.segments) expect(arriving.segment(hash)).to.equal(segment)
-    arriving.keep(() => true)
-    expect(arriving.has(list.content)).to.equal(true)
-    arriving.keep(() => false)
-    expect(arriving.progress(list.content)).to.equal(null)
-    arriving.begin(list, fileOf(list, there))
-    arriving.keep(() => false)
-    expect(arriving.has(list.content), 'still on its way').to.equal(true)
-    arriving.end(list.content, false)
-    expect(arriving.has(list.content)).to.equal(false)
+    early.end(list.content, true)
+    expect(early.progress(list.content)).to.equal('all')
+    expect(early.find(hashAt(0))?.offset).to.equal(0)
+    expect(early.list(list.content)).to.equal(list)
+    for (const [hash, segment] of list.segments) expect(early.segment(hash)).to.equal(segment)
+    early.keep(() => true)
+    expect(early.places(list.content).length).to.equal(2)
+    early.keep(() => false)
+    expect(early.progress(list.content)).to.equal(null)
+    early.begin(list, fileOf(list, there))
+    early.keep(() => false)
+    expect(early.places(list.content).length, 'still on its way').to.equal(2)
+    early.end(list.content, false)
+    expect(early.places(list.content)).to.deep.equal([])
   })
 
   it('is found among very many chunks whose hashes begin alike', () => {
@@ -64,10 +64,10 @@ describe('what arrives', () => {
     })
     const alike = listOf(chunks)
     const all = new Set(chunks.keys())
-    arriving.begin(alike, fileOf(alike, all))
+    early.begin(alike, fileOf(alike, all))
     for (const [index, { hash, length }] of chunks.entries()) {
       const offset = 20_000 * index + (index * (index - 1)) / 2
-      expect(arriving.find(hash)).to.include({ content: alike.content, offset, length })
+      expect(early.find(hash)).to.include({ content: alike.content, offset, length })
     }
   })
 
@@ -89,7 +89,7 @@ describe('what arrives', () => {
     const server = (): ContentServer =>
       new ContentServer({
         rows: () => new RowTable(),
-        arriving,
+        early,
         disk: {
           hasVersion: () => false,
           stage: { has: (content: ContentId) => whole.has(content) },
