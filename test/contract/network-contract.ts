@@ -211,6 +211,24 @@ export function networkContract(name: string, open: (count: number) => Promise<N
       }
     })
 
+    it('tells linked devices that share the folder of what is being read, and nobody else', async () => {
+      await start(3)
+      share(0, 1)
+      await network.link(0, 1)
+      await network.link(0, 2)
+      await network.until('linked', () => at(0).network.peers().length === 1)
+      const content = at(0).folder.addContent(pseudorandom(300_000, 3))
+      at(0).network.offer(3, content)
+      at(0).network.offer(3, null)
+      await network.until('told', () => at(1).folder.offers.length === 2)
+      const of = { device: at(0).id, file: 3 }
+      expect(at(1).folder.offers).to.deep.equal([
+        { ...of, prefix: content },
+        { ...of, prefix: null },
+      ])
+      expect([at(0), at(2)].map(({ folder }) => folder.offers)).to.deep.equal([[], []])
+    })
+
     it('does not ask a device again that sent three bad pieces', async () => {
       await start(2)
       const wanted = contents(10, 5).map(bytes => at(1).folder.addContent(bytes))

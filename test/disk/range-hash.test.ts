@@ -1,10 +1,11 @@
 // A large file hashed in ranges has the content id that it has as a whole, also where no two ranges meet.
-import { closeSync, ftruncateSync, openSync, rmSync, statSync, writeSync } from 'node:fs'
+import { closeSync, ftruncateSync, openSync, rmSync, statSync, truncateSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect } from 'chai'
+import type { ContentList } from '../../src/core/content.ts'
 import { listOf } from '../../src/core/content-list.ts'
 import type { ContentId } from '../../src/core/ids.ts'
-import type { FolderDisk, HashResult } from '../../src/core/ports.ts'
+import type { FolderDisk, HashRequest, HashResult } from '../../src/core/ports.ts'
 import { readChunks } from '../../src/disk/content-read.ts'
 import { openFolderDisk } from '../../src/disk/folder-disk.ts'
 import { hashRange, joinRanges, meet, RANGE_BYTES, type RangeChunks, rangesOf } from '../../src/disk/range-hash.ts'
@@ -71,6 +72,33 @@ describe('disk/range-hash', function () {
       expect(result.list.size).to.equal(statSync(path).size)
     })
   }
+
+  it('tells of each beginning that is longer than the last, before all is read', async () => {
+    const size = 6 * RANGE_BYTES
+    writeLarge(noise(RANGE_BYTES + 3 * MIB), 0)
+    truncateSync(path, size)
+    const disk = await openFolderDisk(root, { folder: FOLDER, device: DEVICE, log: silent })
+    const stat = (await disk.look('large'))?.stat
+    if (stat === undefined) throw new Error('no stat')
+    const request = { path: 'large', kind: 'file', stat } as const
+    const told: ContentList[] = []
+    const onPrefix = (of: HashRequest, prefix: ContentList): void => {
+      expect(of).to.equal(request)
+      told.push(prefix)
+    }
+    for await (const result of disk.hash([request], { ...waiting, onPrefix })) {
+      if (!result.ok) throw new Error(result.problem.message)
+      expect(told.length).to.be.greaterThan(0)
+      let least = 0
+      for (const { chunks, size: bytes, content } of told) {
+        expect(bytes).to.be.within(least + 1, size - 1)
+        expect(content).to.equal(listOf(chunks).content)
+        expect(chunks.slice(0, -1)).to.deep.equal(result.list.chunks.slice(0, chunks.length - 1))
+        least = bytes
+      }
+    }
+    await disk.close()
+  })
 
   it('knows where two ranges meet, and that some never do', () => {
     writeLarge(noise(6 * MIB), RANGE_BYTES - 3 * MIB)

@@ -163,6 +163,23 @@ describe('a fetch from several devices', () => {
     release()
   })
 
+  it('asks for nothing more once it is enough, and brings what was asked for', async () => {
+    const { job, lane } = setup(['a', 'b'], 1_000, 64 * 1024)
+    for (const each of [lane(0), lane(1)]) each.answer = () => new Uint8Array(64 * 1024)
+    const enough = new AbortController()
+    const got: string[] = []
+    for await (const { key } of job.run({ signal, enough: enough.signal })) {
+      got.push(key)
+      enough.abort()
+    }
+    const asked = [lane(0), lane(1)].flatMap(each => each.asked.flat())
+    expect(new Set(got)).to.deep.equal(new Set(asked))
+    expect(asked.length).to.be.within(1, 999)
+    const none = setup(['a'], 10)
+    for await (const { key } of none.job.run({ signal, enough: AbortSignal.abort() })) expect(key).to.equal(undefined)
+    expect(none.lane(0).asked).to.deep.equal([])
+  })
+
   it('asks for no more than the consumer can be behind', async () => {
     const { job, lane } = setup(['a'], 100, 256 * 1024)
     lane(0).answer = () => new Uint8Array(256 * 1024)

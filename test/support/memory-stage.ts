@@ -1,7 +1,7 @@
 // The stage of a disk in memory: contents on their way, verified chunk by chunk and as a whole, as the port promises.
 // What is not finished survives a killed process, and any part of it is lost with the power.
 import type { ContentList } from '../../src/core/content.ts'
-import { matches, sha256 } from '../../src/core/content-list.ts'
+import { commonChunks, matches, sha256 } from '../../src/core/content-list.ts'
 import { KithError } from '../../src/core/errors.ts'
 import type { ContentId } from '../../src/core/ids.ts'
 import type { ContentPlace, Stage, StageFile, Waiting } from '../../src/core/ports.ts'
@@ -17,6 +17,7 @@ interface Deps {
 
 export class MemoryStage implements Stage {
   readonly #deps: Deps
+  readonly #lists = new WeakMap<StageFile, ContentList>()
 
   constructor(deps: Deps) {
     this.#deps = deps
@@ -75,7 +76,7 @@ export class MemoryStage implements Stage {
       held.chunks.set(index, bytes.slice())
       return true
     }
-    return {
+    const file: StageFile = {
       content: list.content,
       missing: () => (held.whole === null ? list.chunks.flatMap((_, at) => (held.chunks.has(at) ? [] : [at])) : []),
       has: index => held.whole !== null || held.chunks.has(index),
@@ -106,6 +107,8 @@ export class MemoryStage implements Stage {
       },
       close: () => Promise.resolve(),
     }
+    this.#lists.set(file, list)
+    return file
   }
 
   async extend(file: StageFile, list: ContentList, options: Waiting): Promise<StageFile> {
@@ -114,12 +117,8 @@ export class MemoryStage implements Stage {
     await file.close()
     const longer = await this.open(list, options)
     const staged = stage.get(list.content)
-    const chunks = [...(shorter?.chunks ?? [])].sort(([a], [b]) => a - b)
-    const end = Math.max(-1, ...chunks.map(([at]) => at))
-    for (const [at, bytes] of chunks) {
-      if (at === end || staged?.chunks.size !== at || sha256(bytes) !== list.chunks[at]?.hash) break
-      staged.chunks.set(at, bytes)
-    }
+    const common = commonChunks(this.#lists.get(file)?.chunks ?? [], list.chunks)
+    for (const [at, bytes] of shorter?.chunks ?? []) if (at < common) staged?.chunks.set(at, bytes)
     stage.delete(file.content)
     return longer
   }
