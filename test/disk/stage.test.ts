@@ -92,6 +92,40 @@ describe('disk/stage', () => {
     await next.close()
   })
 
+  it('reads all of it again where something else wrote to what became longer', async () => {
+    const bytes = stream(2 << 20, 5)
+    const [prefix, list] = [contentOf(bytes.subarray(0, 1 << 20)), contentOf(bytes)]
+    const file = await disk.stage.open(prefix, waiting)
+    await file.write(partsOf(prefix, bytes), waiting)
+    const spoiler = openSync(partPath(prefix), 'r+')
+    writeSync(spoiler, Buffer.from('spoilt'), 0, 6, 10)
+    const longer = await disk.stage.extend(file, list, waiting)
+    expect(readdirSync(areaPath(root, 'stage'))).to.deep.equal([`${contentName(list.content)}.part`])
+    const missing = new Set(longer.missing())
+    await longer.write(
+      partsOf(list, bytes).filter(({ index }) => missing.has(index)),
+      waiting,
+    )
+    expect(await codeOf(longer.finish(waiting))).to.equal('content-mismatch')
+    await longer.close()
+    expect((await disk.stage.open(list, waiting)).missing()).to.deep.equal([0])
+  })
+
+  it('goes on with what another brings, where that is what it becomes', async () => {
+    const bytes = stream(2 << 20, 5)
+    const list = contentOf(bytes)
+    const first = await disk.stage.open(list, waiting)
+    const begun = await disk.stage.open(contentOf(bytes.subarray(0, 1 << 20)), waiting)
+    const both = await disk.stage.extend(begun, list, waiting)
+    expect(both).to.equal(first)
+    await first.close()
+    await disk.stage.sweep(new Set())
+    expect(readdirSync(areaPath(root, 'stage')), 'one of them has it open').to.deep.equal([
+      `${contentName(list.content)}.part`,
+    ])
+    await both.close()
+  })
+
   it('never replaces what was verified and is about to be published from', async () => {
     const bytes = stream(5_000, 9)
     const { content } = contentOf(bytes)
