@@ -181,7 +181,8 @@ class Engine implements FolderEngine {
     const network = (): FolderNetwork | null => this.#network
     this.#dirty = new Dirty(clock)
     const early = new EarlyContents()
-    const prefetch = new Prefetch({ disk, store, log, rows, network, early, mayBegin: () => this.#mayPrefetch() })
+    const mayBegin = (): boolean => this.#mayPrefetch()
+    const prefetch = new Prefetch({ disk, store, clock, log, rows, network, early, mayBegin })
     this.#beginnings = new Beginnings({ early, network })
     this.#fetcher = new Fetcher({
       disk,
@@ -562,7 +563,7 @@ class Engine implements FolderEngine {
     await cycle.replica.compact()
     await this.#ages.quiet(cycle, this.state())
     if (this.#journal.unfinished && !cycle.replica.rejoining) await cycle.replica.commit(this.#journal.finish())
-    if (cycle.wants.size === 0 && (await this.#prefetch.tidy())) this.#untidy = true
+    if (cycle.wants.size === 0 && !this.#received && (await this.#prefetch.tidy())) this.#untidy = true
     if (!this.#untidy || cycle.unfinished) return
     // What is staged and still wanted may be wanted no more by the next quiet moment, and nothing would say so.
     this.#untidy = cycle.wants.size > 0

@@ -2,6 +2,7 @@
 // What is brought lies in the stage under the id of the beginning, and goes on as the part of the whole content once that is wanted. It is
 // a help and no more: whatever fails here is left to the transfer of the whole.
 
+import type { Clock } from '../core/clock.ts'
 import type { ContentList } from '../core/content.ts'
 import { commonChunks } from '../core/content-list.ts'
 import type { ContentId, DeviceId, Hash } from '../core/ids.ts'
@@ -11,9 +12,12 @@ import type { EarlyContents } from './early-contents.ts'
 
 /** Files at one time. Of more the beginnings are not brought. */
 const MOST_FILES = 4
+/** What is said of a file that was read may overtake what the shared tree says of it. */
+const KEPT_MS = 60_000
 
 export interface PrefetchDeps extends BringDeps {
   readonly early: EarlyContents
+  readonly clock: Clock
   /** Nothing here may be the same and not be known yet, and the folder takes what comes. */
   readonly mayBegin: () => boolean
 }
@@ -24,8 +28,8 @@ interface Ahead {
   /** The latest of its beginnings; null: the one that is here, or on its way. */
   offered: ContentId | null
   here: { readonly list: ContentList; readonly file: StageFile } | null
-  /** It was read to its end, or is not linked any more: if that content is not wanted soon, it never will be. */
-  isOver: boolean
+  /** Since when it is read to its end, or not linked any more (monotone ms): if that content is not wanted soon, it never will be. */
+  overSince: number | null
   running: Promise<void> | null
   readonly stop: AbortController
   /** Nothing more is to be asked for. */
@@ -45,12 +49,12 @@ export class Prefetch {
     const key = `${device} ${file}`
     const known = this.#files.get(key)
     if (prefix === null) {
-      if (known !== undefined) known.isOver = true
+      if (known !== undefined) this.#isOver(known)
       return
     }
     if (known === undefined && (this.#files.size >= MOST_FILES || !this.#deps.mayBegin())) return
     const [stop, enough] = [new AbortController(), new AbortController()]
-    const ahead = known ?? { device, offered: null, here: null, isOver: false, running: null, stop, enough }
+    const ahead = known ?? { device, offered: null, here: null, overSince: null, running: null, stop, enough }
     this.#files.set(key, ahead)
     ahead.offered = prefix
     ahead.running ??= this.#run(ahead)
@@ -58,7 +62,7 @@ export class Prefetch {
 
   /** Its link ended. */
   gone(device: DeviceId): void {
-    for (const ahead of this.#files.values()) if (ahead.device === device) ahead.isOver = true
+    for (const ahead of this.#files.values()) if (ahead.device === device) this.#isOver(ahead)
   }
 
   /** What is here of this content's beginning, for the caller to extend; what was asked for comes first. Null: nothing. */
@@ -84,13 +88,18 @@ export class Prefetch {
 
   /** Nothing is wanted that could be one of those that are over. True: something lies in the stage for nothing. */
   async tidy(): Promise<boolean> {
-    const over = [...this.#files].filter(([, ahead]) => ahead.isOver)
+    const since = this.#deps.clock.elapsed() - KEPT_MS
+    const over = [...this.#files].filter(([, { overSince }]) => overSince !== null && overSince <= since)
     await Promise.all(over.map(([key, ahead]) => this.#drop(key, ahead)))
     return over.length > 0
   }
 
   async stop(): Promise<void> {
     await Promise.all([...this.#files].map(([key, ahead]) => this.#drop(key, ahead)))
+  }
+
+  #isOver(ahead: Ahead): void {
+    ahead.overSince ??= this.#deps.clock.elapsed()
   }
 
   async #drop(key: string, ahead: Ahead): Promise<void> {

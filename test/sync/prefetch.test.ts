@@ -60,7 +60,7 @@ class World {
 
   #deps(): PrefetchDeps {
     return {
-      ...{ disk: this.disk, log: silentLog, early: this.early },
+      ...{ disk: this.disk, log: silentLog, early: this.early, clock: this.clock },
       store: {
         ...{ list: async () => null, segment: async () => null, base: async () => null },
         chunk: hash => (this.here.has(hash) ? { content: '' as ContentId, offset: 0, length: 0 } : null),
@@ -209,6 +209,8 @@ describe('sync/prefetch', () => {
     world.prefetch.gone('other' as DeviceId)
     world.offer(null, 2)
     world.offer(null, 9)
+    expect(await world.prefetch.tidy(), 'what the tree says of it may come later').to.equal(false)
+    await world.clock.advance(61_000)
     expect(await world.prefetch.tidy()).to.equal(true)
     await world.disk.stage.sweep(new Set([going.content]))
     expect([gone, read, going].map(({ content }) => world.early.places(content).length)).to.deep.equal([0, 0, 2])
