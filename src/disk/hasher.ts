@@ -15,7 +15,7 @@ const BATCH_FILES = 64
 const BATCH_BYTES = 8 * 1024 * 1024
 /** Two a worker: one that runs and one that waits. */
 const BATCHES_A_THREAD = 2
-/** What is known of a file's beginning is told again when it is so much longer: all of it is put together each time. */
+/** What is known of a file's beginning is told again when it is so many times as long: all of it is put together each time. */
 const PREFIX_GROWTH = 1.25
 /** Nobody needs to know more of it ahead, and each list takes memory. */
 const MOST_PREFIX_BYTES = 32 * 1024 * 1024 * 1024
