@@ -94,14 +94,17 @@ async function hashLarge(
   const work = async (): Promise<void> => {
     for (const [at, range] of left) if (failed === null) await hashRange(range, at)
   }
-  await Promise.all(Array.from({ length: workers.hashThreads }, work))
+  try {
+    await Promise.all(Array.from({ length: workers.hashThreads }, work))
+  } finally {
+    prefix?.end()
+  }
   for (const [at, { until }] of wanted.entries()) {
     const [before, range] = [found[at - 1], found[at]]
     // Zeros, and whatever else repeats itself, may be cut otherwise for ever: it goes on from where the range before ended.
     if (failed === null && before && range && meet(before, range) === null)
       await hashRange({ from: before.end, until: Math.max(until, before.end) }, at)
   }
-  prefix?.end()
   if (failed !== null) return failed
   return { ok: true, list: await workers.hash({ do: 'hash-join', ranges: found }), text: null }
 }

@@ -759,7 +759,8 @@ class Engine implements FolderEngine {
 
   /** What lies here was read: nothing comes ahead that is here already under another name. */
   #mayPrefetch(): boolean {
-    if (this.#paused || this.#halt !== null || !this.#scanned || this.#looking || !this.#dirty.empty) return false
+    if (this.#paused || this.#halt !== null || this.#stop.signal.aborted) return false
+    if (!this.#scanned || this.#looking || !this.#dirty.empty) return false
     return this.#cycle !== null && !this.#cycle.replica.pulling && !this.#cycle.judging
   }
 

@@ -52,7 +52,7 @@ export class Prefetch {
       if (known !== undefined) this.#isOver(known)
       return
     }
-    if (known === undefined && (this.#files.size >= MOST_FILES || !this.#deps.mayBegin())) return
+    if (known === undefined && !(this.#deps.mayBegin() && this.#hasRoom())) return
     const [stop, enough] = [new AbortController(), new AbortController()]
     const ahead = known ?? { device, offered: null, here: null, overSince: null, running: null, stop, enough }
     this.#files.set(key, ahead)
@@ -98,6 +98,25 @@ export class Prefetch {
     await Promise.all([...this.#files].map(([key, ahead]) => this.#drop(key, ahead)))
   }
 
+  /** What is over gives way. */
+  #hasRoom(): boolean {
+    if (this.#files.size < MOST_FILES) return true
+    const over = [...this.#files].find(([, { overSince }]) => overSince !== null)
+    if (over !== undefined) void this.#drop(...over)
+    return over !== undefined
+  }
+
+  /** A file that is still being written is read again and again, under other numbers: what came the last time is there still. */
+  #inherit(list: ContentList): Ahead['here'] {
+    const over = [...this.#files].filter(([, { overSince, running }]) => overSince !== null && running === null)
+    for (const [key, { here }] of over) {
+      if (here === null || commonChunks(here.list.chunks, list.chunks) === 0) continue
+      this.#files.delete(key)
+      return here
+    }
+    return null
+  }
+
   #isOver(ahead: Ahead): void {
     ahead.overSince ??= this.#deps.clock.elapsed()
   }
@@ -133,7 +152,9 @@ export class Prefetch {
     const known = async (hash: Hash): Promise<Uint8Array | null> =>
       ahead.here?.list.segments.get(hash) ?? (await store.segment(hash))
     const list = await network.fetchList(prefix, { signal, known })
-    if (list === null || (ahead.here !== null && list.size <= ahead.here.list.size)) return
+    if (list === null) return
+    ahead.here ??= this.#inherit(list)
+    if (ahead.here !== null && list.size <= ahead.here.list.size) return
     // The last may go on in a longer one; what lies here already is not sent.
     const lacking = list.chunks.flatMap(({ hash }, at) =>
       at < list.chunks.length - 1 && store.chunk(hash) === null ? [at] : [],

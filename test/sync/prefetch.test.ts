@@ -217,6 +217,24 @@ describe('sync/prefetch', () => {
     expect(world.staged).to.deep.equal([going.content])
   })
 
+  it('goes on with what came of a file that is read anew, and gives up what is over for others', async () => {
+    const source = world.source(10)
+    world.offer(source.beginning(6), 1)
+    await world.rest()
+    world.offer(null, 1)
+    world.offer(source.beginning(4), 2)
+    await world.rest()
+    world.offer(source.beginning(8), 2)
+    await world.rest()
+    expect(world.asked).to.deep.equal(source.chunks.slice(0, 7).map(({ hash }) => hash))
+    for (let file = 3; file < 6; file++) world.offer(world.source(4, file).beginning(4), file)
+    world.offer(null, 4)
+    world.offer(world.source(4, 6).beginning(4), 6)
+    await world.rest()
+    const lists = [3, 4, 5, 6].map(seed => world.source(4, seed).beginning(4))
+    expect(lists.map(({ content }) => world.early.places(content).length)).to.deep.equal([2, 0, 2, 2])
+  })
+
   it('begins nothing where it may not, and never more than four files', async () => {
     world.mayBegin = false
     world.offer(world.source(4, 1).beginning(4))
