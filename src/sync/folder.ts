@@ -181,8 +181,11 @@ class Engine implements FolderEngine {
     const network = (): FolderNetwork | null => this.#network
     this.#dirty = new Dirty(clock)
     const early = new EarlyContents()
-    const mayBegin = (): boolean => this.#mayPrefetch()
-    const prefetch = new Prefetch({ disk, store, clock, log, rows, network, early, mayBegin })
+    const prefetch = new Prefetch({
+      ...{ disk, store, clock, log, rows, network, early },
+      mayBegin: () => this.#mayPrefetch(),
+      onOver: () => this.#wake.fire(),
+    })
     this.#beginnings = new Beginnings({ early, network })
     this.#fetcher = new Fetcher({
       disk,
@@ -381,7 +384,8 @@ class Engine implements FolderEngine {
     if (this.#paused || !this.#mayLook) return this.#wake.wait(ms, clock, this.#stop.signal)
     if (this.#halt !== null) return this.#wake.wait(Math.min(ms, RETRY_MS), clock, this.#stop.signal)
     const untilRescan = this.#scanned ? Math.max(0, this.#nextRescanAt - clock.elapsed()) : ms
-    const due = Math.min(this.#dirty.nextDueMs() ?? ms, this.#cycle?.nextDueMs() ?? ms)
+    const dues = [this.#dirty.nextDueMs(), this.#cycle?.nextDueMs(), this.#prefetch.nextDueMs()]
+    const due = Math.min(...dues.map(each => each ?? ms))
     const waitMs = Math.min(ms, due, untilRescan)
     const rests = this.#isAtRest() && !this.#dirty.now
     if (rests) this.#ages.refresh()
@@ -884,6 +888,7 @@ class Engine implements FolderEngine {
 
   /** Nothing is dirty, waits for a second look, or is half done. What is missing is counted in need. */
   #settled(): boolean {
+    if (this.#prefetch.nextDueMs() !== null) return false
     return this.#isAtRest() && this.#dirty.empty && this.#cycle?.unfinished === false
   }
 

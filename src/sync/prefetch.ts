@@ -13,13 +13,15 @@ import type { EarlyContents } from './early-contents.ts'
 /** Files at one time. Of more the beginnings are not brought. */
 const MOST_FILES = 4
 /** What is said of a file that was read may overtake what the shared tree says of it. */
-const KEPT_MS = 60_000
+const KEPT_MS = 10_000
 
 export interface PrefetchDeps extends BringDeps {
   readonly early: EarlyContents
   readonly clock: Clock
   /** Nothing here may be the same and not be known yet, and the folder takes what comes. */
   readonly mayBegin: () => boolean
+  /** Something is over, and to be given up in time. */
+  readonly onOver: () => void
 }
 
 /** One file that is being read elsewhere. */
@@ -36,6 +38,11 @@ interface Ahead {
   readonly enough: AbortController
 }
 
+/** Nothing came of it, and nothing will. */
+function isVoid({ overSince, here, running }: Ahead): boolean {
+  return overSince !== null && here === null && running === null
+}
+
 export class Prefetch {
   readonly #deps: PrefetchDeps
   readonly #files = new Map<string, Ahead>()
@@ -49,7 +56,7 @@ export class Prefetch {
     const key = `${device} ${file}`
     const known = this.#files.get(key)
     if (prefix === null) {
-      if (known !== undefined) this.#isOver(known)
+      if (known !== undefined) this.#isOver(key, known)
       return
     }
     if (known === undefined && !(this.#deps.mayBegin() && this.#hasRoom())) return
@@ -57,12 +64,12 @@ export class Prefetch {
     const ahead = known ?? { device, offered: null, here: null, overSince: null, running: null, stop, enough }
     this.#files.set(key, ahead)
     ahead.offered = prefix
-    ahead.running ??= this.#run(ahead)
+    ahead.running ??= this.#run(key, ahead)
   }
 
   /** Its link ended. */
   gone(device: DeviceId): void {
-    for (const ahead of this.#files.values()) if (ahead.device === device) this.#isOver(ahead)
+    for (const [key, ahead] of [...this.#files]) if (ahead.device === device) this.#isOver(key, ahead)
   }
 
   /** What is here of this content's beginning, for the caller to extend; what was asked for comes first. Null: nothing. */
@@ -84,6 +91,15 @@ export class Prefetch {
     if (ahead.here === null) return null
     this.#deps.early.end(ahead.here.list.content, false)
     return ahead.here.file
+  }
+
+  /** ms until something is to be given up; null: nothing is. */
+  nextDueMs(): number | null {
+    const now = this.#deps.clock.elapsed()
+    const dues = [...this.#files.values()].flatMap(({ overSince }) =>
+      overSince === null ? [] : [Math.max(0, overSince + KEPT_MS - now)],
+    )
+    return dues.length === 0 ? null : Math.min(...dues)
   }
 
   /** Nothing is wanted that could be one of those that are over. True: something lies in the stage for nothing. */
@@ -117,8 +133,11 @@ export class Prefetch {
     return null
   }
 
-  #isOver(ahead: Ahead): void {
-    ahead.overSince ??= this.#deps.clock.elapsed()
+  #isOver(key: string, ahead: Ahead): void {
+    if (ahead.overSince !== null) return
+    ahead.overSince = this.#deps.clock.elapsed()
+    if (isVoid(ahead)) this.#files.delete(key)
+    else this.#deps.onOver()
   }
 
   async #drop(key: string, ahead: Ahead): Promise<void> {
@@ -130,7 +149,7 @@ export class Prefetch {
     await ahead.here.file.close()
   }
 
-  async #run(ahead: Ahead): Promise<void> {
+  async #run(key: string, ahead: Ahead): Promise<void> {
     try {
       for (let prefix = ahead.offered; prefix !== null && !ahead.enough.signal.aborted; prefix = ahead.offered) {
         ahead.offered = null
@@ -141,6 +160,8 @@ export class Prefetch {
         this.#deps.log.debug({ error: String(error) }, 'the beginning of a file did not come ahead of it')
     } finally {
       ahead.running = null
+      // Under its key may be another by now.
+      if (isVoid(ahead) && this.#files.get(key) === ahead) this.#files.delete(key)
     }
   }
 

@@ -52,6 +52,7 @@ class World {
   /** Chunks leave one by one, each when this resolves. */
   leaves: () => Promise<unknown> = () => Promise.resolve()
   mayBegin = true
+  overs = 0
   readonly prefetch = new Prefetch(this.#deps())
 
   constructor() {
@@ -68,6 +69,7 @@ class World {
       rows: () => new RowTable(),
       network: () => this.#network(),
       mayBegin: () => this.mayBegin,
+      onOver: () => this.overs++,
     }
   }
 
@@ -205,12 +207,13 @@ describe('sync/prefetch', () => {
     world.offer(read, 2)
     world.offer(going, 3)
     await world.rest()
-    expect(await world.prefetch.tidy()).to.equal(false)
+    expect([world.prefetch.nextDueMs(), await world.prefetch.tidy()]).to.deep.equal([null, false])
     world.prefetch.gone('other' as DeviceId)
     world.offer(null, 2)
     world.offer(null, 9)
+    expect(world.overs).to.equal(2)
     expect(await world.prefetch.tidy(), 'what the tree says of it may come later').to.equal(false)
-    await world.clock.advance(61_000)
+    await world.clock.advance(world.prefetch.nextDueMs() ?? 0)
     expect(await world.prefetch.tidy()).to.equal(true)
     await world.disk.stage.sweep(new Set([going.content]))
     expect([gone, read, going].map(({ content }) => world.early.places(content).length)).to.deep.equal([0, 0, 2])
@@ -233,6 +236,19 @@ describe('sync/prefetch', () => {
     await world.rest()
     const lists = [3, 4, 5, 6].map(seed => world.source(4, seed).beginning(4))
     expect(lists.map(({ content }) => world.early.places(content).length)).to.deep.equal([2, 0, 2, 2])
+  })
+
+  it('keeps nothing of a file of which nothing came', async () => {
+    const source = world.source(6)
+    for (const { hash } of source.chunks) world.here.add(hash)
+    world.offer(source.beginning(4), 1)
+    await world.rest()
+    world.offer(null, 1)
+    world.offer(source.beginning(4), 2)
+    world.offer(null, 2)
+    expect(world.prefetch.nextDueMs()).to.equal(10_000)
+    await world.rest()
+    expect(world.prefetch.nextDueMs()).to.equal(null)
   })
 
   it('begins nothing where it may not, and never more than four files', async () => {
