@@ -104,7 +104,8 @@ export class Continuity {
     }
     what.name = path.slice(path.lastIndexOf('/') + 1)
     what.parent = above
-    const there = what.kind === 'directory' ? (above.children.get(what.name) ?? []) : []
+    const there = above.children.get(what.name) ?? []
+    // A file that moved out of a directory to its name is there before that one goes.
     const others = there.filter(({ kind, node }) => kind === 'directory' && node !== what.node)
     above.children.set(what.name, [...others, what])
   }

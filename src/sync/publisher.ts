@@ -149,6 +149,8 @@ class PublishRun {
   readonly #unreadable = new Set<string>()
   /** Names (as `#nameOf` has them) of what is not seen any more but not believed gone yet: nothing new is said there before it is. */
   readonly #heldNames = new Set<string>()
+  /** Rows that were taken out: what moved out of them was there before. */
+  readonly #gone = new Map<RowId, Row>()
   #lists: ContentList[] = []
   #bases: Base[] = []
   #dots: { row: RowId; content: ContentId }[] = []
@@ -173,11 +175,16 @@ class PublishRun {
   async run(): Promise<PublishOutcome> {
     const { confirmed, held } = this.#doubt()
     const lost = new Map(this.#changes.lost.map(row => [row.id, row]))
-    this.#remove(this.#inTheWay(lost, confirmed))
     const moves = this.#changes.moves.filter(m => m.row.kind === 'directory' || confirmed.has(m.row.id))
+    const going = this.#inTheWay(lost, confirmed)
+    // Taken back newest first, a directory must be there again for what moved out of it.
+    const noteLater = this.#isLeft(going, moves)
+    if (!noteLater) this.#noteGone(going)
+    this.#takeOut(going)
     const { work, complete } = this.#share()
     this.#makeDirectories(moves)
     for (const move of moves) if (move.row.kind !== 'directory') this.#move(move)
+    if (noteLater) this.#noteGone(going)
     await this.#flush()
     const rest = await this.#publishContents(work, lost, held)
     this.#say(rest, lost, held)
@@ -303,6 +310,12 @@ class PublishRun {
     return rows
   }
 
+  /** Did any of these move out of what goes? */
+  #isLeft(going: readonly Row[], moves: readonly FoundRow[]): boolean {
+    const ids = new Set(going.map(row => row.id))
+    return moves.some(move => [...this.#above(move.row)].some(row => ids.has(row.id)))
+  }
+
   #lookAgain(rows: readonly Row[]): void {
     for (const row of rows) this.#askAgain(this.#homeOf(row), 0)
   }
@@ -368,7 +381,7 @@ class PublishRun {
         continue
       }
       const facts = directoryFacts(observed.stat)
-      const was = standing(this.#deps.rows, found.row)
+      const was = standing(this.#deps.rows, found.row, this.#gone)
       const adopted =
         this.#brought(found, found.row, parent, found.row === null ? facts : null) ??
         (found.row === null ? this.#adopt(null, parent, observed, facts) : undefined)
@@ -405,7 +418,7 @@ class PublishRun {
     const parent = this.#directories.get(found.parent)
     if (parent === undefined || this.#isHeld(parent, found.observed.name))
       return this.#askAgain(found.parent, SECOND_LOOK_MS)
-    const was = standing(this.#deps.rows, found.row)
+    const was = standing(this.#deps.rows, found.row, this.#gone)
     const brought = this.#brought(found, found.row, parent, null)
     const row = brought ?? this.#deps.tree.move(found.row, parent, found.observed.name)
     this.#missing.delete(row.id)
@@ -540,7 +553,7 @@ class PublishRun {
     const { rows, intents } = this.#deps
     const { name, kind, stat } = found.observed
     const met = { path: found.path, parent: parent.id, name, kind, stat, row, facts }
-    const was = standing(rows, row)
+    const was = standing(rows, row, this.#gone)
     const left = intents.take(met)
     if (left === undefined) return undefined
     const brought = row === null ? { ...left, id: rows.allocate() } : left
@@ -582,17 +595,26 @@ class PublishRun {
   }
 
   #remove(rows: readonly Row[]): void {
+    this.#noteGone(rows)
+    this.#takeOut(rows)
+  }
+
+  #takeOut(rows: readonly Row[]): void {
     if (rows.length === 0) return
     for (const row of rows) {
+      this.#gone.set(row.id, row)
       this.#missing.delete(row.id)
       // What it showed may be no version of the tree any more: then nothing changes there, and what shows instead is still to come here.
       for (const ref of row.nodes) this.#deps.onAdopted(ref.id)
     }
+    this.#deps.tree.remove(rows)
+  }
+
+  #noteGone(rows: readonly Row[]): void {
     // What is in a directory goes before it: taken back newest first, the directory is there for it.
-    const gone = rows.map(row => ({ row, was: standing(this.#deps.rows, row) }))
+    const gone = rows.map(row => ({ row, was: standing(this.#deps.rows, row, this.#gone) }))
     gone.sort((a, b) => depthOf(b.was) - depthOf(a.was))
     for (const { row, was } of gone) this.#note('deleted', row, was)
-    this.#deps.tree.remove(rows)
   }
 
   #keep(row: Row, hashed: Hashed): void {

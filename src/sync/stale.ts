@@ -154,7 +154,7 @@ class JudgeRun {
   readonly #reread = new Set<string>()
   /** What was read: a peer may ask for it, and a merge for what it was. */
   readonly #hashed: Hashed[] = []
-  /** Of what went to the kept versions: where it was. */
+  /** Of what went to the kept versions: where it was, what was in a directory before it. */
   readonly #removed: JournalEntry[] = []
 
   constructor(deps: JudgeDeps, changes: LocalChanges, options: JudgeOptions, copied: Set<RowId>) {
@@ -193,7 +193,7 @@ class JudgeRun {
       return row?.content === list.content ? [{ row: row.id, content: list.content }] : []
     })
     return {
-      journal: [...this.#takeOver.noted, ...this.#removed],
+      journal: [...this.#takeOver.noted, ...this.#bornToGo(), ...this.#removed],
       lists: this.#hashed.flatMap(({ list }) => (list.segments.size > 0 ? [list] : [])),
       bases: this.#hashed.flatMap(({ list, text }) => (text === null ? [] : [{ content: list.content, bytes: text }])),
       dots,
@@ -487,12 +487,17 @@ class JudgeRun {
       mtime: Math.floor(expect.mtimeUs / 1000),
       mode: expect.mode,
     }
-    // It stood there without a row, and so without an entry that it was made: undone, it comes from nowhere and goes there.
-    const about = { time: this.#deps.now(), device, node, kind, path, facts }
-    this.#removed.push(
-      { ...about, action: 'created', was: null },
-      { ...about, action: 'deleted', was: { path, facts } },
-    )
+    const was = { path, facts }
+    this.#removed.push({ time: this.#deps.now(), device, node, kind, path, facts, action: 'deleted', was })
+  }
+
+  /**
+   * What went stood there without a row, and so without an entry that it was made: undone, it comes from nowhere and goes there. Nothing is
+   * made before the directory that it was in.
+   */
+  #bornToGo(): JournalEntry[] {
+    const born = this.#removed.map((entry): JournalEntry => ({ ...entry, action: 'created', was: null }))
+    return born.sort((a, b) => depthOf(a.path) - depthOf(b.path))
   }
 
   /**

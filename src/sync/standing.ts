@@ -3,22 +3,30 @@
 
 import type { Dot } from '../core/entry.ts'
 import { plainFacts, sameFacts } from '../core/entry.ts'
-import type { ActorId, DeviceId, NodeId } from '../core/ids.ts'
+import type { ActorId, DeviceId, NodeId, RowId } from '../core/ids.ts'
 import { ROOT_ROW } from '../core/ids.ts'
 import type { JournalAction, JournalEntry, Standing } from '../core/past.ts'
 import type { Row, RowTable } from '../core/rows.ts'
+import { joinPath } from './local-changes.ts'
 import type { TreeView } from './tree.ts'
 
 /** Rows give way to another of their name under a name that no disk can have (see RowTable.put): on the disk they have their own. */
 const GAVE_WAY = /\0[^/]*/g
 
-export function shownPath(rows: RowTable, row: Row): string {
-  return (rows.path(row.id) ?? row.name).replace(GAVE_WAY, '')
+const NONE: ReadonlyMap<RowId, Row> = new Map()
+
+/** `gone`: rows that are not in the table any more, for what is, or was, below them. */
+export function shownPath(rows: RowTable, row: Row, gone = NONE): string {
+  const path = rows.path(row.id)
+  if (path !== undefined) return path.replace(GAVE_WAY, '')
+  const above = rows.get(row.parent) ?? gone.get(row.parent)
+  const name = row.name.replace(GAVE_WAY, '')
+  return above === undefined ? name : joinPath(shownPath(rows, above, gone), name)
 }
 
 /** Where a row stands and as what; null for one that does not. */
-export function standing(rows: RowTable, row: Row | null | undefined): Standing | null {
-  return row === null || row === undefined ? null : { path: shownPath(rows, row), facts: plainFacts(row) }
+export function standing(rows: RowTable, row: Row | null | undefined, gone = NONE): Standing | null {
+  return row === null || row === undefined ? null : { path: shownPath(rows, row, gone), facts: plainFacts(row) }
 }
 
 /** Two standings are the same: nothing to note. */

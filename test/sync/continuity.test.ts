@@ -36,4 +36,14 @@ describe('sync/continuity', () => {
       'deleted y c',
     ])
   })
+
+  it('keeps a directory whose name a file took that was in it, until that goes too', () => {
+    const continuity = new Continuity()
+    const file: JournalEntry = { ...directory('f', 'd', 'd/f'), kind: 'file' }
+    const made: JournalEntry = { ...file, action: 'created', path: 'd/f', was: null }
+    const gone: JournalEntry = { ...directory('d', 'd'), action: 'deleted', was: { path: 'd', facts: FACTS } }
+    continuity.replay([directory('d', 'd'), made, file, gone])
+    const left = continuity.rest(BY)
+    expect(left.map(({ node, kind, path }) => `${node} ${kind} ${path}`)).to.deep.equal(['f file d'])
+  })
 })

@@ -270,6 +270,19 @@ describe('the journal', () => {
       ])
     }))
 
+  /** Taken back, what the person of the first device does while it is off, seen in one look, leads to what its disk showed before. */
+  async function leadsBack(stage: Scene, act: (person: SimDevice['person']) => void): Promise<void> {
+    const count = (await journalOf(stage.a)).length
+    const disk = shownBy(stage.a)
+    await stage.world.finish(stage.a.stop(), 'stop')
+    act(stage.a.person)
+    await stage.meet()
+    const entries = (await journalOf(stage.a)).slice(0, -count)
+    const rewound = new Rewound(await stage.a.database.loadRows())
+    for (const entry of entries) rewound.undo(entry)
+    expect(Object.fromEntries(ledTo(rewound))).to.deep.equal(Object.fromEntries(disk))
+  }
+
   it('has a directory that went while what was in it was parked, after what moved out of it', () =>
     scene({}, async stage => {
       await stage.begin(p => {
@@ -294,6 +307,80 @@ describe('the journal', () => {
       const rewound = new Rewound(await stage.a.database.loadRows())
       for (const entry of entries) rewound.undo(entry)
       expect(Object.fromEntries(ledTo(rewound))).to.deep.equal(Object.fromEntries(disk))
+    }))
+
+  const LEAVING: readonly [string, (p: SimDevice['person']) => void][] = [
+    ['to a free name', p => p.rename('top/D/sub/f', 'top/g')],
+    [
+      'into a directory that is new',
+      p => {
+        p.mkdir('N')
+        p.rename('top/D/sub/f', 'N/f')
+      },
+    ],
+    [
+      'while that in which both were moves',
+      p => {
+        p.rename('top/D/sub/f', 'f')
+        p.rename('top', 'bottom')
+      },
+    ],
+  ]
+  for (const [how, leave] of LEAVING)
+    it(`has what moved out of a directory whose name is taken, before that one goes: ${how}`, () =>
+      scene({}, async stage => {
+        await stage.begin(p => {
+          p.mkdirs('top/D/sub')
+          p.write('top/D/sub/f', 'moves out')
+          p.write('top/D/gone', 'goes too')
+          p.write('x', 'takes the place')
+        })
+        await leadsBack(stage, p => {
+          leave(p)
+          const top = p.exists('bottom') ? 'bottom' : 'top'
+          p.rmrf(`${top}/D`)
+          p.rename('x', `${top}/D`)
+        })
+      }))
+
+  it('has what moved out of a directory to its very name, before that one goes', () =>
+    scene({}, async stage => {
+      await stage.begin(p => {
+        p.mkdir('D')
+        p.write('D/f', 'takes the place')
+        p.write('D/gone', 'goes too')
+      })
+      await leadsBack(stage, p => {
+        p.rename('D/f', 'f')
+        p.rmrf('D')
+        p.rename('f', 'D')
+      })
+    }))
+
+  it('has what was here without a row and went, not before the directory that it was in', () =>
+    scene({}, async stage => {
+      await stage.begin(p => {
+        p.mkdirs('old/sub')
+        p.write('old/sub/f', 'f')
+      })
+      await stage.act(0, p => p.rename('old', 'new'))
+      await stage.meet()
+      await stage.world.finish(stage.b.stop(), 'stop')
+      const count = (await journalOf(stage.b)).length
+      stage.b.person.rename('new', 'old')
+      stage.b.eraseDatabase()
+      await stage.meet()
+      expect(stage.tree()).to.deep.equal({ 'new/': '', 'new/sub/': '', 'new/sub/f': 'f' })
+      const entries = (await journalOf(stage.b)).slice(0, -count)
+      const told = entries.reverse().map(({ action, path }) => `${action} ${path}`)
+      expect(told).to.deep.equal([
+        'created old',
+        'created old/sub',
+        'created old/sub/f',
+        'deleted old/sub/f',
+        'deleted old/sub',
+        'deleted old',
+      ])
     }))
 
   it('has the merge of a text once, by the device that merged', () =>

@@ -208,8 +208,8 @@ const PUBLISHING: readonly Mutant[] = [
     edits: [
       {
         file: 'sync/publisher.ts',
-        find: 'this.#remove(this.#inTheWay(lost, confirmed))',
-        replace: 'this.#inTheWay(new Map(lost), confirmed)',
+        find: 'const going = this.#inTheWay(lost, confirmed)',
+        replace: 'const going: Row[] = []',
       },
     ],
   },
