@@ -195,8 +195,10 @@ export class Cycle {
       },
       emit,
     })
-    this.#observer.suspectNewest(rows, deps.lastStored)
-    if (!replica.wasCompared) this.compareAll()
+    if (!replica.wasCompared) {
+      this.#observer.suspectNewest(rows, deps.lastStored)
+      this.compareAll()
+    }
   }
 
   get wants(): ReadonlyMap<ContentId, Want> {
@@ -244,9 +246,9 @@ export class Cycle {
     return this.#directories.size > 0 || this.#nodes.size > 0
   }
 
-  /** Every row says what the tree shows, and nothing is left to be done or waited for. */
+  /** Every row says what the tree shows, none may hide a write, and nothing is left to be done or waited for. */
   get isThrough(): boolean {
-    if (this.replica.pulling || this.replica.rejoining) return false
+    if (this.replica.pulling || this.replica.rejoining || this.#observer.suspects) return false
     const waits = this.#allWants.size + this.#left.length + this.#doubted.size
     const lacks = this.#unholdable.size > 0
     return waits === 0 && !lacks && !this.unfinished && this.#merger.nextDueMs() === null

@@ -62,7 +62,7 @@ export class Observer {
   }
 
   /**
-   * What was written last before a crash was perhaps about to be hashed once more: nothing remembers it, so what the rows show as
+   * What was written last before a crash (or a stop that came too soon) was perhaps about to be hashed once more: nothing remembers it, so what the rows show as
    * newest is suspected again.
    */
   suspectNewest(rows: RowTable, lastStored: ReadonlySet<NodeId>): void {
@@ -102,6 +102,11 @@ export class Observer {
   /** Was it not hashed again yet since it was written? What differs then is an edit that its times hid, however long it could not be read. */
   isDoubted(stat: Stat): boolean {
     return this.#suspects.has(stat.ino)
+  }
+
+  /** May anything have been written since it was hashed? Whoever starts from here must not take damage done meanwhile for an edit. */
+  get suspects(): boolean {
+    return this.#suspects.size > 0
   }
 
   #suspect(ino: number): void {

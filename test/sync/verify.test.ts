@@ -109,6 +109,21 @@ describe('verification', () => {
       expect((await verify(world, a)).damaged).to.deep.equal([])
     }))
 
+  it('damage done while it is stopped is no edit, of the newest file either, and is mended', () =>
+    scene({}, async stage => {
+      const { world, a } = stage
+      await stage.begin(p => p.write('f', 'sound'))
+      await world.finish(a.stop(), 'stop')
+      rot(a, 'f')
+      const before = published(a)
+      a.start()
+      await world.quiesce()
+      expect(published(a)).to.equal(before)
+      expect(damagedPaths(await verify(world, a))).to.deep.equal(['f'])
+      await stage.meet()
+      expect(stage.tree()).to.deep.equal({ f: 'sound' })
+    }))
+
   it('what a person writes into a rotten file is an edit like any other', () =>
     scene({}, async stage => {
       const { world, a } = stage
