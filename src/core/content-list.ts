@@ -59,8 +59,13 @@ export function listOf(chunks: readonly Chunk[]): ContentList {
 export function commonChunks(some: readonly Chunk[], others: readonly Chunk[]): number {
   const most = Math.min(some.length, others.length) - 1
   let count = 0
-  while (count < most && some[count]?.hash === others[count]?.hash) count++
+  // A list that a peer made may have a chunk with another length than its bytes have, and all behind it would lie elsewhere.
+  while (count < most && isSame(some[count], others[count])) count++
   return count
+}
+
+function isSame(a: Chunk | undefined, b: Chunk | undefined): boolean {
+  return a?.hash === b?.hash && a?.length === b?.length
 }
 
 /** The recipe of a single-chunk content; `size` is what its record says. */

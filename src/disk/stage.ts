@@ -145,12 +145,12 @@ export class DiskStage implements Stage {
     }
     const extending = async (): Promise<DiskStageFile> => {
       try {
-        return await this.#extendPart(file, list, options)
+        return await this.#inTurn([content, list.content], () => this.#extendPart(file, list, options), options)
       } finally {
         await file.close()
       }
     }
-    return this.#remember(list, this.#inTurn([content, list.content], extending, options))
+    return this.#remember(list, extending())
   }
 
   /** For all who bring the same content meanwhile. */

@@ -202,7 +202,12 @@ class Engine implements FolderEngine {
         // Without news a halted folder looks again in its own time.
         if (contents.length > 0 || this.#halt === null) this.#wake.fire()
       },
-      onNoSpace: message => this.#setHalt({ code: 'disk-full', message, person: false }),
+      onNoSpace: message => {
+        // What came ahead has no right to the room.
+        void this.#prefetch.stop()
+        this.#untidy = true
+        this.#setHalt({ code: 'disk-full', message, person: false })
+      },
       onProblem: () => this.#changed.fire(),
     })
     this.#prefetch = prefetch
@@ -384,7 +389,9 @@ class Engine implements FolderEngine {
     if (this.#paused || !this.#mayLook) return this.#wake.wait(ms, clock, this.#stop.signal)
     if (this.#halt !== null) return this.#wake.wait(Math.min(ms, RETRY_MS), clock, this.#stop.signal)
     const untilRescan = this.#scanned ? Math.max(0, this.#nextRescanAt - clock.elapsed()) : ms
-    const dues = [this.#dirty.nextDueMs(), this.#cycle?.nextDueMs(), this.#prefetch.nextDueMs()]
+    // Nothing that came ahead is given up while anything is wanted, and that ends with a wake.
+    const ahead = this.#cycle?.wants.size === 0 ? this.#prefetch.nextDueMs() : null
+    const dues = [this.#dirty.nextDueMs(), this.#cycle?.nextDueMs(), ahead]
     const due = Math.min(...dues.map(each => each ?? ms))
     const waitMs = Math.min(ms, due, untilRescan)
     const rests = this.#isAtRest() && !this.#dirty.now
@@ -857,6 +864,7 @@ class Engine implements FolderEngine {
   async pause(): Promise<void> {
     this.#paused = true
     await this.#prefetch.stop()
+    this.#untidy = true
     this.#setActivity()
     while (this.#working && !this.#stop.signal.aborted)
       await this.#cycled.wait(null, this.#deps.clock, this.#stop.signal)

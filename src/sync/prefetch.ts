@@ -2,6 +2,7 @@
 // What is brought lies in the stage under the id of the beginning, and goes on as the part of the whole content once that is wanted. It is
 // a help and no more: whatever fails here is left to the transfer of the whole.
 
+import { abortable } from '../core/abortable.ts'
 import type { Clock } from '../core/clock.ts'
 import type { ContentList } from '../core/content.ts'
 import { commonChunks } from '../core/content-list.ts'
@@ -85,6 +86,7 @@ export class Prefetch {
     this.#files.delete(key)
     ahead.enough.abort()
     const end = (): void => ahead.stop.abort(signal.reason)
+    if (signal.aborted) end()
     signal.addEventListener('abort', end)
     await ahead.running
     signal.removeEventListener('abort', end)
@@ -114,10 +116,10 @@ export class Prefetch {
     await Promise.all([...this.#files].map(([key, ahead]) => this.#drop(key, ahead)))
   }
 
-  /** What is over gives way. */
+  /** What is over gives way, but for what still runs: that counts until it has ended. */
   #hasRoom(): boolean {
     if (this.#files.size < MOST_FILES) return true
-    const over = [...this.#files].find(([, { overSince }]) => overSince !== null)
+    const over = [...this.#files].find(([, { overSince, running }]) => overSince !== null && running === null)
     if (over !== undefined) void this.#drop(...over)
     return over !== undefined
   }
@@ -172,7 +174,9 @@ export class Prefetch {
     const { signal } = ahead.stop
     const known = async (hash: Hash): Promise<Uint8Array | null> =>
       ahead.here?.list.segments.get(hash) ?? (await store.segment(hash))
-    const list = await network.fetchList(prefix, { signal, known })
+    // Nobody waits for a device that does not answer.
+    const either = AbortSignal.any([signal, ahead.enough.signal])
+    const list = await abortable(network.fetchList(prefix, { signal: either, known }), either)
     if (list === null) return
     ahead.here ??= this.#inherit(list)
     if (ahead.here !== null && list.size <= ahead.here.list.size) return

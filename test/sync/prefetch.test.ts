@@ -151,6 +151,16 @@ describe('sync/prefetch', () => {
     expect(await missing(world.source(5, 2).beginning(5))).to.equal(null)
   })
 
+  it('is for no content of which the beginning was given with other lengths', async () => {
+    const source = world.source(8)
+    const forged = listOf(
+      source.chunks.slice(0, 6).map((chunk, at) => ({ ...chunk, length: chunk.length + (at === 0 ? 5 : 0) })),
+    )
+    world.offer(forged)
+    await world.rest()
+    expect(await missing(source.beginning(8))).to.equal(null)
+  })
+
   it('is for the content with which it has most in common', async () => {
     const [one, other] = [world.source(9, 1), world.source(9, 2)]
     const both = (tail: Source): ContentList => listOf([...one.chunks.slice(0, 3), ...tail.chunks.slice(3)])
@@ -231,6 +241,7 @@ describe('sync/prefetch', () => {
     await world.rest()
     expect(world.asked).to.deep.equal(source.chunks.slice(0, 7).map(({ hash }) => hash))
     for (let file = 3; file < 6; file++) world.offer(world.source(4, file).beginning(4), file)
+    await world.rest()
     world.offer(null, 4)
     world.offer(world.source(4, 6).beginning(4), 6)
     await world.rest()
